@@ -1,1 +1,23 @@
-"""Adapters: one module per host application, each a handful of facts about that host and nothing of the loop."""
+"""Which host application is this process? One module per host, each a handful of facts about that host.
+
+Adapters know nothing of the loop: what one must offer is written in README.md beside this file. Nothing here
+imports a host to find out whether it is there. A running host has long been loaded, so looking in `sys.modules` is
+enough, and importing one from outside would start it, or fail, or bring a second Qt into the process.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Optional
+
+from . import qgis
+
+_ADAPTERS = (qgis,)
+
+
+def find() -> Optional[ModuleType]:
+    """Return the adapter of the host that is running with its GUI up, or None in any other process."""
+    for adapter in _ADAPTERS:
+        if adapter.is_running():
+            return adapter
+    return None
