@@ -1,0 +1,71 @@
+"""Subprocesses, with a child watcher of our own.
+
+Up to Python 3.13 asyncio's Unix loop asks the event-loop policy for a watcher.
+In a host that is the host's business: Houdini's policy raises, and the default
+one of Python 3.7 takes SIGCHLD away from the host. Ours goes through a process
+descriptor that becomes readable when the child ends (pidfd, Python 3.9 on Linux
+5.3), else through a daemon thread that waits for that one child.
+
+Relies on `asyncio.unix_events._UnixSubprocessTransport` and its
+`_process_exited()`, `_wait()`, read in Python 3.7, 3.8, 3.11, 3.12, 3.13.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from asyncio.unix_events import _UnixSubprocessTransport  # type: ignore[attr-defined]
+from typing import Any
+
+# What a shell reports for a child that ended unseen; asyncio's watchers use it too.
+_UNKNOWN_RETURNCODE = 255
+
+
+class ChildMixin:
+    """The part of an event loop that starts subprocesses and notices their end."""
+
+    async def _make_subprocess_transport(self, protocol: Any, args: Any, shell: bool, *std: Any, **kwargs: Any) -> Any:
+        waiter = self.create_future()
+        transport = _UnixSubprocessTransport(self, protocol, args, shell, *std, waiter=waiter, **kwargs)
+        self._as_watch_child(transport.get_pid(), transport)
+        try:
+            await waiter
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException:
+            transport.close()
+            await transport._wait()
+            raise
+        return transport
+
+    def _as_watch_child(self, pid: int, transport: Any) -> None:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3, or out of descriptors
+            name = f"asyncslot-waitpid-{pid}"
+            threading.Thread(target=self._as_wait_for_child, args=(pid, transport), name=name, daemon=True).start()
+        else:
+            self._add_reader(pidfd, self._as_child_ended, pid, pidfd, transport)
+
+    def _as_child_ended(self, pid: int, pidfd: int, transport: Any) -> None:
+        self._remove_reader(pidfd)
+        os.close(pidfd)
+        transport._process_exited(_reap(pid))
+
+    def _as_wait_for_child(self, pid: int, transport: Any) -> None:
+        returncode = _reap(pid)
+        try:
+            self.call_soon_threadsafe(transport._process_exited, returncode)
+        except RuntimeError:
+            pass  # the loop was closed meanwhile; the child is reaped, and nobody asks
+
+
+def _reap(pid: int) -> int:
+    """Wait for a child that has ended, or will; return what subprocess calls its returncode."""
+    try:
+        _, status = os.waitpid(pid, 0)
+    except ChildProcessError:
+        return _UNKNOWN_RETURNCODE  # somebody else in the process has reaped it
+    if os.WIFSIGNALED(status):
+        return -os.WTERMSIG(status)
+    return os.WEXITSTATUS(status)

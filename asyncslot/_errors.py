@@ -1,0 +1,131 @@
+"""Every exception that asyncslot raises, and its wording.
+
+One module, so that the sentences can be read, compared and translated side by
+side. Each says what was found, what is needed and what to do. Each class also
+inherits the builtin that a caller would expect from asyncio or Qt, so that
+code which knows nothing of asyncslot catches it too.
+
+This module knows nothing of Qt, of asyncio or of the rest of the package.
+"""
+
+from __future__ import annotations
+
+from typing import Iterable, Optional
+
+
+class AsyncSlotError(Exception):
+    """Base of every exception that asyncslot raises."""
+
+
+class NoApplicationError(AsyncSlotError, RuntimeError):
+    """There is no Qt application, so there is no loop to ride on."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} found no QCoreApplication in this process; asyncslot rides on the loop of one that exists. "
+            "In a plug-in, call it from the host's load hook (QGIS: initGui()); in a program of your own, "
+            "create the QApplication first"
+        )
+
+
+class NoBindingError(AsyncSlotError, ImportError):
+    """No Qt binding is loaded and none can be imported."""
+
+    def __init__(self, reason: object) -> None:
+        super().__init__(
+            "No Qt binding is loaded in this process, and QtPy could not choose one "
+            f"({reason}); one of PyQt5, PyQt6, PySide2 or PySide6 is needed. "
+            "Install it, for example with: pip install asyncslot[PyQt5]"
+        )
+
+
+class ThreadError(AsyncSlotError, RuntimeError):
+    """Something for the GUI thread was called from another thread."""
+
+    def __init__(self, what: str, thread: str) -> None:
+        super().__init__(
+            f"{what} was called from thread {thread!r}; it belongs to the GUI thread, the one that runs the host's "
+            "Qt loop. Call it there, or hand over with lease.loop.call_soon_threadsafe(...) or a queued Qt signal"
+        )
+
+
+class NotCoroutineFunctionError(AsyncSlotError, TypeError):
+    """A slot was to be made of something that is not a coroutine function."""
+
+    def __init__(self, found: object, is_coroutine: bool) -> None:
+        advice = (
+            "pass the function itself, without calling it: asyncSlot(fn), not asyncSlot(fn())"
+            if is_coroutine
+            else "write it with 'async def', or connect it to the signal as it is"
+        )
+        super().__init__(f"asyncSlot() was given {found!r}; it takes a coroutine function. Please {advice}")
+
+
+class NoLoopError(AsyncSlotError, RuntimeError):
+    """A coroutine was to start and no loop of ours is there to run it."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: no asyncslot loop is attached here. Call attach() when the plug-in is loaded, "
+            "or run the application inside 'with AsyncSlotRunner():'"
+        )
+
+
+class ForeignLoopError(AsyncSlotError, RuntimeError):
+    """A coroutine was to start while a loop that is not ours is running."""
+
+    def __init__(self, what: str, loop: object) -> None:
+        super().__init__(
+            f"{what}: the running loop is {loop!r}, which is not an AsyncSlotEventLoop. "
+            "Call attach() and use the lease's slot() or create_task(), which work beside other loops"
+        )
+
+
+class AmbiguousLeaseError(AsyncSlotError, RuntimeError):
+    """Several plug-ins share this copy and the caller belongs to none of them."""
+
+    def __init__(self, what: str, package: str, owners: Iterable[str]) -> None:
+        super().__init__(
+            f"{what} was called for package {package!r}, which holds no lease, and there are several to choose from: "
+            f"{', '.join(repr(owner) for owner in owners)}. Use the methods of the Lease that attach() returned"
+        )
+
+
+class DetachedError(AsyncSlotError, RuntimeError):
+    """A lease was used after it had ended."""
+
+    def __init__(self, what: str, owner: str) -> None:
+        super().__init__(
+            f"{what}: the lease of {owner!r} has ended. Call attach() again, and keep the Lease that it returns"
+        )
+
+
+class AttachedLoopError(AsyncSlotError, RuntimeError):
+    """A loop that the host runs was told to stop or to run."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} was called on a loop that is attached; the host starts and stops it. "
+            "Cancel your tasks, call detach() when the plug-in is unloaded, "
+            "or use lease.run_until_complete() where you must wait"
+        )
+
+
+class AdapterError(AsyncSlotError, TypeError):
+    """A host adapter does not keep the contract."""
+
+    def __init__(self, adapter: object, problems: Iterable[str]) -> None:
+        super().__init__(
+            f"The host adapter {adapter!r} is not usable: {'; '.join(problems)}. "
+            "host_adapters/README.md has the whole contract"
+        )
+
+
+class TaskTimeoutError(AsyncSlotError, TimeoutError):
+    """run_until_complete() gave up waiting."""
+
+    def __init__(self, owner: str, timeout: float, where: Optional[str]) -> None:
+        super().__init__(
+            f"run_until_complete() of {owner!r} gave up after {timeout} s and cancelled what it waited for"
+            + (f", which stood at {where}" if where else "")
+        )

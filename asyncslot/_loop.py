@@ -1,0 +1,296 @@
+"""AsyncSlotEventLoop: asyncio's loop, in steps, on a Qt loop.
+
+It is asyncio's own selector loop (sockets, TLS, subprocesses, pipes and all),
+with the part that runs callbacks replaced by `_steps` and the part that waits by
+a `_wait_*`. This file says when it runs, and who is in charge:
+
+    attached    somebody else runs Qt. `attach()` uses it, with the loop being
+                asyncio's running loop during steps only; `with loop:` and
+                AsyncSlotRunner use it in a program that owns its application,
+                and there the loop stays the running loop throughout.
+    nested      run_forever(): a QEventLoop is run until stop().
+    alone       no Qt loop runs; asyncio blocks in select() as it does without Qt,
+                for as long as clean-up takes.
+
+State of an attached loop, and where each transition is:
+
+              wake-up   step begins           work left   nothing ready   closed
+    WAITING   READY     -                     -           -               CLOSED
+    READY     stays     STEPPING (_as_step)   -           -               CLOSED
+    STEPPING  noted     one deeper            READY       WAITING         after the step
+    CLOSED    dropped   dropped               -           -               no-op
+
+READY is `_as_idle == False` with a step promised by `_as_wait`; WAITING is
+`_as_idle == True` (`_as_rest`).
+
+Relies on these private parts of asyncio besides those named in `_steps`, `_owners`
+and `_children`: `_thread_id _default_executor _csock _task_factory`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import threading
+from asyncio.events import _get_running_loop
+from time import monotonic
+from typing import Any, Callable, Optional, Tuple
+
+from ._binding import find_qt_core, run_qt_loop
+from ._children import ChildMixin
+from ._errors import AttachedLoopError, NoApplicationError
+from ._executor import DaemonExecutor
+from ._owners import OwningMixin
+from ._selector import MutableEpollSelector
+from ._steps import SteppingMixin
+from ._tasks import run_task
+from ._wait_notifier import NotifierWait
+
+
+class AsyncSlotEventLoop(SteppingMixin, OwningMixin, ChildMixin, asyncio.SelectorEventLoop):
+    """An asyncio event loop that lives inside a Qt event loop.
+
+    In a plug-in, `attach()` makes one and keeps it. In a program of your own:
+
+        with AsyncSlotEventLoop():      # attached: you run Qt
+            app.exec()
+
+        asyncio.run(main(), loop_factory=AsyncSlotEventLoop)    # nested: it runs Qt
+
+    Raises, when it is entered or run:
+        NoApplicationError: there is no QCoreApplication.
+
+    Thread: it belongs to the thread in which it is entered or run; from others
+    only call_soon_threadsafe() may be called.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(MutableEpollSelector())
+        self._as_qt_core: Any = None
+        self._as_qt_loop: Any = None  # nested mode: the QEventLoop that run_forever() runs
+        self._as_entered: Optional[Tuple[Any, ...]] = None  # 'with loop:', what to put back
+        self._as_exception: Optional[BaseException] = None
+        self._as_wakeup_fd: Optional[int] = None
+        self._as_on_error: Optional[Callable[[Any, Any], None]] = None
+
+    # -- attached mode -------------------------------------------------------
+
+    def _as_attach(self, qt_core: Any) -> None:
+        """Begin to be called by the Qt loop of this thread."""
+        self._as_qt_core = qt_core
+        self._thread_id = threading.get_ident()
+        self._as_wait = NotifierWait(qt_core, self._selector.fileno(), self._as_step)
+        self._as_rest()
+
+    def _as_detach(self) -> None:
+        """Be called no more; the opposite of _as_attach()."""
+        self._as_idle = self._as_alert = False
+        self._as_wait.close()
+        self._as_wait = None
+        self._thread_id = None
+
+    def __enter__(self) -> AsyncSlotEventLoop:
+        """Attach to the Qt loop that this program is about to run, as the running loop throughout."""
+        self._as_check_may_run()
+        self._as_attach(self._as_find_qt_core("AsyncSlotEventLoop"))
+        self._as_entered = self._as_enter()
+        self._as_take_wakeup_fd()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Detach. The loop is not closed, and can still be run, to clean up."""
+        self._as_give_back_wakeup_fd()
+        if self._as_entered is not None:
+            self._as_leave(self._as_entered)
+            self._as_entered = None
+        self._as_detach()
+        self._as_raise_what_interrupted()
+
+    # -- nested mode ---------------------------------------------------------
+
+    def run_forever(self) -> None:
+        """Run a Qt loop until stop() is called, or until Qt is told to quit.
+
+        Raises:
+            RuntimeError: this loop, or another one in this thread, is running.
+            SystemExit, KeyboardInterrupt: one of them ended a callback or task.
+        """
+        self._as_check_may_run()
+        self._as_attach(self._as_find_qt_core("run_forever()"))
+        outer = self._as_enter()
+        self._as_take_wakeup_fd()
+        self._as_qt_loop = self._as_qt_core.QEventLoop()
+        try:
+            if self._stopping:
+                # stop() before run_forever() means one turn, as in asyncio.
+                self._as_collect(0)
+                self._as_wait.wake_soon()
+            if run_qt_loop(self._as_qt_loop) == -1 and not self._stopping and self._as_exception is None:
+                # The application is quitting, and Qt refuses to start a loop.
+                self._as_run_alone(lambda: self._stopping or self._as_exception is not None, None)
+        finally:
+            self._as_qt_loop = None
+            self._stopping = False
+            self._as_give_back_wakeup_fd()
+            self._as_leave(outer)
+            self._as_detach()
+        self._as_raise_what_interrupted()
+
+    def stop(self) -> None:
+        """Make run_forever() return after the current turn.
+
+        Raises:
+            AttachedLoopError: the loop is attached; the host stops it, not we.
+        """
+        if self._as_wait is not None and self._as_qt_loop is None:
+            raise AttachedLoopError("stop()")
+        self._stopping = True
+        if self._as_idle:
+            self._as_idle = self._as_alert = False
+            self._as_wait.wake_soon()
+
+    def _as_rest(self) -> None:
+        if self._stopping and not self._as_batch and self._as_qt_loop is not None:
+            self._as_qt_loop.quit()
+        super()._as_rest()
+
+    def _as_interrupted(self, exc: BaseException) -> None:
+        """Deal with what must not pass through Qt.
+
+        Where this program owns the loop, end it, and raise in its caller; in a
+        host, report it: a plug-in's sys.exit() is not the host's.
+        """
+        if self._as_qt_loop is not None:
+            self._as_exception = exc
+            self._as_qt_loop.quit()
+        elif self._as_entered is not None:
+            self._as_exception = exc
+            self._as_qt_core.QCoreApplication.exit(1)
+        else:
+            self.call_exception_handler({"message": f"{type(exc).__name__} in a callback", "exception": exc})
+
+    def _as_raise_what_interrupted(self) -> None:
+        exc, self._as_exception = self._as_exception, None
+        if exc is not None:
+            try:
+                raise exc
+            finally:
+                exc = None  # or the traceback and this frame keep each other alive
+
+    # -- alone ---------------------------------------------------------------
+
+    def _as_run_alone(self, is_done: Callable[[], bool], deadline: Optional[float]) -> bool:
+        """Run asyncio without Qt until `is_done()`, or until `deadline` (time.monotonic()); return is_done().
+
+        Works anywhere in the thread: inside a step, in a slot, with no
+        application left. The caller is blocked, and so is the GUI.
+        """
+        outer = self._as_enter()
+        self._as_idle = self._as_alert = False
+        if self._as_wait is not None:
+            self._as_wait.wake_soon()  # should a callback open a nested Qt loop
+        try:
+            while not is_done():
+                now = monotonic()
+                if deadline is not None and now >= deadline:
+                    break
+                try:
+                    self._as_drain(now + self.step_budget)
+                    if not is_done() and not self._as_batch:
+                        self._as_block(deadline)
+                except BaseException as exc:  # as in _as_step()
+                    self._as_interrupted(exc)
+        finally:
+            self._as_leave(outer)
+            self._as_rest()
+        return is_done()
+
+    def _as_block(self, deadline: Optional[float]) -> None:
+        """Wait in select() for something to do, at most until `deadline`."""
+        self._as_idle = True
+        if not self._ready:  # other threads: see call_soon_threadsafe()
+            ends = [when for when in (deadline, self._scheduled[0]._when if self._scheduled else None) if when]
+            timeout = max(0.0, min(ends) - monotonic()) if ends else None
+            self._as_collect(timeout)
+        self._as_idle = False
+
+    # -- what asyncio's loop asks the policy for, or leaves to chance ---------
+
+    def create_task(self, coro: Any, **kwargs: Any) -> asyncio.Task[Any]:
+        """Make a task, in the next turn of which `coro` starts. GUI thread only."""
+        if self._task_factory is None or _get_running_loop() is self:
+            task = super().create_task(coro, **kwargs)
+        else:
+            # A factory may run the first step itself (asyncio.eager_task_factory),
+            # and between steps it would not find the loop running.
+            outer = self._as_enter()
+            try:
+                task = super().create_task(coro, **kwargs)
+            finally:
+                self._as_leave(outer)
+        if task._source_traceback:
+            del task._source_traceback[-1]  # this frame
+        return task
+
+    def run_task(self, coro: Any, *, name: Optional[str] = None) -> asyncio.Task[Any]:
+        """Make a task and run its first step now, before returning it. GUI thread only."""
+        return run_task(self, coro, name=name)
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+        """Run `func` in a thread; by default one that never keeps the process from exiting."""
+        if executor is None and self._default_executor is None:
+            self._default_executor = DaemonExecutor()
+        return super().run_in_executor(executor, func, *args)
+
+    def default_exception_handler(self, context: Any) -> None:
+        """Report an error where the host's users look; without a host, log it as asyncio does."""
+        if self._as_on_error is None:
+            super().default_exception_handler(context)
+        else:
+            self._as_on_error(self, context)
+
+    def close(self) -> None:
+        """Close the loop; what is still queued is dropped."""
+        super().close()
+        self._as_batch.clear()
+        self._as_held.clear()
+
+    # -- helpers -------------------------------------------------------------
+
+    def _as_check_may_run(self) -> None:
+        self._check_closed()
+        # asyncio's own words, which people search for.
+        if self.is_running():
+            raise RuntimeError("This event loop is already running")
+        if _get_running_loop() is not None:
+            raise RuntimeError("Cannot run the event loop while another loop is running")
+
+    def _as_find_qt_core(self, what: str) -> Any:
+        qt_core = find_qt_core()
+        if qt_core.QCoreApplication.instance() is None:
+            raise NoApplicationError(what)
+        return qt_core
+
+    def _as_take_wakeup_fd(self) -> None:
+        """Let signals wake the loop while Qt sleeps, where this program owns the loop.
+
+        Python runs signal handlers only between bytecodes, and a sleeping Qt
+        loop executes none. Only the main thread may, and not if somebody has
+        set one before.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        fd = self._csock.fileno()
+        before = signal.set_wakeup_fd(fd)
+        if before == -1:
+            self._as_wakeup_fd = fd
+        else:
+            signal.set_wakeup_fd(before)
+
+    def _as_give_back_wakeup_fd(self) -> None:
+        if self._as_wakeup_fd is None:
+            return
+        current = signal.set_wakeup_fd(-1)
+        if current != self._as_wakeup_fd and current != -1:
+            signal.set_wakeup_fd(current)  # somebody has set another one since
+        self._as_wakeup_fd = None

@@ -1,0 +1,360 @@
+"""What a step is: one turn of asyncio inside somebody else's event loop.
+
+asyncio's own loop blocks in `select()`, runs what is ready, and blocks again.
+Ours must not block, because the host's Qt loop does; so it is turned inside
+out. Something that knows when there is work (`_wait_*`, not our business here)
+calls `_as_step()`; a *step* polls without blocking, runs callbacks until nothing
+is ready or its budget is spent, says when it wants to be called again, and
+returns to the host. This file is that step. It knows nothing of Qt.
+
+Two queues. `_ready` is asyncio's: what is to run, in order. `_as_batch` is what
+the last poll made due. A poll happens only when the batch is empty, and then the
+two queues change places. A batch that the budget cuts is therefore finished by
+the next step before anything is polled again; otherwise epoll, which is
+level-triggered, would report the same descriptors again, and each reader would
+be queued twice.
+
+    poll -> _ready <-> _as_batch -> run, run, run ... -> empty? poll again
+                            |
+                            +-- budget spent: back to the host, go on here next time
+
+Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which
+the host calls `_as_step()` again. That must work, or every other task would
+stand still while the dialog is open:
+
+- the next wake-up is armed *before* callbacks run, so the nested loop has one;
+- the task that is on the stack is taken off asyncio's books for the time being
+  (asyncio knows one current task per loop) and put back afterwards;
+- a callback that is on the stack is not entered again, nor is its context
+  (contextvars forbid it); such handles are *held* until the outer step goes on,
+  and the descriptors they stand for are muted.
+
+Neighbours. Our loop is asyncio's running loop only while a step runs, and what
+was running before (another plug-in's loop, a Jupyter console) is put back.
+
+Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13:
+`_ready _scheduled _timer_cancelled_count _selector _process_events _stopping
+_closed _debug _current_handle _write_to_self`, `Handle._context _callback _args
+_cancelled _run`, `TimerHandle._when _scheduled`, `tasks._enter_task _leave_task`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import sys
+from asyncio.events import Handle, TimerHandle, _get_running_loop, _set_running_loop
+from asyncio.format_helpers import _format_callback_source  # type: ignore[attr-defined]
+from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
+from collections import deque
+from time import monotonic
+from typing import Any, Callable, Deque, List, Optional, Tuple
+
+# Above this many timers, of which more than half are cancelled, the heap is
+# rebuilt without them; asyncio's own figures.
+_MANY_TIMERS = 100
+
+_Interrupt = (SystemExit, KeyboardInterrupt)
+
+
+class SteppingMixin:
+    """The part of an event loop that runs callbacks, in steps.
+
+    A mixin for an asyncio selector loop. It wants from the class it is mixed
+    into: `_as_wait`, an object with `wake_soon()`, `wake_at(when)` and `rest()`;
+    a `_selector` with `mute(fd)` and `unmute_all()`; and `_as_interrupted(exc)`,
+    told of what must not reach the host: SystemExit, KeyboardInterrupt, a poll
+    that failed.
+
+    Attributes:
+        step_budget: seconds that one step may take, plus the callback that is
+            running when they are over. 0.002 by default: a frame of 16 ms is
+            never lost, and throughput is as good as with more (measured in the
+            prototype of the design, 2026-11).
+    """
+
+    step_budget = 0.002
+
+    def __init__(self, selector: Any) -> None:
+        self._as_batch: Deque[Handle] = deque()
+        self._as_handle: Optional[Handle] = None  # the one being run
+        self._as_stack: List[Handle] = []  # those that outer steps are running
+        self._as_held: List[Handle] = []
+        self._as_nested = False  # something is held or muted
+        self._as_wait: Any = None
+        # True: nobody has promised a step; whoever adds work must ask for one.
+        # `_as_idle` is read and cleared by any thread, `_as_alert` only by ours:
+        # call_soon() has to do more than to queue.
+        self._as_idle = False
+        self._as_alert = False
+        self._as_wanted_coro: Any = None
+        self._as_first_step: Optional[Handle] = None
+        super().__init__(selector)
+        self._as_hooks = (self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
+
+    # -- What others call to have something run -----------------------------
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Handle:
+        """Run `callback` in the next turn. GUI thread only, inside a step or out of one."""
+        # asyncio's own version has a frame more, which shows in tracebacks of debug mode.
+        if self._closed:
+            self._check_closed()
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, "call_soon")
+        handle = Handle(callback, args, self, context)
+        if handle._source_traceback:
+            del handle._source_traceback[-1]
+        if self._as_alert and self._as_intercept(handle):
+            return handle
+        self._ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Handle:
+        """Run `callback` in the next turn. Any thread."""
+        if self._closed:
+            self._check_closed()
+        if self._debug:
+            self._check_callback(callback, "call_soon_threadsafe")
+        handle = Handle(callback, args, self, context)
+        if handle._source_traceback:
+            del handle._source_traceback[-1]
+        self._ready.append(handle)
+        # Queued before the flag is read, and _as_rest() sets the flag before it
+        # reads the queue: one of the two sees the other.
+        if self._as_idle:
+            self._as_idle = False
+            self._write_to_self()
+        return handle
+
+    def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> TimerHandle:
+        """Run `callback` at `when`, in seconds of `time()`. GUI thread only."""
+        if when is None:
+            raise TypeError("when cannot be None")
+        if self._closed:
+            self._check_closed()
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, "call_at")
+        timer = TimerHandle(when, callback, args, self, context)
+        if timer._source_traceback:
+            del timer._source_traceback[-1]
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True
+        if self._as_alert and self._as_idle and self._scheduled[0] is timer:
+            self._as_wait.wake_at(when)
+        return timer
+
+    def _as_intercept(self, handle: Handle) -> bool:
+        """Do what call_soon() must do besides queueing; return True if not to queue.
+
+        Either the loop sleeps and must be woken, or run_task() wants the first
+        step of the task that it is just making.
+        """
+        if self._as_wanted_coro is not None:
+            task = getattr(handle._callback, "__self__", None)
+            if getattr(task, "_coro", None) is self._as_wanted_coro:
+                self._as_first_step = handle
+                return True
+        if self._as_idle:
+            self._as_idle = self._as_alert = False
+            self._as_wait.wake_soon()
+        return False
+
+    # -- The step ------------------------------------------------------------
+
+    def _as_step(self) -> None:
+        """Run one step. Called by the host's loop; never raises."""
+        if self._closed or self._as_wait is None:
+            return  # a wake-up that was under way when the loop was closed
+        self._as_idle = self._as_alert = False
+        self._as_wait.wake_soon()
+        outer = self._as_enter()
+        try:
+            self._as_drain(monotonic() + self.step_budget)
+        except BaseException as exc:
+            # The one place where BaseException is caught: only SystemExit and
+            # KeyboardInterrupt come this far, and the host must live on.
+            self._as_interrupted(exc)
+        finally:
+            self._as_leave(outer)
+            self._as_rest()
+
+    def _as_drain(self, deadline: float) -> None:
+        """Run callbacks until nothing is ready, stop() was called, or `deadline` has passed."""
+        while True:
+            # Read anew each time: a step inside a nested Qt loop exchanges the queues.
+            batch = self._as_batch
+            if not batch:
+                if self._stopping or not self._as_collect(0):
+                    return
+                continue
+            handle = batch.popleft()
+            if handle._cancelled:
+                continue
+            if self._as_stack and self._as_hold(handle):
+                continue
+            self._as_handle = handle
+            if self._debug:
+                self._as_run_in_debug_mode(handle)
+            else:
+                # Handle._run(), without the frame.
+                try:
+                    handle._context.run(handle._callback, *handle._args)
+                except _Interrupt:
+                    raise
+                except BaseException as exc:
+                    self._as_callback_failed(handle, exc)
+            if self._as_nested:
+                self._as_unnest()
+            if monotonic() >= deadline:
+                return
+
+    def _as_collect(self, timeout: Optional[float]) -> bool:
+        """Poll, and make what is ready the next batch; return whether there is one."""
+        events = self._selector.select(timeout)
+        if events:
+            if self._as_stack:
+                events = self._as_mute_running(events)
+            self._process_events(events)
+        if self._scheduled:
+            self._as_collect_timers()
+        self._ready, self._as_batch = self._as_batch, self._ready
+        return bool(self._as_batch)
+
+    def _as_collect_timers(self) -> None:
+        """Move the timers that are due to the ready queue, and drop cancelled ones."""
+        scheduled = self._scheduled
+        if self._timer_cancelled_count * 2 > len(scheduled) > _MANY_TIMERS:
+            for timer in scheduled:
+                timer._scheduled = not timer._cancelled
+            scheduled[:] = [timer for timer in scheduled if timer._scheduled]
+            heapq.heapify(scheduled)
+            self._timer_cancelled_count = 0
+        due = self.time() + self._clock_resolution
+        while scheduled:
+            timer = scheduled[0]
+            if timer._cancelled:
+                self._timer_cancelled_count -= 1
+            elif timer._when < due:
+                self._ready.append(timer)
+            else:
+                break
+            heapq.heappop(scheduled)
+            timer._scheduled = False
+
+    def _as_rest(self) -> None:
+        """Say when the next step is wanted. The last thing that a step does."""
+        if self._closed or self._as_wait is None:
+            return
+        if self._as_batch or self._ready:
+            self._as_wait.wake_soon()
+            return
+        self._as_idle = self._as_alert = True
+        if self._ready:  # added by another thread since we looked
+            self._as_idle = self._as_alert = False
+            self._as_wait.wake_soon()
+        elif self._scheduled:
+            self._as_wait.wake_at(self._scheduled[0]._when)
+        else:
+            self._as_wait.rest()
+
+    def _as_run_in_debug_mode(self, handle: Handle) -> None:
+        """Run a callback as asyncio's debug mode does: through the handle, and timed."""
+        self._current_handle = handle
+        start = monotonic()
+        try:
+            handle._run()
+        finally:
+            self._current_handle = None
+        taken = monotonic() - start
+        if taken >= self.slow_callback_duration:
+            asyncio.log.logger.warning("Executing %r took %.3f seconds", handle, taken)
+
+    def _as_callback_failed(self, handle: Handle, exc: BaseException) -> None:
+        """Tell the exception handler, in the words of asyncio's Handle._run()."""
+        source = _format_callback_source(handle._callback, handle._args)
+        context = {"message": f"Exception in callback {source}", "exception": exc, "handle": handle}
+        if handle._source_traceback:
+            context["source_traceback"] = handle._source_traceback
+        self.call_exception_handler(context)
+
+    # -- Steps within steps, loops within loops ------------------------------
+
+    def _as_enter(self) -> Tuple[Any, ...]:
+        """Become asyncio's running loop; return what _as_leave() needs to undo it."""
+        loop = _get_running_loop()
+        task = None
+        if loop is not None:
+            task = asyncio.current_task(loop)
+            if task is not None:
+                # Before the loops change: Python 3.14 checks that they fit.
+                _leave_task(loop, task)
+        hooks = sys.get_asyncgen_hooks()
+        handle = self._as_handle
+        if handle is not None:
+            self._as_stack.append(handle)
+            self._as_handle = None
+        elif self._debug:
+            self._set_coroutine_origin_tracking(True)
+        _set_running_loop(self)
+        sys.set_asyncgen_hooks(*self._as_hooks)
+        return loop, task, hooks, handle
+
+    def _as_leave(self, outer: Tuple[Any, ...]) -> None:
+        """Put back what _as_enter() found."""
+        loop, task, hooks, handle = outer
+        sys.set_asyncgen_hooks(*hooks)
+        _set_running_loop(loop)
+        self._as_handle = handle
+        if handle is not None:
+            self._as_stack.pop()
+        elif self._coroutine_origin_tracking_enabled:
+            self._set_coroutine_origin_tracking(False)
+        if task is not None:
+            _enter_task(loop, task)
+
+    def _as_run_now(self, handle: Handle) -> None:
+        """Run one callback at once, inside whatever the caller is doing. Never raises."""
+        outer = self._as_enter()
+        self._as_handle = handle
+        try:
+            handle._run()
+        except BaseException as exc:  # as in _as_step()
+            self._as_interrupted(exc)
+        finally:
+            self._as_leave(outer)
+        if self._as_nested:
+            self._as_unnest()
+            self._as_rest()
+
+    def _as_hold(self, handle: Handle) -> bool:
+        """Set a handle aside if it cannot be entered because an outer step is in it."""
+        for running in self._as_stack:
+            if running is handle or running._context is handle._context:
+                self._as_held.append(handle)
+                self._as_nested = True
+                return True
+        return False
+
+    def _as_mute_running(self, events: List[Any]) -> List[Any]:
+        """Leave out the events whose callback is on the stack, and mute their descriptors."""
+        news = []
+        for key, mask in events:
+            if any(handle in self._as_stack for handle in key.data if handle is not None):
+                self._selector.mute(key.fd)
+                self._as_nested = True
+            else:
+                news.append((key, mask))
+        return news
+
+    def _as_unnest(self) -> None:
+        """A callback has ended while something was held or muted: give all of it another chance.
+
+        What is still on the stack of a step further out is held or muted again
+        as soon as it turns up.
+        """
+        self._as_nested = False
+        self._selector.unmute_all()
+        self._as_batch.extendleft(reversed(self._as_held))
+        self._as_held.clear()

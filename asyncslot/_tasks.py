@@ -1,0 +1,53 @@
+"""run_task: a task whose first step runs now, not in the next turn.
+
+A slot is expected to have an effect before the emission returns: a button that
+starts a download must be disabled before a second click can come. asyncio's
+create_task() only queues the first step. Here it is taken out of the queue
+before it gets in, and run at once, inside whatever the caller is doing; from
+the first `await` that really waits on, the task is like any other.
+
+This module relies on the loop being ours: call_soon() of `_steps` recognises
+the first step by the coroutine that it belongs to, and nothing that another
+thread queues meanwhile can be mistaken for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Coroutine, Optional, TypeVar
+
+_T = TypeVar("_T")
+
+
+def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
+    """Make a task of `coro`, run its first step at once, and return the task.
+
+    Called inside a step, the caller's task is suspended for that time, and
+    asyncio.current_task() is the new one. What the first step raises is in the
+    task, as always. With a task factory that starts tasks eagerly by itself
+    (asyncio.eager_task_factory, Python 3.12), that one start is all that happens.
+    """
+    alert = loop._as_alert
+    wanted = loop._as_wanted_coro
+    loop._as_alert = True
+    loop._as_wanted_coro = coro
+    try:
+        task = loop.create_task(coro)
+        first_step = loop._as_first_step
+    finally:
+        loop._as_wanted_coro = wanted
+        loop._as_first_step = None
+        # A wake-up that was asked for meanwhile has been promised.
+        loop._as_alert = alert and loop._as_idle
+    if name is not None:
+        _set_name(task, name)
+    if first_step is not None:
+        loop._as_run_now(first_step)
+    return task
+
+
+def _set_name(task: asyncio.Task[Any], name: str) -> None:
+    """Name a task, where tasks have names (Python 3.8)."""
+    set_name = getattr(task, "set_name", None)
+    if set_name is not None:
+        set_name(name)
