@@ -1,3 +1,72 @@
-"""asyncio inside a host application that already runs Qt."""
+"""asyncio inside a host application that already runs Qt.
+
+    import asyncslot                      # vendored: from ._vendor import asyncslot
+
+    lease = asyncslot.attach()            # when the plug-in is loaded, in the GUI thread
+    button.clicked.connect(lease.slot(self.download))     # async def download(self): ...
+    asyncslot.detach()                    # when it is unloaded
+
+In between, every asyncio library works on the host's own Qt loop, without threads
+and without polling. The map of the house, from the front door to the cellar:
+
+    _attach     attach, detach, create_task, asyncSlot: find the lease of whoever calls
+    _lease      Lease: one plug-in's hold on the loop          _detach   how its work is ended
+    _runner     AsyncSlotRunner: for a program that owns its application
+    _slots      a coroutine function as a slot                 _report   what detach() tells
+    _hosts      the adapter contract, and plain Qt             host_adapters/  one file per host
+    _meeting    where those who share a loop find each other
+    _loop       AsyncSlotEventLoop: attached, nested, alone
+    _steps      what a step is: budget, queues, nesting. Start reading here
+    _tasks      run_task: the first step now                   _owners   whose is it
+    _children   subprocesses          _executor  threads       _selector  epoll that can be muted
+    _wait_notifier   how Qt calls us back: one notifier, one timer
+    _binding    which Qt binding                               _errors   every exception
+
+Nothing is imported from Qt before attach(), and nothing happens at import.
+"""
+
+from ._attach import asyncSlot, attach, create_task, detach
+from ._errors import (
+    AdapterError,
+    AmbiguousLeaseError,
+    AsyncSlotError,
+    AttachedLoopError,
+    DetachedError,
+    ForeignLoopError,
+    NoApplicationError,
+    NoBindingError,
+    NoLoopError,
+    NotCoroutineFunctionError,
+    TaskTimeoutError,
+    ThreadError,
+)
+from ._lease import Lease
+from ._loop import AsyncSlotEventLoop
+from ._report import AbandonedTask, DetachReport
+from ._runner import AsyncSlotRunner
 
 __version__ = "0.4.0.dev0"
+
+__all__ = [
+    "AbandonedTask",
+    "AdapterError",
+    "AmbiguousLeaseError",
+    "AsyncSlotError",
+    "AsyncSlotEventLoop",
+    "AsyncSlotRunner",
+    "AttachedLoopError",
+    "DetachReport",
+    "DetachedError",
+    "ForeignLoopError",
+    "Lease",
+    "NoApplicationError",
+    "NoBindingError",
+    "NoLoopError",
+    "NotCoroutineFunctionError",
+    "TaskTimeoutError",
+    "ThreadError",
+    "asyncSlot",
+    "attach",
+    "create_task",
+    "detach",
+]

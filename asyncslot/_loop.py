@@ -250,7 +250,9 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, ChildMixin, asyncio.Selecto
             self._as_on_error(self, context)
 
     def close(self) -> None:
-        """Close the loop; what is still queued is dropped."""
+        """Close the loop; what is still queued is dropped, executor jobs included."""
+        if isinstance(self._default_executor, DaemonExecutor) and not self.is_running():
+            self._default_executor.shutdown(wait=False, cancel_futures=True)
         super().close()
         self._as_batch.clear()
         self._as_held.clear()

@@ -40,7 +40,7 @@ class Owner:
     def context(self) -> Context:
         """Return a copy of the caller's context, in which this owner is the current one."""
         context = copy_context()
-        context.run(_CURRENT.set, self)
+        context.run(CURRENT.set, self)
         return context
 
     def pending(self) -> List[asyncio.Task[Any]]:
@@ -50,9 +50,9 @@ class Owner:
 
 # Asked for each task and transport; without a default, LookupError would cost
 # more than the answer.
-_CURRENT: ContextVar[Optional[Owner]] = ContextVar("asyncslot_owner", default=None)
+CURRENT: ContextVar[Optional[Owner]] = ContextVar("asyncslot_owner", default=None)
 
-current = _CURRENT.get
+current = CURRENT.get
 
 
 class OwningMixin:

@@ -186,7 +186,7 @@ class SteppingMixin:
             # Read anew each time: a step inside a nested Qt loop exchanges the queues.
             batch = self._as_batch
             if not batch:
-                if self._stopping or not self._as_collect(0):
+                if self._stopping or self._closed or not self._as_collect(0):
                     return
                 continue
             handle = batch.popleft()

@@ -1,0 +1,206 @@
+"""The public functions that find the right lease by who is calling.
+
+A plug-in that calls `attach()` gets a lease in the name of its top-level package,
+and afterwards `create_task()`, `asyncSlot()` and `detach()` find that lease by the
+package they are called from. That is all this file is about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import sys
+from asyncio.events import _get_running_loop
+from typing import Any, Coroutine, Dict, Optional, Union
+
+from . import _meeting
+from ._binding import require_application
+from ._errors import AmbiguousLeaseError, ForeignLoopError, NoLoopError
+from ._hosts import check_adapter, find_host
+from ._lease import Lease
+from ._loop import AsyncSlotEventLoop
+from ._owners import Owner, current
+from ._report import DetachReport
+from ._slots import make_slot
+
+
+def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
+    """Make asyncio work inside the running Qt application; return the caller's lease on the loop.
+
+    Called twice by the same owner, it returns the same lease. Works before the
+    host's Qt loop has started; nothing runs until it has.
+
+    Args:
+        owner: in whose name; by default the top-level package of the caller.
+        host: the adapter; by default that of the host which is running, else
+            the one for plain Qt.
+
+    Raises:
+        NoApplicationError: there is no QCoreApplication.
+        ThreadError: called from another thread than the application's.
+        AdapterError: the adapter does not keep the contract.
+        NoBindingError: no Qt binding is loaded, and none can be.
+
+    Thread: GUI thread only.
+    """
+    name = owner or _caller()
+    adapter = find_host() if host is None else host
+    check_adapter(adapter)
+    qt_core = adapter.qt_core()
+    require_application(qt_core, "attach()")
+    place = _meeting.here()
+    if place is None:
+        loop = AsyncSlotEventLoop()
+        loop._as_on_error = _report_error
+        loop._as_attach(qt_core)
+        place = _meeting.open_place(loop)
+    lease = place.leases.get(name)
+    # A lease that has ended but waits for its caller's own step to be over makes way.
+    if lease is None or not lease.is_attached:
+        lease = place.leases[name] = Lease(name, place.loop, adapter)
+        _meeting.ended.discard(name)
+    return lease
+
+
+def detach(owner: Optional[str] = None, *, timeout: float = 2.0) -> DetachReport:
+    """End the owner's lease; without one, do nothing. See Lease.detach().
+
+    Args:
+        owner: as in attach().
+        timeout: seconds, >= 0, that may be spent on waiting for tasks to end.
+
+    Returns:
+        What became of the owner's tasks and connections; made for a log.
+
+    Thread: GUI thread only.
+    """
+    name = owner or _caller()
+    place = _meeting.here()
+    lease = None if place is None else place.leases.get(name)
+    if lease is None:
+        return DetachReport(name)
+    return lease.detach(timeout=timeout)
+
+
+def create_task(coro: Coroutine[Any, Any, Any], *, name: Optional[str] = None) -> asyncio.Task[Any]:
+    """Make a task under the calling package's lease. For plain slots, where asyncio.create_task() finds no loop.
+
+    Raises:
+        NoLoopError: nobody is attached.
+        AmbiguousLeaseError: the caller's package is not, and several others are.
+
+    Thread: GUI thread only.
+    """
+    try:
+        lease = _find_lease(_caller(), "create_task()")
+    except Exception:
+        coro.close()
+        raise
+    return lease.create_task(coro, name=name)
+
+
+def asyncSlot(coro_fn: Any) -> Any:  # the name that the original README gave it
+    """Make a coroutine function connectable to a signal; its first step runs inside the emission.
+
+    Takes functions, methods, static and class methods, partials and callable
+    objects, with or without Slot or pyqtSlot above or below. Arguments of the
+    signal that `coro_fn` does not take are dropped. The receiver of a bound
+    method is held weakly: when it goes, the connection goes.
+
+    The task runs under the lease of the package in which `coro_fn` was defined;
+    else on the loop that is running (AsyncSlotRunner, `with AsyncSlotEventLoop()`);
+    else under the only lease there is. After that package's detach(), emissions
+    are ignored.
+
+    Raises:
+        NotCoroutineFunctionError: `coro_fn` is not a coroutine function.
+
+    The slot itself raises NoLoopError, ForeignLoopError or AmbiguousLeaseError
+    when it is called and there is no loop to start on.
+    """
+    return make_slot(coro_fn, _is_wanted, _start)
+
+
+def _is_wanted(fn: Any) -> bool:
+    return _top_level(_module_of(fn)) not in _meeting.ended
+
+
+def _start(fn: Any, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    """Start a slot's coroutine where it belongs."""
+    try:
+        starter = _find_starter(_top_level(_module_of(fn)), f"The slot {getattr(fn, '__qualname__', fn)}()")
+    except Exception:
+        coro.close()
+        raise
+    return starter.run_task(coro)
+
+
+def _find_starter(package: str, what: str) -> Union[Lease, AsyncSlotEventLoop]:
+    """Return the package's lease, else the loop of ours that is running, else the only lease."""
+    place = _meeting.here()
+    if place is not None and package in place.leases:
+        return place.leases[package]
+    loop = _get_running_loop()
+    if isinstance(loop, AsyncSlotEventLoop):
+        return loop
+    if loop is not None and place is None:
+        raise ForeignLoopError(what, loop)
+    return _find_lease(package, what)
+
+
+def _find_lease(package: str, what: str) -> Lease:
+    """Return the package's lease, else the only one there is."""
+    place = _meeting.here()
+    if place is None:
+        raise NoLoopError(what)
+    if package in place.leases:
+        return place.leases[package]
+    if len(place.leases) > 1:
+        raise AmbiguousLeaseError(what, package, place.leases)
+    return next(iter(place.leases.values()))
+
+
+def _module_of(fn: Any) -> str:
+    while isinstance(fn, functools.partial):
+        fn = fn.func
+    return getattr(fn, "__module__", None) or type(fn).__module__
+
+
+def _top_level(module: str) -> str:
+    return module.partition(".")[0]
+
+
+def _caller() -> str:
+    """Return the top-level package of whoever called the function that calls this."""
+    return _top_level(sys._getframe(2).f_globals.get("__name__", "__main__"))
+
+
+def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
+    """Report what asyncio's exception handler was told, in the name of the owner whose it is."""
+    place = _meeting.here()
+    leases = [] if place is None else list(place.leases.values())
+    owner = _owner_of(context, leases)
+    if owner is None and leases:
+        # Nobody's in particular; the users of any host look in the same place.
+        owner = leases[0]._owner
+        message = f"asyncslot: {context['message']}"
+    elif owner is not None:
+        message = f"{owner.name}: {context['message']}"
+    else:
+        super(AsyncSlotEventLoop, loop).default_exception_handler(context)
+        return
+    details = (f"{key}: {context[key]!r}" for key in ("task", "future", "handle", "transport") if key in context)
+    owner.report("\n".join([message, *details]), context.get("exception"))
+
+
+def _owner_of(context: Dict[str, Any], leases: Any) -> Optional[Owner]:
+    """Tell from the context of an error whose error it is."""
+    handle = context.get("handle")
+    if handle is not None:
+        return handle._context.get(CURRENT)
+    for key in ("task", "future", "transport"):
+        for lease in leases:
+            if context.get(key) in lease._owner.tasks or context.get(key) in lease._owner.resources:
+                return lease._owner
+    return current()

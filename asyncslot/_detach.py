@@ -1,0 +1,93 @@
+"""How the work of one owner is ended, in bounded time.
+
+    servers stop listening -> tasks are cancelled, asyncio is run alone until they
+    have ended -> what they left open is closed, and given time to say so
+
+Tasks first and connections second, so that a task's clean-up can still say
+goodbye over its connection. The host's Qt loop never runs meanwhile: whoever
+calls us may be in the middle of tearing Qt down.
+
+This module does not know leases, only owners.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Any, Collection, List
+
+from ._loop import AsyncSlotEventLoop
+from ._owners import Owner
+from ._report import AbandonedTask, DetachReport, describe
+
+# The part of the time that tasks may use up; the rest is for killing and reaping
+# what they leave behind, which takes milliseconds.
+_FOR_TASKS = 0.9
+
+
+def end_work(
+    loop: AsyncSlotEventLoop,
+    owner: Owner,
+    report: DetachReport,
+    timeout: float,
+    on_stack: Collection[asyncio.Task[Any]],
+) -> None:
+    """Cancel the owner's tasks and close what it has open; write down what happened.
+
+    Args:
+        timeout: seconds, for all of it.
+        on_stack: tasks that cannot end before the caller returns; they are
+            cancelled and not waited for.
+    """
+    start = monotonic()
+    for server in [resource for resource in owner.resources if isinstance(resource, asyncio.AbstractServer)]:
+        _close(server, report)
+
+    tasks = owner.pending()
+    for task in tasks:
+        task.cancel()
+
+    # Tasks may start others while they clean up, so look again each time.
+    loop._as_run_alone(lambda: all(task in on_stack for task in owner.pending()), start + timeout * _FOR_TASKS)
+
+    for resource in list(owner.resources):
+        _close(resource, report)
+    loop._as_run_alone(lambda: _is_settled(loop, owner), start + timeout)
+
+    for task in owner.pending():
+        if task not in on_stack:
+            report.abandoned.append(AbandonedTask(task))
+            # The report says so; asyncio need not say it again when the task is destroyed.
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+    report.ended = sum(task.done() for task in tasks)
+
+
+def tasks_on_stack(loop: AsyncSlotEventLoop) -> List[asyncio.Task[Any]]:
+    """Return the tasks that are being stepped right now, further out on the calling thread's stack."""
+    handles = [*loop._as_stack, loop._as_handle]
+    owners_of_callbacks = (getattr(handle._callback, "__self__", None) for handle in handles if handle is not None)
+    return [task for task in owners_of_callbacks if isinstance(task, asyncio.Task)]
+
+
+def _close(resource: Any, report: DetachReport) -> None:
+    """Close one server or transport, if it is open, and write that down."""
+    if isinstance(resource, asyncio.AbstractServer):
+        if not resource.is_serving():
+            return
+        report.closed.append(describe(resource))
+        resource.close()
+    elif not resource.is_closing():
+        report.closed.append(describe(resource))
+        # Not close(): it would wait for its buffer to drain, which may be never.
+        getattr(resource, "abort", resource.close)()
+
+
+def _is_settled(loop: AsyncSlotEventLoop, owner: Owner) -> bool:
+    """Whether protocols have heard of their lost connections, and ended children are reaped."""
+    if loop._ready or loop._as_batch:
+        return False
+    return all(
+        resource.get_returncode() is not None
+        for resource in owner.resources
+        if isinstance(resource, asyncio.SubprocessTransport)
+    )

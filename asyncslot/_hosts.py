@@ -1,0 +1,120 @@
+"""The adapter contract, its check, and the adapter for a host that we know nothing about.
+
+An adapter is a module, or any object, that knows facts about one host: which
+QtCore it uses, when it quits, where its users look for errors. It imports
+nothing of ours; host_adapters/README.md tells how to write one.
+
+This module does not know leases or loops.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+from typing import Any, Callable, List, Optional
+
+from ._binding import find_qt_core
+from ._errors import AdapterError
+from .host_adapters import find
+
+# What an adapter must have: each function with the names of its arguments.
+CONTRACT = {
+    "is_running": (),
+    "qt_core": (),
+    "gui_parent": (),
+    "on_quit": ("callback",),
+    "report": ("message", "exc"),
+    "progress": ("title", "cancel"),
+}
+
+_logger = logging.getLogger(__name__)
+
+
+class PlainQt:
+    """The adapter for any Qt application: errors go to logging, quitting is aboutToQuit."""
+
+    NAME = "Qt"
+
+    def is_running(self) -> bool:
+        """Return whether there is an application."""
+        return find_qt_core().QCoreApplication.instance() is not None
+
+    def qt_core(self) -> Any:
+        """Return the loaded QtCore module, or the one that QtPy chooses."""
+        return find_qt_core()
+
+    def gui_parent(self) -> Any:
+        """Return the active window, if this is a GUI application that has one."""
+        package = find_qt_core().__name__.rpartition(".")[0]
+        widgets = sys.modules.get(f"{package}.QtWidgets")
+        return None if widgets is None else widgets.QApplication.activeWindow()
+
+    def on_quit(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` when the application is about to quit; return a function that takes it back."""
+        about_to_quit = find_qt_core().QCoreApplication.instance().aboutToQuit
+        about_to_quit.connect(callback)
+
+        def unhook() -> None:
+            try:
+                about_to_quit.disconnect(callback)
+            except (RuntimeError, TypeError):
+                pass  # the application is gone, or the binding has disconnected it already
+
+        return unhook
+
+    def report(self, message: str, exc: Optional[BaseException]) -> None:
+        """Log an error."""
+        _logger.error(message, exc_info=exc)
+
+    def progress(self, title: str, cancel: Callable[[], None]) -> None:
+        """Return None: a host that we know nothing about has no place for progress."""
+
+
+def find_host() -> Any:
+    """Return the adapter of the host that is running, else the one for plain Qt."""
+    adapter = find()
+    return PlainQt() if adapter is None else adapter
+
+
+def check_adapter(adapter: Any) -> None:
+    """Check that an adapter keeps the contract.
+
+    Raises:
+        AdapterError: with everything that is missing or wrong, in one message.
+    """
+    problems: List[str] = []
+    if not isinstance(getattr(adapter, "NAME", None), str):
+        problems.append("NAME must be a str, the name of the host")
+    for name, arguments in CONTRACT.items():
+        function = getattr(adapter, name, None)
+        wanted = f"{name}({', '.join(arguments)})"
+        if function is None:
+            problems.append(f"{wanted} is missing")
+        elif not callable(function):
+            problems.append(f"{wanted} must be a function, not {function!r}")
+        elif not _takes(function, len(arguments)):
+            problems.append(f"{wanted} is needed, found {name}{inspect.signature(function)}")
+    if problems:
+        raise AdapterError(getattr(adapter, "__name__", adapter), problems)
+
+
+def _takes(function: Callable[..., Any], count: int) -> bool:
+    try:
+        signature = inspect.signature(function)
+    except ValueError:
+        return True  # a builtin that does not tell
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
+
+
+def report_safely(host: Any, message: str, exc: Optional[BaseException]) -> None:
+    """Report through the adapter; an adapter that fails is logged with what it was to report."""
+    try:
+        host.report(message, exc)
+    except Exception:
+        _logger.error(message, exc_info=exc)
+        _logger.exception("The adapter for %s failed to report this", host.NAME)

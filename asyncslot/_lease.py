@@ -1,0 +1,204 @@
+"""Lease: one owner's hold on the shared loop, from attach() to detach().
+
+    begins      hears of the host's quitting from now on
+    meanwhile   tasks, slots and jobs are made through it and belong to its owner
+    ends        slots go dead -> own work is ended (`_detach`) -> the place is given
+                up, and the last lease closes the loop
+
+Everything here is for the GUI thread. What the loop does between the two is not
+our business; what the host is like, only the adapter knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from contextvars import copy_context
+from time import monotonic
+from typing import Any, Callable, Coroutine, Optional, Set
+
+from . import _meeting
+from ._detach import end_work, tasks_on_stack
+from ._errors import DetachedError, TaskTimeoutError, ThreadError
+from ._hosts import report_safely
+from ._loop import AsyncSlotEventLoop
+from ._owners import Owner
+from ._report import DetachReport, where
+from ._slots import make_slot
+
+_Coro = Coroutine[Any, Any, Any]
+
+
+class Lease:
+    """One owner's hold on the loop, from attach() to detach(); also a context manager.
+
+    Attributes:
+        owner: the name of the plug-in.
+        loop: the asyncio loop, shared with the other leases in this thread.
+        host: the adapter of the host application.
+
+    Thread: GUI thread only, all of it. From another thread, hand over with
+    `lease.loop.call_soon_threadsafe()`.
+    """
+
+    def __init__(self, owner: str, loop: AsyncSlotEventLoop, host: Any) -> None:
+        self.owner = owner
+        self.loop = loop
+        self.host = host
+        self._owner = Owner(owner, functools.partial(report_safely, host))
+        self._tasks: Set[asyncio.Task[Any]] = set()  # asyncio itself keeps no task alive
+        self._report: Optional[DetachReport] = None
+        self._unhook: Callable[[], None] = host.on_quit(self._on_host_quit)
+
+    def __repr__(self) -> str:
+        return f"<Lease of {self.owner!r} in {self.host.NAME}, {'attached' if self.is_attached else 'ended'}>"
+
+    @property
+    def is_attached(self) -> bool:
+        """Whether the lease still holds."""
+        return self._report is None
+
+    def create_task(self, coro: _Coro, *, name: Optional[str] = None) -> asyncio.Task[Any]:
+        """Make a task of `coro`, which starts in the next step. Works in plain slots, too.
+
+        The lease keeps the task alive until it is done, and cancels it on detach.
+
+        Raises:
+            DetachedError: the lease has ended.
+            ThreadError: called from another thread.
+        """
+        self._check("create_task()", coro)
+        return self._keep(self._owner.context().run(self.loop.create_task, coro), name)
+
+    def run_task(self, coro: _Coro, *, name: Optional[str] = None) -> asyncio.Task[Any]:
+        """Like create_task(), but the first step runs now, before this returns."""
+        self._check("run_task()", coro)
+        return self._keep(self._owner.context().run(self.loop.run_task, coro), name)
+
+    def slot(self, coro_fn: Any) -> Any:
+        """Return a slot for Qt signals that starts `coro_fn` under this lease, its first step at once.
+
+        Arguments of the signal that `coro_fn` does not take are dropped. After
+        detach, emissions are ignored.
+
+        Raises:
+            NotCoroutineFunctionError: `coro_fn` is not a coroutine function.
+        """
+        return make_slot(coro_fn, self._is_wanted, self._start)
+
+    def to_thread(self, fn: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+        """Run `fn(*args)` in a thread, and return a future to await. Touch nothing of Qt's GUI in `fn`.
+
+        The thread is a daemon: a job that never ends does not keep the host from
+        exiting. Context variables are passed on.
+        """
+        self._check("to_thread()")
+        context = copy_context()
+        return self._owner.context().run(self.loop.run_in_executor, None, functools.partial(context.run, fn, *args))
+
+    def run_until_complete(self, awaitable: Any, *, timeout: Optional[float] = None) -> Any:
+        """Block until `awaitable` is done, and return its result.
+
+        asyncio runs alone meanwhile, the host's Qt loop does not; the GUI stands
+        still. For clean-up in unload() and the like.
+
+        Args:
+            timeout: seconds, >= 0; None = no limit.
+
+        Raises:
+            TaskTimeoutError: it took longer; what was waited for has been cancelled.
+            Exception: whatever `awaitable` raises.
+        """
+        self._check("run_until_complete()", awaitable)
+        future = self._owner.context().run(functools.partial(asyncio.ensure_future, awaitable, loop=self.loop))
+        future.add_done_callback(lambda future: future.cancelled() or future.exception())
+        deadline = None if timeout is None else monotonic() + timeout
+        if not self.loop._as_run_alone(future.done, deadline):
+            stack = where(future)
+            future.cancel()
+            assert timeout is not None, "without a deadline it runs until the future is done"
+            raise TaskTimeoutError(self.owner, timeout, stack)
+        return future.result()
+
+    def detach(self, *, timeout: float = 2.0) -> DetachReport:
+        """End the lease: cancel its tasks, close what it left open; return what became of it.
+
+        Blocks for `timeout` seconds at most, plus the callback that is running
+        then; the host's Qt loop does not run meanwhile. Never raises because of
+        what a task does. A second call returns the first one's report.
+
+        Called from inside one of its own tasks, it cancels that task too and
+        finishes when its step is over.
+
+        Raises:
+            ThreadError: called from another thread.
+        """
+        if self._report is not None:
+            return self._report
+        self._check("detach()")
+        start = monotonic()
+        report = self._report = DetachReport(self.owner)
+        self._unhook()
+        on_stack = [task for task in tasks_on_stack(self.loop) if task in self._owner.tasks]
+        end_work(self.loop, self._owner, report, timeout, on_stack)
+        if on_stack:
+            self.loop.create_task(self._leave_later(on_stack, timeout))
+        else:
+            self._leave()
+        report.seconds = monotonic() - start
+        if report.abandoned:
+            self._owner.report(str(report), None)
+        return report
+
+    def __enter__(self) -> Lease:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.detach()
+
+    async def _leave_later(self, tasks: Any, timeout: float) -> None:
+        """Leave when the tasks that were on the stack during detach() have ended."""
+        await asyncio.wait(tasks, timeout=timeout)
+        self._leave()
+
+    def _leave(self) -> None:
+        """Give up the place; the last one closes the loop."""
+        place = _meeting.here()
+        if place is None or place.leases.get(self.owner) is not self:
+            return
+        del place.leases[self.owner]
+        _meeting.ended.add(self.owner)
+        if not place.leases:
+            _meeting.close_place()
+            self.loop._as_detach()
+            self.loop.close()
+
+    def _on_host_quit(self) -> None:
+        self.detach()
+
+    def _is_wanted(self, _: Any) -> bool:
+        return self.is_attached
+
+    def _start(self, _: Any, coro: _Coro) -> asyncio.Task[Any]:
+        return self.run_task(coro)
+
+    def _keep(self, task: asyncio.Task[Any], name: Optional[str]) -> asyncio.Task[Any]:
+        if name is not None and hasattr(task, "set_name"):  # Python 3.8
+            task.set_name(name)
+        if not task.done():
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        return task
+
+    def _check(self, what: str, coro: Any = None) -> None:
+        """Raise if the lease cannot be used here; a coroutine that will not run is closed."""
+        error: Optional[Exception] = None
+        if threading.get_ident() != self.loop._thread_id and self.is_attached:
+            error = ThreadError(f"{what} of the lease of {self.owner!r}", threading.current_thread().name)
+        elif not self.is_attached:
+            error = DetachedError(what, self.owner)
+        if error is not None:
+            if asyncio.iscoroutine(coro):
+                coro.close()
+            raise error

@@ -1,0 +1,46 @@
+"""Where those who share a loop find each other: one meeting place per GUI thread.
+
+A place holds the loop and the leases on it, by owner. It exists from the first
+attach() to the last detach().
+
+Everything here goes through `here()`, `open_place()` and `close_place()`, so that
+several vendored copies of this package can come to share their places without
+anybody else having to know.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Dict, Optional, Set
+
+
+class Place:
+    """One thread's loop and its leases."""
+
+    def __init__(self, loop: Any) -> None:
+        self.loop = loop
+        self.leases: Dict[str, Any] = {}
+
+
+# By thread identifier. Each thread reads and writes its own entry only.
+_places: Dict[int, Place] = {}
+
+# Owners whose lease has ended. A slot of theirs that still hears a signal has
+# nothing to do any more, which is no error.
+ended: Set[str] = set()
+
+
+def here() -> Optional[Place]:
+    """Return the calling thread's place, if there is one."""
+    return _places.get(threading.get_ident())
+
+
+def open_place(loop: Any) -> Place:
+    """Make the calling thread's place."""
+    place = _places[threading.get_ident()] = Place(loop)
+    return place
+
+
+def close_place() -> None:
+    """Withdraw the calling thread's place."""
+    _places.pop(threading.get_ident(), None)

@@ -1,0 +1,90 @@
+"""DetachReport: what became of a plug-in's work when it was detached.
+
+This module only describes; it knows nothing of leases and loops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from typing import Any, List, Optional
+
+
+class AbandonedTask:
+    """A task that did not end in time.
+
+    Attributes:
+        name: the task's name.
+        stack: where it stood, as text, innermost frame last.
+    """
+
+    def __init__(self, task: asyncio.Task[Any]) -> None:
+        get_name = getattr(task, "get_name", None)  # Python 3.8
+        self.name: str = get_name() if get_name else repr(task)
+        out = io.StringIO()
+        task.print_stack(file=out)
+        self.stack = out.getvalue()
+
+    def __repr__(self) -> str:
+        return f"<AbandonedTask {self.name!r}>"
+
+
+class DetachReport:
+    """What detach() did; `str()` of it is made for a log.
+
+    Attributes:
+        owner: whose lease it was.
+        ended: how many tasks ended, having been cancelled.
+        abandoned: the tasks that did not end in time.
+        closed: servers, connections and subprocesses that were still open, described.
+        seconds: how long detach() took.
+    """
+
+    def __init__(self, owner: str) -> None:
+        self.owner = owner
+        self.ended = 0
+        self.abandoned: List[AbandonedTask] = []
+        self.closed: List[str] = []
+        self.seconds = 0.0
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.owner}: detached in {self.seconds:.3f} s; {_count(self.ended, 'task')} cancelled, "
+            f"{_count(len(self.abandoned), 'task')} abandoned, {_count(len(self.closed), 'resource')} closed"
+        ]
+        lines += [f"  closed: {what}" for what in self.closed]
+        for task in self.abandoned:
+            lines.append(f"  abandoned: {task.name}, which did not end when it was cancelled")
+            lines += [f"    {line}" for line in task.stack.splitlines()]
+        return "\n".join(lines)
+
+    __repr__ = __str__
+
+
+def where(future: asyncio.Future[Any]) -> Optional[str]:
+    """Return the innermost line at which a task is suspended; None for a plain future."""
+    stack = future.get_stack() if isinstance(future, asyncio.Task) else []
+    if not stack:
+        return None
+    frame = stack[-1]
+    return f"{frame.f_code.co_name}() ({frame.f_code.co_filename}:{frame.f_lineno})"
+
+
+def describe(resource: Any) -> str:
+    """Say in a few words what a server or transport is."""
+    sockets = getattr(resource, "sockets", None)
+    if sockets is not None:
+        return "server on " + ", ".join(str(sock.getsockname()) for sock in sockets)
+    info = resource.get_extra_info
+    process = info("subprocess")
+    if process is not None:
+        return f"subprocess {process.pid} ({process.args!r})"
+    peer = info("peername")
+    if peer:
+        return f"connection with {peer}"
+    pipe = info("pipe")
+    return f"{type(resource).__name__} on {pipe or info('sockname')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
