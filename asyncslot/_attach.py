@@ -59,12 +59,15 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     # A lease that has ended but waits for its caller's own step to be over makes way.
     if lease is None or not lease.is_attached:
         lease = place.leases[name] = Lease(name, place.loop, adapter)
-        _meeting.ended.discard(name)
+        _meeting.ended.pop(name, None)
     return lease
 
 
 def detach(owner: Optional[str] = None, *, timeout: float = 2.0) -> DetachReport:
     """End the owner's lease; without one, do nothing. See Lease.detach().
+
+    A host that quits ends all leases before it unloads plug-ins; called after
+    that, this returns what became of the lease then.
 
     Args:
         owner: as in attach().
@@ -79,7 +82,7 @@ def detach(owner: Optional[str] = None, *, timeout: float = 2.0) -> DetachReport
     place = _meeting.here()
     lease = None if place is None else place.leases.get(name)
     if lease is None:
-        return DetachReport(name)
+        return _meeting.ended.get(name) or DetachReport(name)
     return lease.detach(timeout=timeout)
 
 

@@ -138,7 +138,7 @@ class Lease:
             return self._report
         self._check("detach()")
         start = monotonic()
-        report = self._report = DetachReport(self.owner)
+        report = self._report = _meeting.ended[self.owner] = DetachReport(self.owner)
         self._unhook()
         on_stack = [task for task in tasks_on_stack(self.loop) if task in self._owner.tasks]
         end_work(self.loop, self._owner, report, timeout, on_stack)
@@ -168,7 +168,6 @@ class Lease:
         if place is None or place.leases.get(self.owner) is not self:
             return
         del place.leases[self.owner]
-        _meeting.ended.add(self.owner)
         if not place.leases:
             _meeting.close_place()
             self.loop._as_detach()

@@ -11,7 +11,9 @@ anybody else having to know.
 from __future__ import annotations
 
 import threading
-from typing import Any, Dict, Optional, Set
+from typing import Any, Dict, Optional
+
+from ._report import DetachReport
 
 
 class Place:
@@ -25,9 +27,10 @@ class Place:
 # By thread identifier. Each thread reads and writes its own entry only.
 _places: Dict[int, Place] = {}
 
-# Owners whose lease has ended. A slot of theirs that still hears a signal has
-# nothing to do any more, which is no error.
-ended: Set[str] = set()
+# The last report of each owner whose lease has ended. A slot of theirs that still
+# hears a signal has nothing to do any more, which is no error; and a host that
+# quits ends leases before it calls unload(), where the report is wanted.
+ended: Dict[str, DetachReport] = {}
 
 
 def here() -> Optional[Place]:

@@ -1,0 +1,126 @@
+"""What every test shares: a Qt application, options, and a look at what is left over.
+
+One process has one binding: the one that QtPy chooses (set QT_API to choose
+another). Tests that need a virgin process start one with `run_python`.
+"""
+
+import gc
+import os
+import subprocess
+import sys
+import threading
+
+# Before any Qt is loaded. Tests that need a real window system start one themselves.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import pytest
+from asyncslot import _meeting
+
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--require-hosts",
+        action="store_true",
+        help="a test that needs a real host application fails, and is not skipped, where that host is not installed",
+    )
+
+
+@pytest.fixture
+def host_missing(request):
+    """Return a function that skips the test, or fails it under --require-hosts, saying why."""
+
+    def missing(reason):
+        if request.config.getoption("--require-hosts"):
+            pytest.fail(f"{reason}, and --require-hosts was given")
+        pytest.skip(reason)
+
+    return missing
+
+
+@pytest.fixture(scope="session")
+def app():
+    """The QApplication of this test process."""
+    from qtpy import QtWidgets
+
+    return QtWidgets.QApplication.instance() or QtWidgets.QApplication(["tests"])
+
+
+@pytest.fixture
+def spin(app):
+    """Return a function that runs the host's Qt loop until a condition holds: spin(until, timeout=5)."""
+    from qtpy import QtCore
+
+    def spin(until, timeout=5.0):
+        event_loop = QtCore.QEventLoop()
+        poll = QtCore.QTimer()
+        poll.timeout.connect(lambda: until() and event_loop.quit())
+        poll.start(1)
+        limit = QtCore.QTimer()
+        limit.setSingleShot(True)
+        limit.timeout.connect(event_loop.quit)
+        limit.start(int(timeout * 1000))
+        run = getattr(event_loop, "exec", None) or event_loop.exec_
+        run()
+        poll.stop()
+        assert until(), f"the Qt loop ran for {timeout} s and the condition still does not hold"
+
+    return spin
+
+
+@pytest.fixture
+def lease(app):
+    """A lease in the name of this test, detached at the end."""
+    import asyncslot
+
+    with asyncslot.attach("test") as lease:
+        yield lease
+
+
+@pytest.fixture
+def run_python():
+    """Return a function that runs a program in a process of its own: run_python(source) -> CompletedProcess."""
+
+    def run(source, timeout=60, check=True, env=None):
+        done = subprocess.run(
+            [sys.executable, "-X", "faulthandler", "-c", source],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            universal_newlines=True,
+            timeout=timeout,
+            env=dict(os.environ, **(env or {})),
+        )
+        if check:
+            assert done.returncode == 0, f"rc {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    return run
+
+
+def _descriptors():
+    """Return what this process has open, by number."""
+    if not os.path.isdir("/proc/self/fd"):
+        return {}
+    found = {}
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            pass  # the one that listdir() itself had open
+    return found
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_over():
+    """Every test leaves the process as it found it: descriptors, our threads, leases."""
+    before = _descriptors()
+    yield
+    gc.collect()
+    assert not _meeting._places, f"the test left leases: {_meeting._places}"
+    for thread in threading.enumerate():
+        if thread.name.startswith("asyncslot"):
+            thread.join(5)
+            assert not thread.is_alive(), f"the test left the thread {thread.name} running"
+    left = {fd: target for fd, target in _descriptors().items() if before.get(fd) != target}
+    left = {fd: target for fd, target in left.items() if target.startswith(("socket:", "anon_inode:[event", "pipe:"))}
+    assert not left, f"the test left descriptors open: {left}"
