@@ -151,16 +151,27 @@ def source_files():
 
 def read_manifest(target):
     """Return the sha256 of every file by relative path, as the record of the copy at `target` lists them."""
+    manifest = {path: digest for digest, path in _MANIFEST_LINE.findall(_read_record(target))}
+    if not manifest:
+        raise VendorError(
+            f"{target / RECORD} lists no files, so it does not come from vendor.py. Move {target} out of the way."
+        )
+    return manifest
+
+
+def read_origin(target):
+    """Return version and commit that the copy at `target` was made from, by these names."""
+    return dict(_ORIGIN_LINE.findall(_read_record(target)))
+
+
+def _read_record(target):
     record = target / RECORD
     if not record.is_file():
         raise VendorError(
             f"{target} is not a vendored copy of asyncslot: it has no {RECORD}. "
             "DEST must be the directory that holds the copy, or is to hold it."
         )
-    manifest = {path: digest for digest, path in _MANIFEST_LINE.findall(_content(record).decode("utf-8", "replace"))}
-    if not manifest:
-        raise VendorError(f"{record} lists no files; it does not come from vendor.py. Move {target} out of the way.")
-    return manifest
+    return _content(record).decode("utf-8", "replace")
 
 
 def _target(dest, name):
@@ -243,7 +254,7 @@ def _check_and_tell(dest, name):
     if edits:
         print(f"{target} differs from what it was made from:\n{edits}")
     if news:
-        origin = " ".join(f"{key} {value}" for key, value in _ORIGIN_LINE.findall((target / RECORD).read_text("utf-8")))
+        origin = " ".join(f"{key} {value}" for key, value in read_origin(target).items())
         print(f"{target} was made from {origin}; this tree has other files. An update would bring:\n{news}")
     if not edits and not news:
         print(f"{target} is what this tree would make.")
