@@ -77,27 +77,29 @@ def _missing_packages(packages):
 def need_venv(*requirements):
     """Return the Python of this project's virtual environment, with the requirements installed.
 
-    There is one environment for each Python version. What was installed is noted in it, together with a digest of
-    pyproject.toml, so that a second run starts at once.
+    There is one environment for each Python version. What was installed is noted in it, so that a second run starts
+    at once.
 
-    Args: requirements, each as on pip's command line; one that starts with "-e " is installed editable.
+    Args: requirements, each as on pip's command line. One that starts with "-e " is this project, installed editable:
+        it is installed again when pyproject.toml has changed.
     Raises: SetupError as need_packages does, or when pip fails.
     """
     venv = WORK / f"venv-{sys.implementation.cache_tag}"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:16]
     note = venv / "installed.txt"
-    noted = note.read_text().splitlines() if python.exists() and note.exists() else []
-    if noted[:1] != [digest]:
+    if not python.exists() or not note.exists():
         _make_venv(venv)
-        noted = [digest]
-    missing = [each for each in requirements if each not in noted]
+        note.write_text("")
+    noted = note.read_text().splitlines()
+    digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:16]
+    lines = {each: f"{each} as of pyproject.toml {digest}" if each.startswith("-e ") else each for each in requirements}
+    missing = [each for each in requirements if lines[each] not in noted]
     if missing:
         say(f"set-up: installing {', '.join(missing)} into {venv.relative_to(ROOT)}")
         arguments = [word for each in missing for word in each.split(" ", 1)]
         pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
         run_quietly(pip, timeout=1800, cwd=ROOT)
-        note.write_text("\n".join([*noted, *missing]) + "\n")
+        note.write_text("\n".join([*noted, *(lines[each] for each in missing)]) + "\n")
     return str(python)
 
 

@@ -35,16 +35,13 @@ class Heartbeat(QWidget):
         self._timer.start(TICK_MS)
 
     def reset(self):
-        """Forget the gaps so far, including the one that is still open."""
+        """Forget the gaps so far, including the one that is open now."""
         self.gaps = []
-        self._last = None
+        self.skip()
 
-    def percentile(self, percent):
-        """Return the gap in seconds that this share of all gaps does not exceed, or 0.0 before the second tick."""
-        if not self.gaps:
-            return 0.0
-        ordered = sorted(self.gaps)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))]
+    def skip(self):
+        """Leave the gap that is open now out of the count."""
+        self._last = None
 
     def _tick(self):
         now = time.monotonic()
@@ -61,6 +58,7 @@ class Heartbeat(QWidget):
         graph = QRectF(self.rect()).adjusted(12, 30, -12, -8)
         self._draw_dot(painter, graph.left(), graph.right())
         self._draw_gaps(painter, graph)
+        self._draw_numbers(painter, graph)
         painter.end()
 
     def _draw_dot(self, painter, left, right):
@@ -82,3 +80,11 @@ class Heartbeat(QWidget):
         painter.setPen(QPen(QColor("#9fb3c1"), 1, Qt.PenStyle.DashLine))
         painter.drawLine(QPointF(graph.left(), limit), QPointF(graph.right(), limit))
         painter.drawText(QPointF(graph.left() + 4, limit - 4), f"{LATE_S * 1000:.0f} ms between two frames")
+
+    def _draw_numbers(self, painter, graph):
+        if not self._recent:
+            return
+        ordered = sorted(self._recent)
+        p99 = ordered[int(len(ordered) * 0.99)]
+        text = f"last {len(ordered)} frames: 99 % within {p99 * 1000:.0f} ms, longest {ordered[-1] * 1000:.0f} ms"
+        painter.drawText(graph.adjusted(0, -2, -4, 0), Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignTop, text)

@@ -141,7 +141,6 @@ class LogPanel(QPlainTextEdit):
         super().__init__()
         self.setReadOnly(True)
         self.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
-        self.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
         self._handler = _LogHandler()
         self._handler.bridge.message.connect(self.add)
         logging.getLogger().addHandler(self._handler)

@@ -65,7 +65,7 @@ class DownloaderDock(QDockWidget):
         except (OSError, DownloadError) as exc:
             self.result.setText(f"Failed: {exc}")
         else:
-            self.result.setText(f"{len(body):,} bytes\nSHA-256 {digest}")
+            self.result.setText(f"{len(body):,} bytes\nSHA-256 {digest[:32]} {digest[32:]}")
         finally:
             self._task = None
             self._show_busy(False)
@@ -95,9 +95,9 @@ class DownloaderDock(QDockWidget):
         column.addLayout(buttons)
         column.addWidget(self.progress)
         column.addWidget(self.result)
-        column.addStretch()
         body = QWidget()
         body.setLayout(column)
+        body.setMaximumHeight(body.sizeHint().height() + self.result.fontMetrics().lineSpacing() * 3)
         return body
 
 

@@ -1,0 +1,126 @@
+"""What the demo's user does, told once for every host.
+
+The scenario is a generator: it does something, yields what it waits for, and is resumed when that has come true. A
+stage, one for each host, knows how to press the plug-ins' buttons there.
+"""
+
+import json
+import time
+
+LATE_MS = 25.0  # 99 of 100 frames must not be further apart than this
+CHECK_MS = 20
+
+
+class ScenarioFailed(Exception):
+    """Something that was waited for did not happen; the text says what."""
+
+
+class Driver:
+    """The plug-in.
+
+    Args:
+        stage: the host's plug-ins and buttons.
+        script: what demo.py wrote: "record", the file to write to; "screenshots", the directory for them; "stay",
+            true if the user takes over once the addresses are filled in.
+    """
+
+    def __init__(self, stage, script):
+        self._stage = stage
+        self._script = script
+        self._waiting_for = None
+        self._timer = None
+
+    def initGui(self):
+        self._scenario = self._stay() if self._script["stay"] else self._play()
+        self._timer = self._stage.start_timer(CHECK_MS, self._check)
+
+    def unload(self):
+        self._timer.stop()
+
+    def _check(self):
+        try:
+            if self._waiting_for is not None:
+                is_true, what, deadline = self._waiting_for
+                if not is_true():
+                    if time.monotonic() > deadline:
+                        raise ScenarioFailed(f"waited in vain: {what}")
+                    return
+            is_true, what, timeout = next(self._scenario)
+            self._waiting_for = (is_true, what, time.monotonic() + timeout)
+        except StopIteration:
+            self._timer.stop()
+        except Exception as exc:
+            self._timer.stop()
+            self._tell(False, f"{type(exc).__name__}: {exc}" if not isinstance(exc, ScenarioFailed) else str(exc))
+            self._stage.quit()
+
+    def _tell(self, is_ok, text, **facts):
+        with open(self._script["record"], "a", encoding="utf-8") as record:
+            record.write(json.dumps({"ok": is_ok, "text": text, **facts}) + "\n")
+
+    def _stay(self):
+        stage = self._stage
+        yield stage.both_run, "both plug-ins are loaded", 30
+        for name in stage.names:
+            stage.fill_in(name)
+        self._tell(True, "the addresses are filled in; the window is yours until you close it")
+
+    def _play(self):
+        stage = self._stage
+        stays, reloaded = stage.names
+        yield stage.both_run, "both plug-ins are loaded", 30
+        self._tell(True, f"{stays} and {reloaded} run, each with its own copy of asyncslot")
+
+        stage.settle()
+        yield stage.is_settled, "the window is up", 30
+        stage.reset_heartbeat()
+        for name in stage.names:
+            stage.fill_in(name)
+            stage.start(name)
+        yield lambda: all(stage.progress(name) > 0.3 for name in stage.names), "both downloads are under way", 30
+        self._screenshot("busy")
+        self._tell(True, "both download at the same time: " + self._progress_of_all())
+
+        before = stage.progress(stays)
+        start = time.monotonic()
+        is_loaded = stage.reload(reloaded)
+        milliseconds = (time.monotonic() - start) * 1000
+        self._tell(is_loaded, f"{reloaded} reloaded in the middle of its work, in {milliseconds:.0f} ms")
+        yield lambda: stage.progress(stays) > before, f"{stays} goes on", 5
+        self._tell(True, f"{stays} went on meanwhile: " + self._progress_of_all())
+
+        stage.fill_in(reloaded)
+        stage.start(reloaded)
+        yield lambda: not any(stage.is_busy(name) for name in stage.names), "both downloads end", 60
+        for name in stage.names:
+            self._tell(*stage.verdict(name))
+        self._screenshot("done")
+
+        stage.start(stays)
+        yield lambda: stage.progress(stays) > 0.05, f"{stays} starts once more", 10
+        stage.stop(stays)
+        yield lambda: not stage.is_busy(stays), f"{stays} stops", 5
+        self._tell(*stage.verdict_stopped(stays))
+
+        for name in stage.names:
+            stage.start(name)
+        yield lambda: all(stage.progress(name) > 0.05 for name in stage.names), "both work again", 20
+        self._tell_heartbeat()
+        self._tell(True, "asked to quit while both are at work: " + self._progress_of_all(), quit_at=time.time())
+        stage.quit()
+
+    def _progress_of_all(self):
+        return ", ".join(f"{name} {self._stage.progress(name):.0%}" for name in self._stage.names)
+
+    def _screenshot(self, moment):
+        path = "{}/{}-{}.png".format(self._script["screenshots"], self._script["host"], moment)
+        if not self._stage.window().grab().save(path):
+            self._tell(False, f"the screenshot {path} could not be written")
+        # How long our own camera takes is nothing that the plug-ins did.
+        self._stage.skip_frame()
+
+    def _tell_heartbeat(self):
+        gaps = sorted(gap * 1000 for gap in self._stage.gaps())
+        p50, p99 = (gaps[int(len(gaps) * share)] for share in (0.5, 0.99))
+        text = f"heartbeat, 16 ms: {len(gaps)} frames, gaps median {p50:.1f} ms, p99 {p99:.1f} ms, worst {gaps[-1]:.1f} ms"
+        self._tell(p99 < LATE_MS, f"{text} (p99 must be below {LATE_MS:.0f} ms)")

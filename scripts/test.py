@@ -1,0 +1,66 @@
+"""Run the tests, from nothing: `python3 scripts/test.py`.
+
+Sets this machine up (everything that is made lies under .work/) and runs pytest, with the tests in the real QGIS
+where QGIS is installed. `--hosts` installs it from Debian first, and then it is an error if those tests did not run.
+All other arguments go to pytest: `python3 scripts/test.py -k detach -x`.
+
+Exit codes: pytest's own; 1 also when the tests in the real QGIS were to run and did not; 2 also when this machine
+could not be set up.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+from _machine import QGIS, QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, need_packages, need_venv, say
+
+TIMEOUT = 3600  # seconds; each single test has a far shorter limit of its own in pyproject.toml
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--hosts", action="store_true", help="install QGIS, and fail if the tests in it did not run")
+    arguments, for_pytest = parser.parse_known_args()
+    try:
+        need_packages(QT_LIBRARIES + XVFB, "the tests")
+        if arguments.hosts:
+            need_packages(QGIS, "the tests in QGIS")
+        python = need_venv("-e .[PyQt5,test]")
+    except SetupError as exc:
+        say(f"\n{exc}")
+        return 2
+    report = WORK / "test-report.xml"
+    report.unlink(missing_ok=True)
+    command = [python, "-m", "pytest", f"--junitxml={report}", *for_pytest]
+    if arguments.hosts:
+        command.append("--require-hosts")
+    # Which binding is under test is decided here and not by a variable that happens to be set.
+    env = {**os.environ, "QT_API": "pyqt5"}
+    try:
+        exit_code = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, timeout=TIMEOUT).returncode
+    except subprocess.TimeoutExpired:
+        say(f"The tests were still running after {TIMEOUT} s, and were ended.")
+        return 1
+    if arguments.hosts:
+        count = _count_run(report, "qgis")
+        say(f"tests that ran in or for the real QGIS: {count}")
+        if count == 0:
+            say("FAILED: --hosts was given, so the tests in the real QGIS had to run.")
+            return exit_code or 1
+    return exit_code
+
+
+def _count_run(report, word):
+    """Return how many tests ran, and were not skipped, in modules with this word in their name."""
+    if not report.exists():
+        return 0
+    cases = ET.parse(report).iter("testcase")
+    return sum(word in case.get("classname", "") and case.find("skipped") is None for case in cases)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
