@@ -28,7 +28,7 @@ FILE_SHA256 = hashlib.sha256(FILE).hexdigest()
 def serving():
     """Serve `/file` and `/tiles/X/Y.png` on a free port; yield the address to put in front."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server.daemon_threads = False  # which makes server_close() wait for the answers that are under way
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="demo server", daemon=True)
     thread.start()
     try:
@@ -36,11 +36,12 @@ def serving():
     finally:
         server.shutdown()
         thread.join(5)
-        server.socket.close()
+        server.server_close()
 
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # a connection may ask for one tile after another
+    timeout = 5.0  # seconds until a silent connection is given up
 
     def handle(self):
         # A client that goes away in the middle is what the demo is about, and no error.
