@@ -1,0 +1,422 @@
+"""The layout of what ships: who may import whom, and what no module may do to the host.
+
+The shipped code is read, not run, except where only a fresh interpreter tells. LAYERS is the architecture: a module
+that has to import something new gets a new entry here, in the same commit, where a reviewer sees it. OUT_OF_BOUNDS is
+what belongs to the host; ALLOWANCES are the exceptions, each with its reason.
+"""
+
+import ast
+import inspect
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import asyncslot
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = sorted((ROOT / "asyncslot").glob("*.py"))
+ADAPTERS = sorted((ROOT / "host_adapters").glob("*.py"))
+SHIPPED = CORE + ADAPTERS
+
+# From the cellar to the front door: each module with those of ours that it may import, all of them above it.
+LAYERS = {
+    "_errors": [],
+    "_report": [],
+    "_tasks": [],
+    "_selector": [],
+    "_executor": [],
+    "_children": [],
+    "_owners": [],
+    "host_adapters": [],
+    "_binding": ["_errors"],
+    "_steps": ["_errors"],
+    "_slots": ["_errors", "_binding", "_tasks"],
+    "_hosts": ["_errors", "_binding", "host_adapters"],
+    "_meeting": ["_errors", "_report"],
+    "_wait_notifier": ["_binding"],
+    "_loop": [
+        "_errors",
+        "_binding",
+        "_children",
+        "_executor",
+        "_owners",
+        "_selector",
+        "_steps",
+        "_tasks",
+        "_wait_notifier",
+    ],
+    "_runner": ["_errors", "_loop"],
+    "_detach": ["_loop", "_owners", "_report"],
+    "_lease": ["_errors", "_detach", "_hosts", "_loop", "_meeting", "_owners", "_report", "_slots"],
+    "_attach": ["_errors", "_binding", "_hosts", "_lease", "_loop", "_meeting", "_owners", "_report", "_slots"],
+    "__init__": ["_errors", "_attach", "_lease", "_loop", "_report", "_runner"],
+}
+
+# Full names, or their beginnings up to a dot.
+OUT_OF_BOUNDS = [
+    # The event-loop policy and everything of asyncio's that goes through it (Houdini replaces it, 3.16 drops it).
+    r"asyncio(\.\w+)?\.([gs]et_event_loop_policy|[gs]et_child_watcher|\w*EventLoopPolicy)",
+    r"asyncio(\.\w+)?\.([gs]et_event_loop|new_event_loop|run|Runner)",
+    r"signal\.(signal|siginterrupt|set_wakeup_fd|setitimer|alarm)",
+    r"os\.(environ|environb|putenv|unsetenv|chdir|umask|register_at_fork)",
+    r"sys\.(excepthook|unraisablehook|displayhook|path|meta_path|path_hooks|setswitchinterval|settrace|setprofile)",
+    r"sys\.(setrecursionlimit|set_asyncgen_hooks|set_coroutine_origin_tracking_depth)",
+    r"threading\.(excepthook|setprofile|settrace|stack_size|_shutdown)",
+    r"(atexit|builtins|faulthandler|gc|locale|site|warnings)",
+    r"logging\.(basicConfig|disable|setLoggerClass|root|captureWarnings)",
+    r"socket\.setdefaulttimeout",
+    r"multiprocessing\.set_start_method",
+]
+
+ALLOWANCES = {
+    ("_binding", "os.environ"): "puts back what QtPy writes there",
+    ("_loop", "signal.set_wakeup_fd"): "nested mode, where the program owns the loop; given back",
+    ("_steps", "sys.set_asyncgen_hooks"): "for the length of a step, then put back",
+}
+
+# Calls that a module may make while it is imported: they make a value and change nothing.
+HARMLESS_CALLS = {"TypeVar", "ContextVar", "itertools.count", "logging.getLogger"}
+
+QT = re.compile(r"(PyQt|PySide|qtpy|sip|shiboken)")
+
+
+def label(path):
+    return path.relative_to(ROOT).with_suffix("").as_posix().replace("asyncslot/", "")
+
+
+def parse(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+each_shipped = pytest.mark.parametrize("path", SHIPPED, ids=map(label, SHIPPED))
+each_core = pytest.mark.parametrize("path", CORE, ids=map(label, CORE))
+each_adapter = pytest.mark.parametrize("path", ADAPTERS, ids=map(label, ADAPTERS))
+
+
+def imports(tree):
+    """Yield (statement, level, full name) of each thing that is imported, wherever the statement stands."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield node, 0, alias.name
+        elif isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                yield node, node.level, ".".join(filter(None, [node.module, alias.name]))
+
+
+def own_imports(tree):
+    """Yield (statement, module) of each relative import; the module is the first part of the name."""
+    for statement, level, name in imports(tree):
+        if level:
+            yield statement, name.split(".")[0]
+
+
+def at_module_level(tree):
+    """Return every statement that runs when the module is imported, but for what only a type checker sees."""
+    found = []
+    waiting = list(tree.body)
+    while waiting:
+        statement = waiting.pop()
+        if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test):
+            continue
+        found.append(statement)
+        for part in ("body", "orelse", "handlers", "finalbody"):
+            if not isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                waiting.extend(getattr(statement, part, []))
+    return found
+
+
+def literal_text(node):
+    """Return the text that a node stands for, empty if it is no string literal (3.7 has a node class of its own)."""
+    value = node.value if hasattr(node, "value") else getattr(node, "s", None)
+    return value if isinstance(value, str) else ""
+
+
+def dotted(node):
+    """Return `a.b.c` for such an expression, else an empty text."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute):
+        head = dotted(node.value)
+        return f"{head}.{node.attr}" if head else ""
+    return ""
+
+
+def used_names(tree):
+    """Return the full name of everything that is imported or reached through an import, aliases undone."""
+    names, aliases = set(), {}
+    for statement, level, name in imports(tree):
+        if level == 0:
+            names.add(name)
+            for alias in statement.names:
+                aliases[alias.asname or alias.name.split(".")[0]] = name if alias.asname else name.split(".")[0]
+            if isinstance(statement, ast.ImportFrom):
+                for alias in statement.names:
+                    aliases[alias.asname or alias.name] = f"{statement.module}.{alias.name}"
+    for node in ast.walk(tree):
+        head, _, rest = dotted(node).partition(".")
+        if head in aliases:
+            names.add(f"{aliases[head]}.{rest}" if rest else aliases[head])
+    return names
+
+
+# --- Who may import whom
+
+
+def test_every_module_has_its_place_in_the_layers():
+    """A new file is a decision about the architecture, and a row of the table that names no file is a lie."""
+    assert set(LAYERS) == {path.stem for path in CORE} | {"host_adapters"}
+
+
+def test_the_layers_have_no_cycle():
+    """Each module may import only what stands above it in the table."""
+    above = []
+    for module, allowed in LAYERS.items():
+        assert set(allowed) <= set(above), module
+        above.append(module)
+
+
+@each_core
+def test_modules_import_only_what_their_layer_allows(path):
+    """The table is the architecture."""
+    imported = {module for _, module in own_imports(parse(path))}
+    assert imported <= set(LAYERS[path.stem])
+
+
+@each_adapter
+def test_adapters_import_nothing_of_ours(path):
+    """An adapter is facts about a host; only the package itself gathers the adapters."""
+    siblings = {adapter.stem for adapter in ADAPTERS if path.stem == "__init__"}
+    for statement, module in own_imports(parse(path)):
+        assert statement.level == 1
+        assert module in siblings
+
+
+@each_shipped
+def test_own_imports_are_relative_and_at_module_level(path):
+    """So a copy works under any name, and an import never happens in a hot path or in a half-unloaded plug-in."""
+    tree = parse(path)
+    top = at_module_level(tree)
+    for statement, level, name in imports(tree):
+        assert name.split(".")[0] not in ("asyncslot", "host_adapters") or level, f"line {statement.lineno}"
+        assert level <= 1, f"line {statement.lineno}: more than one dot"
+        assert level == 0 or statement in top, f"line {statement.lineno}: inside a function"
+
+
+@each_shipped
+def test_own_name_is_never_looked_up(path):
+    """No `import_module("asyncslot.x")`, no `sys.modules["asyncslot"]`: a copy may have another name."""
+    for node in ast.walk(parse(path)):
+        keys = []
+        if isinstance(node, ast.Call):
+            keys = [*node.args, *(keyword.value for keyword in node.keywords)]
+        elif isinstance(node, ast.Subscript):
+            keys = list(ast.walk(node.slice))
+        elif isinstance(node, ast.Compare):
+            keys = [node.left]
+        for key in keys:
+            assert not re.match(r"(asyncslot|host_adapters)(\.\w+)*$", literal_text(key)), f"line {key.lineno}"
+
+
+@each_shipped
+def test_qt_and_hosts_are_imported_only_inside_functions(path):
+    """Importing the package must neither load a binding nor look for a host; and the core names no binding at all."""
+    tree = parse(path)
+    top = at_module_level(tree)
+    for statement, level, name in imports(tree):
+        if level == 0 and (statement in top or path in CORE):
+            assert not QT.match(name), f"line {statement.lineno}"
+            assert name.split(".")[0] in STANDARD_LIBRARY, f"line {statement.lineno}"
+
+
+# Before Python 3.10 the interpreter cannot tell; the rule is then checked on the newer ones.
+STANDARD_LIBRARY = getattr(sys, "stdlib_module_names", None) or {
+    name.split(".")[0] for path in SHIPPED for _, level, name in imports(parse(path)) if level == 0
+}
+
+
+# --- What no module may do
+
+
+@each_shipped
+def test_nothing_of_the_process_is_touched(path):
+    """Policy, current loop, signals, environment, hooks, streams: they are the host's."""
+    forbidden = re.compile(rf"({'|'.join(OUT_OF_BOUNDS)})(\.|$)")
+    touched = {name for name in used_names(parse(path)) if forbidden.match(name)}
+    allowed = tuple(name for module, name in ALLOWANCES if module == path.stem)
+    assert {name for name in touched if not name.startswith(allowed)} == set()
+
+
+@pytest.mark.parametrize(("module", "name"), ALLOWANCES)
+def test_allowances_are_still_needed(module, name):
+    """An exception that nobody uses any more is an open door."""
+    assert name in used_names(parse(ROOT / "asyncslot" / f"{module}.py"))
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("import asyncio\nasyncio.set_event_loop(None)", "asyncio.set_event_loop"),
+        ("import asyncio as aio\naio.get_event_loop_policy()", "asyncio.get_event_loop_policy"),
+        ("from asyncio import events\nevents.set_event_loop(None)", "asyncio.events.set_event_loop"),
+        ("import asyncio.events\nasyncio.events.set_event_loop(None)", "asyncio.events.set_event_loop"),
+        ("from asyncio import run as go\ngo(f())", "asyncio.run"),
+        ("def f():\n    import os\n    os.environ['A'] = ''", "os.environ"),
+        ("from os import environ\nenviron.pop('A')", "os.environ.pop"),
+        ("import atexit\natexit.register(f)", "atexit.register"),
+        ("import signal\nsignal.signal(2, f)", "signal.signal"),
+    ],
+)
+def test_the_reader_sees_through_aliases(source, name):
+    """The check above is only as good as its reader."""
+    assert name in used_names(ast.parse(source))
+
+
+@each_shipped
+def test_importing_a_module_only_defines_things(path):
+    """Definitions and constants; no loop, no statement for its effect, no call but the harmless ones."""
+    for statement in at_module_level(parse(path)):
+        where = f"line {statement.lineno}"
+        if isinstance(statement, ast.Expr):
+            assert literal_text(statement.value), f"{where}: something is done at import"
+        elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            calls = [node for node in ast.walk(statement) if isinstance(node, ast.Call)]
+            assert {dotted(call.func) for call in calls} <= HARMLESS_CALLS, where
+        else:
+            definitions = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Pass)
+            assert isinstance(statement, (*definitions, ast.If)), where
+
+
+CENSUS = """
+import asyncio, gc, logging, os, signal, sys, threading, warnings
+
+def census():
+    return {
+        "threads": threading.enumerate(),
+        "descriptors": os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else None,
+        "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        "environment": dict(os.environ),
+        "path": list(sys.path),
+        "finders": list(sys.meta_path),
+        "hooks": (sys.excepthook, threading.__dict__.get("excepthook"), sys.get_asyncgen_hooks()),
+        "policy": vars(asyncio.events).get("_event_loop_policy"),
+        "loop": asyncio._get_running_loop(),
+        "log handlers": list(logging.root.handlers),
+        "warnings": list(warnings.filters),
+    }
+
+before = census()
+import asyncslot
+after = census()
+for what in before:
+    assert before[what] == after[what], (what, before[what], after[what])
+loaded = [name for name in sys.modules if name.startswith(("PyQt", "PySide", "qtpy", "shiboken", "qgis"))]
+assert not loaded, loaded
+"""
+
+
+def test_importing_the_package_changes_nothing(run_python):
+    """No Qt loaded, no thread, no descriptor, no hook, no policy."""
+    run_python(CENSUS)
+
+
+# --- The front door
+
+PUBLIC = {
+    "AbandonedTask",
+    "AsyncSlotEventLoop",
+    "AsyncSlotRunner",
+    "DetachReport",
+    "Lease",
+    "asyncSlot",
+    "attach",
+    "create_task",
+    "detach",
+}
+
+ERRORS = {
+    "AdapterError": TypeError,
+    "AmbiguousLeaseError": RuntimeError,
+    "AsyncSlotError": Exception,
+    "AttachedLoopError": RuntimeError,
+    "DetachedError": RuntimeError,
+    "ForeignLoopError": RuntimeError,
+    "NoApplicationError": RuntimeError,
+    "NoBindingError": ImportError,
+    "NoLoopError": RuntimeError,
+    "NotCoroutineFunctionError": TypeError,
+    "TaskTimeoutError": TimeoutError,
+    "ThreadError": RuntimeError,
+}
+
+
+def test_the_front_door_offers_exactly_this():
+    """A public name is a promise; making or breaking one shows here."""
+    assert asyncslot.__all__ == sorted({*PUBLIC, *ERRORS})
+    modules = {path.stem for path in CORE} | {"host_adapters"}
+    assert {name for name in vars(asyncslot) if not name.startswith("_")} - modules == set(asyncslot.__all__)
+
+
+def test_every_error_is_public_and_is_the_builtin_that_a_caller_expects():
+    """So that `except RuntimeError` written for asyncio goes on working."""
+    classes = dict(inspect.getmembers(asyncslot._errors, inspect.isclass))
+    assert {name for name, kind in classes.items() if issubclass(kind, Exception)} == set(ERRORS)
+    for name, builtin in ERRORS.items():
+        assert issubclass(classes[name], (asyncslot.AsyncSlotError, builtin))
+        assert issubclass(classes[name], builtin)
+
+
+def test_the_map_of_the_house_names_every_module():
+    """It is where a reader starts."""
+    named = set(re.findall(r"\b(_[a-z_]+|host_adapters)\b", asyncslot.__doc__))
+    in_the_example = {"_vendor"}
+    assert named - in_the_example == set(LAYERS) - {"__init__"}
+
+
+# --- The shape of a file
+
+
+@each_shipped
+def test_every_module_says_at_its_head_what_it_is_for(path):
+    """One job each, told in a docstring, in a file of a size that can be read in one sitting."""
+    assert ast.get_docstring(parse(path))
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+
+
+# --- Python 3.7
+
+
+@each_shipped
+def test_the_grammar_is_that_of_python_3_7(path):
+    """No walrus, no positional-only marker: as far as a newer parser can tell."""
+    options = {"feature_version": (3, 7)} if sys.version_info >= (3, 8) else {}
+    ast.parse(path.read_text(encoding="utf-8"), str(path), **options)
+
+
+def find_python_3_7():
+    """Return a Python 3.7 that starts, or None."""
+    pyenv = Path(os.environ.get("PYENV_ROOT", str(Path.home() / ".pyenv")))
+    for candidate in [sys.executable, "python3.7", *sorted(map(str, pyenv.glob("versions/3.7.*/bin/python")))]:
+        try:
+            told = subprocess.run([candidate, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        except OSError:
+            continue
+        if told.returncode == 0 and told.stdout.startswith(b"Python 3.7."):
+            return candidate
+    return None
+
+
+COMPILE_ALL = "import sys\nfor path in sys.argv[1:]:\n    compile(open(path, 'rb').read(), path, 'exec')"
+
+
+def test_a_real_python_3_7_compiles_every_module():
+    """The newer parser lets some later syntax pass."""
+    python = find_python_3_7()
+    if python is None:
+        pytest.skip("no Python 3.7 on this machine")
+    done = subprocess.run([python, "-c", COMPILE_ALL, *map(str, SHIPPED)], stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr.decode()
