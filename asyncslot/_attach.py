@@ -11,8 +11,9 @@ import asyncio
 import functools
 import logging
 import sys
+import traceback
 from asyncio.events import _get_running_loop
-from typing import Any, Coroutine, Dict, Optional, Union
+from typing import Any, Coroutine, Dict, List, Optional, Union
 
 from . import _meeting
 from ._binding import require_application
@@ -20,7 +21,7 @@ from ._errors import AmbiguousLeaseError, ForeignLoopError, NoLoopError
 from ._hosts import check_adapter, find_host
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
-from ._owners import Owner, current
+from ._owners import CURRENT, Owner, current
 from ._report import DetachReport
 from ._slots import make_slot
 
@@ -197,7 +198,7 @@ def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
     owner.report("\n".join([message, *details]), context.get("exception"))
 
 
-def _owner_of(context: Dict[str, Any], leases: Any) -> Optional[Owner]:
+def _owner_of(context: Dict[str, Any], leases: List[Lease]) -> Optional[Owner]:
     """Tell from the context of an error whose error it is."""
     handle = context.get("handle")
     if handle is not None:
@@ -206,4 +207,12 @@ def _owner_of(context: Dict[str, Any], leases: Any) -> Optional[Owner]:
         for lease in leases:
             if context.get(key) in lease._owner.tasks or context.get(key) in lease._owner.resources:
                 return lease._owner
+    # A task that reports while the garbage collector has it is in no weak set any
+    # more; its traceback tells whose code it was.
+    owners = {lease.owner: lease._owner for lease in leases}
+    exc = context.get("exception")
+    for frame, _ in traceback.walk_tb(None if exc is None else exc.__traceback__):
+        package = _top_level(frame.f_globals.get("__name__", ""))
+        if package in owners:
+            return owners[package]
     return current()

@@ -167,7 +167,14 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, ChildMixin, asyncio.Selecto
             self._as_exception = exc
             self._as_qt_core.QCoreApplication.exit(1)
         else:
-            self.call_exception_handler({"message": f"{type(exc).__name__} in a callback", "exception": exc})
+            context = {"message": f"{type(exc).__name__} in a callback", "exception": exc}
+            handle = self._as_handle
+            if handle is not None:
+                context["handle"] = handle
+                task = getattr(handle._callback, "__self__", None)
+                if isinstance(task, asyncio.Task) and task.done() and not task.cancelled():
+                    task.exception()  # or asyncio would report it a second time
+            self.call_exception_handler(context)
 
     def _as_raise_what_interrupted(self) -> None:
         exc, self._as_exception = self._as_exception, None
@@ -241,6 +248,16 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, ChildMixin, asyncio.Selecto
         if executor is None and self._default_executor is None:
             self._default_executor = DaemonExecutor()
         return super().run_in_executor(executor, func, *args)
+
+    def add_signal_handler(self, sig: Any, callback: Any, *args: Any) -> None:
+        """Handle a signal, where this program owns its application.
+
+        Raises:
+            NotImplementedError: in a host; its signals are its own.
+        """
+        if self._as_on_error is not None:
+            raise NotImplementedError("signal handlers belong to the host application, not to a loop attached to it")
+        super().add_signal_handler(sig, callback, *args)
 
     def default_exception_handler(self, context: Any) -> None:
         """Report an error where the host's users look; without a host, log it as asyncio does."""

@@ -7,10 +7,12 @@ the same.
 
                rest()            nothing armed; the notifier watches
                wake_at(when)     timer runs to the deadline; the notifier watches
-               wake_soon()       timer of 0 ms, in the next turn of the Qt loop, and
-                                 again in each turn until one of the others is called
+               wake_soon()       timer of 0 ms, in the next turn of the Qt loop
 
-The timer is a repeating one, so a busy loop starts it once and not in each turn.
+The timer is a single-shot one and started anew for each step. A repeating one
+would save that, but Qt does not fire a timer whose slot is still running
+(QTimerInfoList::activateTimers), and so not in a dialog that a step opens.
+
 A 0 ms timer, and not a posted event: under GLib's dispatcher an event that is
 posted behind another one whose handler opens a dialog is not delivered until
 the dialog closes (measured with PyQt5 5.15, 2026-11).
@@ -48,6 +50,7 @@ class NotifierWait:
         self._timer = qt_core.QTimer()
         # The default, a coarse timer, fires up to 5 % too early.
         self._timer.setTimerType(enum_member(qt_core.Qt, "TimerType", "PreciseTimer"))
+        self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._on_timeout)
         self._notifier = qt_core.QSocketNotifier(fd, enum_member(qt_core.QSocketNotifier, "Type", "Read"))
         self._notifier.activated.connect(self._on_readable)
@@ -82,6 +85,7 @@ class NotifierWait:
         self._notifier.deleteLater()
 
     def _on_timeout(self) -> None:
+        self._armed_for = None
         if self._step is not None:
             self._step()
 

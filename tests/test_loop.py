@@ -1,0 +1,594 @@
+"""The loop on a real Qt loop, attached and nested: all that asyncio's own Unix loop has."""
+
+import asyncio
+import gc
+import os
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from asyncslot import AsyncSlotEventLoop, AttachedLoopError
+
+
+@pytest.fixture
+def nested(app):
+    """A function that runs a coroutine to its end in nested mode."""
+    loop = AsyncSlotEventLoop()
+    yield lambda coro: loop.run_until_complete(asyncio.wait_for(coro, 30))
+    if hasattr(loop, "shutdown_default_executor"):  # Python 3.9
+        loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    gc.collect()
+
+
+@pytest.fixture
+def attached(lease, spin):
+    """A function that runs a coroutine to its end in attached mode, in a Qt loop that is not ours."""
+
+    def run(coro):
+        task = lease.create_task(coro)
+        spin(task.done, timeout=30)
+        return task.result()
+
+    return run
+
+
+@pytest.fixture(params=["nested", "attached"])
+def run(request, app):
+    """Both ways of running a coroutine."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A self-signed certificate for localhost, with its key, in one file."""
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path) + ".key", "-out", str(path)],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    path.write_text(path.read_text() + Path(str(path) + ".key").read_text())
+    return str(path)
+
+
+async def echo(reader, writer):
+    """Send back each line until the peer closes."""
+    while True:
+        line = await reader.readline()
+        if not line:
+            break
+        writer.write(line)
+        await writer.drain()
+    writer.close()
+
+
+async def say(reader, writer, line):
+    """Send a line and return the answer, and close."""
+    writer.write(line)
+    answer = await reader.readline()
+    writer.close()
+    try:
+        await writer.wait_closed()
+    except (ConnectionError, ssl.SSLError):
+        pass  # the peer was quicker
+    return answer
+
+
+# -- what asyncio's Unix loop has -----------------------------------------------
+
+
+def test_streams_over_tcp(run):
+    """A server and fifty clients in one loop."""
+
+    async def main():
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        address = server.sockets[0].getsockname()
+        lines = [b"line %d\n" % number for number in range(50)]
+
+        async def client(line):
+            return await say(*await asyncio.open_connection(*address), line)
+
+        answers = await asyncio.gather(*map(client, lines))
+        server.close()
+        await server.wait_closed()
+        return answers == lines
+
+    assert run(main())
+
+
+def test_streams_over_unix_sockets(run, tmp_path):
+    """The same over a path."""
+
+    async def main():
+        server = await asyncio.start_unix_server(echo, str(tmp_path / "socket"))
+        answer = await say(*await asyncio.open_unix_connection(str(tmp_path / "socket")), b"hello\n")
+        server.close()
+        await server.wait_closed()
+        return answer
+
+    assert run(main()) == b"hello\n"
+
+
+def test_tls(run, certificate):
+    """A handshake, data both ways and an orderly end."""
+    there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    there.load_cert_chain(certificate)
+    here = ssl.create_default_context(cafile=certificate)
+
+    async def main():
+        server = await asyncio.start_server(echo, "127.0.0.1", 0, ssl=there)
+        address = server.sockets[0].getsockname()
+        streams = await asyncio.open_connection(*address, ssl=here, server_hostname="localhost")
+        answer = await say(*streams, b"secret\n")
+        server.close()
+        await server.wait_closed()
+        return answer
+
+    assert run(main()) == b"secret\n"
+
+
+def test_datagrams(run):
+    """UDP there and back."""
+
+    class Echo(asyncio.DatagramProtocol):
+        def connection_made(self, transport):
+            self.transport = transport
+
+        def datagram_received(self, data, address):
+            self.transport.sendto(data.upper(), address)
+
+    class Client(asyncio.DatagramProtocol):
+        def __init__(self):
+            self.answer = asyncio.get_event_loop().create_future()
+
+        def datagram_received(self, data, address):
+            self.answer.set_result(data)
+
+    async def main():
+        loop = asyncio.get_event_loop()
+        server, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
+        address = server.get_extra_info("sockname")
+        client, protocol = await loop.create_datagram_endpoint(Client, remote_addr=address)
+        client.sendto(b"ping")
+        answer = await protocol.answer
+        client.close()
+        server.close()
+        return answer
+
+    assert run(main()) == b"PING"
+
+
+def test_raw_sockets(run):
+    """sock_accept, sock_connect, sock_sendall, sock_recv."""
+
+    async def main():
+        loop = asyncio.get_event_loop()
+        with socket.socket() as listening, socket.socket() as client:
+            for sock in (listening, client):
+                sock.setblocking(False)
+            listening.bind(("127.0.0.1", 0))
+            listening.listen(1)
+            accepting = asyncio.ensure_future(loop.sock_accept(listening))
+            await loop.sock_connect(client, listening.getsockname())
+            peer, _ = await accepting
+            with peer:
+                data = b"x" * 1000000
+                sending = asyncio.ensure_future(loop.sock_sendall(client, data))
+                got = 0
+                while got < len(data):
+                    got += len(await loop.sock_recv(peer, 65536))
+                await sending
+        return got
+
+    assert run(main()) == 1000000
+
+
+def test_readers_and_writers(run):
+    """add_reader and add_writer, on one descriptor at once."""
+
+    async def main():
+        loop = asyncio.get_event_loop()
+        left, right = socket.socketpair()
+        with left, right:
+            writable, readable = loop.create_future(), loop.create_future()
+            loop.add_writer(left, lambda: (loop.remove_writer(left), writable.set_result(left.send(b"x"))))
+            loop.add_reader(left, lambda: readable.set_result(left.recv(10)))
+            await writable
+            right.send(b"yes")
+            data = await readable
+            assert loop.remove_reader(left)
+            return data
+
+    assert run(main()) == b"yes"
+
+
+def test_subprocess(run):
+    """Output, input, return code, kill; and a child that is gone before it is waited for."""
+
+    async def main():
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", "import sys; print(input()[::-1]); sys.exit(3)", stdin=-1, stdout=-1
+        )
+        out, _ = await process.communicate(b"abc\n")
+        sleeper = await asyncio.create_subprocess_shell("sleep 100")
+        sleeper.kill()
+        quick = await asyncio.create_subprocess_exec("true")
+        await asyncio.sleep(0.1)
+        return out, process.returncode, await sleeper.wait(), await quick.wait()
+
+    assert run(main()) == (b"cba\n", 3, -9, 0)
+
+
+@pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this Python has only the other way (os.pidfd_open, 3.9)")
+def test_subprocess_without_process_descriptors(run, monkeypatch):
+    """Where the kernel has none, a daemon thread waits for the child."""
+    monkeypatch.delattr(os, "pidfd_open")
+
+    async def main():
+        process = await asyncio.create_subprocess_shell("exit 7")
+        return await process.wait()
+
+    assert run(main()) == 7
+
+
+def test_subprocess_asks_no_policy(run, monkeypatch):
+    """Houdini's policy raises when it is asked for a child watcher."""
+    if hasattr(asyncio.events, "get_child_watcher"):  # until Python 3.13
+        monkeypatch.setattr(asyncio.events, "get_child_watcher", lambda: pytest.fail("the policy was asked"))
+
+    async def main():
+        return await (await asyncio.create_subprocess_shell("exit 4")).wait()
+
+    assert run(main()) == 4
+
+
+def test_executor(run):
+    """Jobs run in other threads, which are daemons."""
+
+    async def main():
+        loop = asyncio.get_event_loop()
+        return await asyncio.gather(*(loop.run_in_executor(None, threading.current_thread) for _ in range(3)))
+
+    threads = run(main())
+    assert threading.current_thread() not in threads
+    assert all(thread.daemon for thread in threads)
+
+
+def test_pipes(run):
+    """connect_read_pipe and connect_write_pipe."""
+
+    async def main():
+        loop = asyncio.get_event_loop()
+        read_fd, write_fd = os.pipe()
+        reader = asyncio.StreamReader()
+        source, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_fd, "rb", 0)
+        )
+        sink, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(write_fd, "wb", 0))
+        sink.write(b"through a pipe\n")
+        line = await reader.readline()
+        sink.close()
+        source.close()
+        await asyncio.sleep(0)
+        return line
+
+    assert run(main()) == b"through a pipe\n"
+
+
+def test_name_resolution(run):
+    """getaddrinfo, in the default executor."""
+
+    async def main():
+        return await asyncio.get_event_loop().getaddrinfo("127.0.0.1", 80, type=socket.SOCK_STREAM)
+
+    assert run(main())[0][4] == ("127.0.0.1", 80)
+
+
+def test_calls_from_other_threads(run):
+    """call_soon_threadsafe() and run_coroutine_threadsafe() wake a sleeping loop."""
+
+    async def main():
+        loop = asyncio.get_event_loop()
+        called = asyncio.Event()
+        threading.Timer(0.05, loop.call_soon_threadsafe, [called.set]).start()
+        await called.wait()
+        results = []
+
+        async def coro():
+            return 5
+
+        def elsewhere():
+            results.append(asyncio.run_coroutine_threadsafe(coro(), loop).result(10))
+
+        await loop.run_in_executor(None, elsewhere)
+        return results
+
+    assert run(main()) == [5]
+
+
+def test_sleep_is_never_too_short(run):
+    """Qt's timers are in milliseconds, and coarse ones early; ours are neither."""
+
+    async def main():
+        loop = asyncio.get_event_loop()
+        early = []
+        for delay in [0.0004, 0.001, 0.0033, 0.01, 0.05] * 4:
+            start = loop.time()
+            await asyncio.sleep(delay)
+            early.append(loop.time() - start - delay)
+        return min(early)
+
+    assert run(main()) >= -time.get_clock_info("monotonic").resolution
+
+
+def test_debug_mode(app, caplog):
+    """Slow callbacks are named."""
+    loop = AsyncSlotEventLoop()
+    loop.set_debug(True)
+    loop.slow_callback_duration = 0.01
+    loop.call_soon(time.sleep, 0.02)
+    loop.call_soon(loop.stop)
+    loop.run_forever()
+    loop.close()
+    assert any("time.sleep" in message or "sleep" in message for message in caplog.messages)
+
+
+# -- nested mode ------------------------------------------------------------------
+
+
+def test_nested_mode_runs_qt(nested):
+    """A Qt timer ticks while run_until_complete() waits."""
+    from qtpy import QtCore
+
+    ticks = []
+    timer = QtCore.QTimer()
+    timer.timeout.connect(lambda: ticks.append(1))
+    timer.start(5)
+    nested(asyncio.sleep(0.1))
+    timer.stop()
+    assert len(ticks) >= 3
+
+
+def test_stop_before_run_forever_runs_one_turn(app):
+    """As asyncio's own loops do."""
+    loop = AsyncSlotEventLoop()
+    ran = []
+    loop.call_soon(lambda: (ran.append(1), loop.call_soon(ran.append, 2)))
+    loop.stop()
+    loop.run_forever()
+    assert ran == [1]
+    loop.stop()
+    loop.run_forever()
+    assert ran == [1, 2]
+    loop.close()
+
+
+def test_stop_from_a_qt_slot_wakes_the_loop(app):
+    """Interleaved code may stop a loop that sleeps."""
+    from qtpy import QtCore
+
+    loop = AsyncSlotEventLoop()
+    QtCore.QTimer.singleShot(10, loop.stop)
+    loop.run_forever()
+    loop.close()
+
+
+@pytest.mark.parametrize("interrupt", [SystemExit, KeyboardInterrupt], ids=lambda cls: cls.__name__)
+def test_interrupts_reach_the_caller_of_run_until_complete(app, interrupt):
+    """Who owns the loop hears of it."""
+
+    async def fail():
+        raise interrupt("why")
+
+    loop = AsyncSlotEventLoop()
+    with pytest.raises(interrupt, match="why"):
+        loop.run_until_complete(fail())
+    loop.close()
+
+
+def test_a_nested_loop_does_not_run_inside_another(nested):
+    """asyncio's own rule, in asyncio's own words."""
+
+    async def main():
+        inner = AsyncSlotEventLoop()
+        try:
+            inner.run_forever()
+        finally:
+            inner.close()
+
+    with pytest.raises(RuntimeError, match="Cannot run the event loop while another loop is running"):
+        nested(main())
+
+
+# -- attached mode ------------------------------------------------------------------
+
+
+def test_an_attached_loop_is_running_and_not_to_be_run_or_stopped(lease):
+    """The host runs it."""
+    assert lease.loop.is_running()
+    with pytest.raises(RuntimeError, match="already running"):
+        lease.loop.run_forever()
+    with pytest.raises(AttachedLoopError, match="the host starts and stops it"):
+        lease.loop.stop()
+
+
+def test_an_attached_loop_refuses_signal_handlers(lease):
+    """Signals are the host's."""
+    with pytest.raises(NotImplementedError, match="host"):
+        lease.loop.add_signal_handler(10, int)
+
+
+def test_asyncio_run_works_in_a_slot_beside_an_attached_loop(lease, spin):
+    """Between steps our loop is not the running one."""
+    from qtpy import QtCore
+
+    results = []
+    ticks = []
+
+    async def tick():
+        while True:
+            ticks.append(1)
+            await asyncio.sleep(0.001)
+
+    async def main():
+        await asyncio.sleep(0.01)
+        return 42
+
+    lease.create_task(tick())
+    QtCore.QTimer.singleShot(20, lambda: results.append(asyncio.run(main())))
+    spin(lambda: results)
+    assert results == [42]
+    seen = len(ticks)
+    spin(lambda: len(ticks) > seen + 3)
+
+
+@pytest.mark.parametrize("opened_by", ["a plain slot", "a coroutine", "a coroutine's first step"])
+def test_tasks_go_on_while_a_modal_dialog_is_open(lease, spin, opened_by):
+    """Other tasks keep their rate, and the one that opened the dialog goes on afterwards."""
+    from qtpy import QtCore, QtWidgets
+
+    ticks, done = [], []
+
+    async def tick():
+        while True:
+            await asyncio.sleep(0.005)
+            ticks.append(1)
+
+    def open_dialog():
+        dialog = QtWidgets.QDialog()
+        QtCore.QTimer.singleShot(250, dialog.accept)
+        before = len(ticks)
+        (getattr(dialog, "exec", None) or dialog.exec_)()
+        done.append(len(ticks) - before)
+
+    async def in_coroutine():
+        if opened_by == "a coroutine":
+            await asyncio.sleep(0.001)
+        open_dialog()
+        await asyncio.sleep(0.001)
+        done.append("went on")
+
+    lease.create_task(tick())
+    if opened_by == "a plain slot":
+        QtCore.QTimer.singleShot(0, open_dialog)
+        spin(lambda: len(done) == 1)
+    else:
+        QtCore.QTimer.singleShot(0, lease.slot(in_coroutine))
+        spin(lambda: len(done) == 2)
+    # 50 with nothing else to do; a stalled loop has 0 or 1.
+    assert done[0] > 10
+    seen = len(ticks)
+    spin(lambda: len(ticks) > seen + 3)
+
+
+def test_a_download_goes_on_inside_a_dialog_opened_by_its_own_reader(lease, spin):
+    """Data for other connections arrives while a protocol callback sits in a dialog."""
+    from qtpy import QtCore
+
+    log = []
+
+    class Blocking(asyncio.Protocol):
+        def data_received(self, data):
+            log.append("in")
+            event_loop = QtCore.QEventLoop()
+            QtCore.QTimer.singleShot(200, event_loop.quit)
+            (getattr(event_loop, "exec", None) or event_loop.exec_)()
+            log.append("out")
+
+    async def main():
+        loop = asyncio.get_event_loop()
+        blocking = await loop.create_server(Blocking, "127.0.0.1", 0)
+        echoing = await asyncio.start_server(echo, "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*blocking.sockets[0].getsockname())
+        streams = await asyncio.open_connection(*echoing.sockets[0].getsockname())
+        writer.write(b"x")
+        await asyncio.sleep(0.05)  # now the dialog is open
+        writer.write(b"y")
+        log.append(await say(*streams, b"hello\n"))
+        while log.count("out") < 2:
+            await asyncio.sleep(0.01)
+        writer.close()
+        blocking.close()
+        echoing.close()
+
+    task = lease.create_task(main())
+    spin(task.done)
+    task.result()
+    assert log == ["in", b"hello\n", "out", "in", "out"]
+
+
+def test_an_idle_loop_sleeps(lease, spin):
+    """With sockets open and a distant timer, nothing happens."""
+    from qtpy import QtCore
+
+    left, right = socket.socketpair()
+    with left, right:
+        lease.loop.add_reader(left, int)
+        lease.create_task(asyncio.sleep(3600))
+        steps = []
+        step = lease.loop._as_wait._step
+        lease.loop._as_wait._step = lambda: (steps.append(1), step())
+        done = []
+        QtCore.QTimer.singleShot(50, steps.clear)
+        QtCore.QTimer.singleShot(300, lambda: done.append(len(steps)))
+        spin(lambda: done)
+        lease.loop.remove_reader(left)
+    assert done == [0]
+
+
+@pytest.mark.parametrize("dispatcher", ["GLib", "Qt's own"])
+def test_a_busy_loop_starves_nobody(run_python, dispatcher):
+    """Endless callbacks and endless I/O leave Qt its timers, under either dispatcher."""
+    out = run_python(BUSY, env={"QT_NO_GLIB": "" if dispatcher == "GLib" else "1"}).stdout
+    ticks, spins, echoes = map(int, out.split()[-3:])
+    # 100 if nothing is late, on a shared machine.
+    assert ticks >= 60
+    assert spins > 1000
+    assert echoes > 100
+
+
+BUSY = """
+import asyncio, os
+if not os.environ["QT_NO_GLIB"]:
+    del os.environ["QT_NO_GLIB"]
+from qtpy import QtCore, QtWidgets
+import asyncslot
+app = QtWidgets.QApplication([])
+lease = asyncslot.attach()
+count = dict(ticks=0, spins=0, echoes=0)
+
+async def spin():
+    while True:
+        await asyncio.sleep(0)
+        count["spins"] += 1
+
+async def ping():
+    async def echo(reader, writer):
+        while True:
+            writer.write(await reader.readexactly(1))
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    while True:
+        writer.write(b"x")
+        await reader.readexactly(1)
+        count["echoes"] += 1
+
+def tick():
+    count["ticks"] += 1
+
+timer = QtCore.QTimer()
+timer.timeout.connect(tick)
+timer.start(10)
+lease.create_task(spin())
+lease.create_task(ping())
+QtCore.QTimer.singleShot(1000, app.quit)
+(getattr(app, "exec", None) or app.exec_)()
+print(count["ticks"], count["spins"], count["echoes"])
+"""

@@ -1,0 +1,488 @@
+"""What a step is: budget, order, nesting, the running loop. No Qt, no time."""
+
+import asyncio
+import contextvars
+import socket
+import sys
+
+import pytest
+from asyncslot import _steps
+from asyncslot._tasks import run_task
+from toy_host import Clock, ToyLoop
+
+
+@pytest.fixture
+def loop():
+    loop = ToyLoop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(_steps, "monotonic", clock)
+    return clock
+
+
+@pytest.fixture
+def pair():
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    right.setblocking(False)
+    with left, right:
+        yield left, right
+
+
+# -- when the host is asked for a step ---------------------------------------
+
+
+def test_call_soon_asks_for_one_step_however_often_it_is_called(loop):
+    """A sleeping loop is woken by the first call_soon() only."""
+    for _ in range(3):
+        loop.call_soon(int)
+    assert loop._as_wait.take() == ["soon"]
+
+
+def test_a_step_arms_before_it_runs_callbacks_and_rests_after(loop):
+    """The wake-up for a nested loop is there before any callback runs."""
+    loop.call_soon(lambda: seen.extend(loop._as_wait.take()))
+    seen = []
+    loop._as_wait.take()
+    loop.turn()
+    assert seen == ["soon"]
+    assert loop._as_wait.take() == ["rest"]
+
+
+def test_only_a_nearer_deadline_re_arms(loop):
+    """A later timer does not cost a call of Qt's."""
+    now = loop.time()
+    loop.call_at(now + 10, int)
+    loop.call_at(now + 20, int)
+    loop.call_at(now + 5, int)
+    assert loop._as_wait.take() == [("at", now + 10), ("at", now + 5)]
+
+
+def test_call_soon_inside_a_step_asks_for_nothing(loop):
+    """What a callback queues runs in the same step."""
+    ran = []
+    loop.call_soon(lambda: loop.call_soon(ran.append, 1))
+    loop._as_wait.take()
+    loop.turn()
+    assert ran == [1]
+    assert loop._as_wait.take() == ["soon", "rest"]
+
+
+def test_threadsafe_calls_write_one_wake_up(loop):
+    """A flood from another thread wakes the loop once, through its self-pipe."""
+    writes = []
+    loop._write_to_self = lambda: writes.append(1)
+    for _ in range(3):
+        loop.call_soon_threadsafe(int)
+    assert writes == [1]
+    loop.turns()
+    loop.call_soon_threadsafe(int)
+    assert writes == [1, 1]
+
+
+def test_a_callback_added_while_the_loop_falls_asleep_is_not_lost(loop):
+    """Another thread may queue between the last look at the queue and the sleep."""
+
+    class Queue(type(loop._ready)):
+        """A queue into which another thread puts a callback just after it was found empty."""
+
+        was_found_empty = False
+
+        def __bool__(self):
+            if not self.was_found_empty:
+                self.was_found_empty = True
+                loop.call_soon_threadsafe(int)
+                return False
+            return len(self) > 0
+
+    loop._as_idle = False
+    loop._ready = Queue()
+    loop._as_rest()
+    assert loop._as_wait.take() == ["soon"]
+    assert not loop._as_idle
+
+
+# -- budget and order ---------------------------------------------------------
+
+
+def test_the_budget_is_checked_after_every_callback(loop, clock):
+    """Ten callbacks of 1 ms and a budget of 2 ms: two per step, in order."""
+    ran = []
+
+    def work(number):
+        ran.append(number)
+        clock.pass_(0.001)
+
+    for number in range(10):
+        loop.call_soon(work, number)
+    sequence = []
+    while not loop._as_idle:
+        loop.turn()
+        sequence.append(list(ran))
+        ran.clear()
+    assert sequence == [[0, 1], [2, 3], [4, 5], [6, 7], [8, 9]]
+
+
+def test_a_step_that_is_cut_asks_for_another(loop, clock):
+    """Qt gets a turn, and then we go on."""
+    loop.call_soon(clock.pass_, 1)
+    loop.call_soon(int)
+    loop._as_wait.take()
+    loop.turn()
+    assert loop._as_wait.take() == ["soon", "soon"]
+
+
+def test_a_cut_batch_is_finished_before_anything_is_polled_again(loop, clock, pair):
+    """epoll would report the same descriptors again, and readers would be queued twice."""
+    left, right = pair
+    reads = []
+
+    def reader():
+        reads.append(left.recv(10))
+        loop.remove_reader(left)
+
+    left.setblocking(True)  # a second call of reader() would block for ever
+    left.settimeout(1)
+    loop.add_reader(left, reader)
+    right.send(b"x")
+    loop.call_soon(clock.pass_, 1)
+    loop.turn()  # polls: the clock's callback and the reader are one batch; the first uses up the budget
+    selects = []
+    select = loop._selector.select
+    loop._selector.select = lambda timeout: selects.append(timeout) or select(timeout)
+    loop.call_soon(clock.pass_, 1)
+    loop.turn()
+    assert reads == [b"x"]
+    assert selects[:1] == [0] or selects == []
+
+
+def test_endless_callbacks_do_not_keep_io_waiting(loop, pair):
+    """A callback that always queues another one gives way to the poll once per batch."""
+    left, right = pair
+    loop.add_reader(left, lambda: (left.recv(10), got.append(True)))
+    got = []
+
+    def spin():
+        if not got:
+            loop.call_soon(spin)
+
+    loop.call_soon(spin)
+    right.send(b"x")
+    loop.turns()
+    assert got == [True]
+
+
+def test_timers_run_in_order_and_never_early(loop, clock, monkeypatch):
+    """A timer due in 5 ms does not run at 4.9 ms."""
+    monkeypatch.setattr(loop, "time", clock)
+    ran = []
+    for delay in (0.010, 0.005, 0.020):
+        loop.call_later(delay, ran.append, delay)
+    sequence = []
+    for seconds in (0.0049, 0.0002, 0.005, 0.1):
+        clock.pass_(seconds)
+        loop.turn()
+        sequence.append(list(ran))
+    assert sequence == [[], [0.005], [0.005, 0.010], [0.005, 0.010, 0.020]]
+
+
+def test_cancelled_timers_do_not_pile_up(loop):
+    """A thousand cancelled timeouts leave the heap, though none is due."""
+    keep = loop.call_later(1000, int)
+    for _ in range(1000):
+        loop.call_later(500, int).cancel()
+    loop.turn()
+    assert loop._scheduled == [keep]
+    assert loop._timer_cancelled_count == 0
+
+
+# -- what goes wrong ----------------------------------------------------------
+
+
+def test_an_exception_in_a_callback_goes_to_the_handler_and_the_next_one_runs(loop):
+    """One callback's error is not another's."""
+    contexts, ran = [], []
+    loop.set_exception_handler(lambda _, context: contexts.append(context))
+    loop.call_soon(lambda: 1 / 0)
+    loop.call_soon(ran.append, 1)
+    loop.turns()
+    assert [type(context["exception"]) for context in contexts] == [ZeroDivisionError]
+    assert "Exception in callback" in contexts[0]["message"]
+    assert ran == [1]
+
+
+@pytest.mark.parametrize("interrupt", [SystemExit, KeyboardInterrupt], ids=lambda cls: cls.__name__)
+def test_an_interrupt_ends_the_step_and_not_the_loop(loop, interrupt):
+    """SystemExit and KeyboardInterrupt never reach the host; what is queued behind runs in the next step."""
+    ran = []
+
+    def fail():
+        raise interrupt
+
+    loop.call_soon(fail)
+    loop.call_soon(ran.append, 1)
+    loop.turn()
+    assert [type(exc) for exc in loop.interrupts] == [interrupt]
+    assert ran == []
+    loop.turns()
+    assert ran == [1]
+
+
+def test_a_poll_that_fails_is_reported_and_tried_again(loop):
+    """A broken descriptor must not end the loop."""
+    select = loop._selector.select
+    failures = [OSError("poll failed")]
+    loop._selector.select = lambda timeout: select(timeout) if not failures else _raise(failures.pop())
+    loop.turn()
+    assert [str(exc) for exc in loop.interrupts] == ["poll failed"]
+    ran = []
+    loop.call_soon(ran.append, 1)
+    loop.turns()
+    assert ran == [1]
+
+
+def test_a_wake_up_after_close_is_dropped():
+    """Qt may deliver one that was under way."""
+    loop = ToyLoop()
+    loop.close()
+    loop.turn()
+    assert loop._as_wait.take() == []
+
+
+def _raise(exc):
+    raise exc
+
+
+# -- the running loop ---------------------------------------------------------
+
+
+def test_the_loop_is_running_during_a_step_only(loop):
+    """And not between steps: another plug-in's asyncio.run() works."""
+    seen = []
+    loop.call_soon(lambda: seen.append(asyncio._get_running_loop()))
+    loop.turns()
+    assert seen == [loop]
+    assert asyncio._get_running_loop() is None
+
+
+def test_what_was_running_before_is_put_back(loop):
+    """A step inside another loop's task leaves that loop and that task as they were."""
+    inside = []
+
+    async def host_of_another_kind():
+        loop.call_soon(lambda: inside.append((asyncio._get_running_loop(), asyncio.current_task(loop))))
+        task = asyncio.current_task()
+        loop.turns()
+        assert asyncio.current_task() is task
+        await asyncio.sleep(0)
+        return asyncio.get_running_loop()
+
+    other = asyncio.new_event_loop()
+    assert other.run_until_complete(host_of_another_kind()) is other
+    other.close()
+    assert inside == [(loop, None)]
+
+
+def test_async_generator_hooks_last_as_long_as_a_step(loop):
+    """The hooks of whoever is running otherwise are put back."""
+    before = sys.get_asyncgen_hooks()
+    seen = []
+    loop.call_soon(lambda: seen.append(sys.get_asyncgen_hooks().firstiter))
+    loop.turns()
+    assert seen == [loop._asyncgen_firstiter_hook]
+    assert sys.get_asyncgen_hooks() == before
+
+
+def test_a_loop_that_was_unpublished_by_a_neighbour_is_published_anew(loop):
+    """Python 3.13: a foreign run_forever() that fails its check clears the running loop."""
+    loop.call_soon(asyncio._set_running_loop, None)
+    loop.turns()
+    seen = []
+    loop.call_soon(lambda: seen.append(asyncio._get_running_loop()))
+    loop.turns()
+    assert seen == [loop]
+
+
+# -- nesting --------------------------------------------------------------------
+
+
+def test_other_tasks_go_on_inside_a_nested_loop(loop):
+    """A task that opens a dialog stands still; the others do not, and the first goes on afterwards."""
+    log = []
+
+    async def opens_dialog():
+        me = asyncio.current_task()
+        log.append("open")
+        for _ in range(3):
+            loop.turn()
+        log.append("closed")
+        assert asyncio.current_task() is me
+        assert asyncio.get_running_loop() is loop
+        await asyncio.sleep(0)
+        log.append("after")
+
+    async def other():
+        for number in range(3):
+            log.append(number)
+            await asyncio.sleep(0)
+
+    tasks = [loop.create_task(opens_dialog()), loop.create_task(other())]
+    loop.turns()
+    assert log == ["open", 0, 1, 2, "closed", "after"]
+    assert all(task.done() for task in tasks)
+
+
+def test_callbacks_behind_the_one_that_nests_run_inside_and_once(loop):
+    """The rest of the batch is not lost when the outer step goes on."""
+    ran = []
+    loop.call_soon(lambda: (ran.append("in"), loop.turn(), ran.append("out")))
+    for number in range(3):
+        loop.call_soon(ran.append, number)
+    loop.turns()
+    assert ran == ["in", 0, 1, 2, "out"]
+
+
+def test_a_reader_on_the_stack_is_not_entered_again_nor_spun_on(loop, pair):
+    """Its descriptor stays readable while it is on the stack; it is muted and heard again afterwards."""
+    left, right = pair
+    depth, reads = [], []
+
+    def reader():
+        depth.append(1)
+        assert len(depth) == 1, "entered again"
+        for _ in range(3):
+            loop.turn()
+        assert loop._as_idle, "the loop spins on a descriptor that nobody reads"
+        reads.append(left.recv(1))
+        depth.pop()
+
+    loop.add_reader(left, reader)
+    right.send(b"ab")
+    loop.turns()
+    assert reads == [b"a", b"b"]
+
+
+def test_a_reader_removed_while_muted_stays_removed(loop, pair):
+    """remove_reader() finds a muted descriptor in the books."""
+    left, right = pair
+    calls = []
+
+    def reader():
+        calls.append(1)
+        loop.turn()
+        assert loop.remove_reader(left)
+
+    loop.add_reader(left, reader)
+    right.send(b"ab")
+    loop.turns()
+    loop.turn()
+    assert calls == [1]
+
+
+def test_a_context_on_the_stack_is_not_entered_again(loop):
+    """Callbacks that share the suspended one's context wait for it, and then run."""
+    ran = []
+    shared = contextvars.copy_context()
+    loop.call_soon(lambda: (loop.turn(), loop.turn(), ran.append("outer")), context=shared)
+    loop.call_soon(ran.append, "same context", context=shared)
+    loop.call_soon(ran.append, "other context")
+    loop.turns()
+    assert ran == ["other context", "outer", "same context"]
+
+
+def test_three_levels_of_nesting(loop):
+    """A dialog from a task inside a dialog from a task."""
+    log = []
+
+    async def level(number):
+        log.append(f"in {number}")
+        if number < 3:
+            loop.create_task(level(number + 1))
+            loop.turns()
+        log.append(f"out {number}")
+
+    loop.create_task(level(1))
+    loop.turns()
+    assert log == ["in 1", "in 2", "in 3", "out 3", "out 2", "out 1"]
+
+
+# -- run_task -------------------------------------------------------------------
+
+
+def test_run_task_runs_the_first_step_at_once(loop):
+    """The rest comes in the next turn."""
+    log = []
+
+    async def coro():
+        log.append(("first", asyncio.current_task()))
+        await asyncio.sleep(0)
+        log.append(("second", asyncio.current_task()))
+
+    task = run_task(loop, coro())
+    assert log == [("first", task)]
+    loop.turns()
+    assert log == [("first", task), ("second", task)]
+
+
+def test_run_task_inside_a_task_suspends_it_for_the_first_step(loop):
+    """And afterwards the outer task is the current one again."""
+    seen = []
+
+    async def inner():
+        seen.append(asyncio.current_task())
+
+    async def outer():
+        me = asyncio.current_task()
+        task = run_task(loop, inner())
+        assert asyncio.current_task() is me
+        await task
+        return task
+
+    task = loop.create_task(outer())
+    loop.turns()
+    assert seen == [task.result()]
+
+
+def test_run_task_takes_no_one_elses_callback(loop):
+    """What other threads queue while the task is made stays in the queue."""
+    ran = []
+
+    def factory(loop, coro, **kwargs):
+        loop.call_soon_threadsafe(ran.append, "from a thread")
+        task = asyncio.Task(coro, loop=loop, **kwargs)
+        loop.call_soon(ran.append, "from the factory")
+        return task
+
+    async def coro():
+        ran.append("first step")
+
+    loop.set_task_factory(factory)
+    run_task(loop, coro())
+    assert ran == ["first step"]
+    loop.turns()
+    assert ran == ["first step", "from a thread", "from the factory"]
+
+
+def test_run_task_that_finishes_at_once_wakes_nobody(loop):
+    """No step is needed for a coroutine that never waits."""
+
+    async def coro():
+        return 1
+
+    assert run_task(loop, coro()).result() == 1
+    assert loop._as_wait.take() == []
+
+
+def test_what_the_first_step_raises_is_in_the_task(loop):
+    """run_task() itself does not raise."""
+
+    async def coro():
+        raise KeyError("x")
+
+    task = run_task(loop, coro())
+    assert isinstance(task.exception(), KeyError)
