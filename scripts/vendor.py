@@ -116,10 +116,12 @@ def copy(dest, name=NAME, force=False):
                 f"{target} was edited since it was made; updating it would lose that:\n{edits}\n"
                 "Move the changes elsewhere, or give --force to lose them."
             )
-        shutil.rmtree(target)
+    target.mkdir(parents=True, exist_ok=True)
     # The record goes first: an interrupted update is then still known as a copy, one with files missing.
-    for path, data in [(RECORD, record), *sorted(files.items())]:
-        (target / path).parent.mkdir(parents=True, exist_ok=True)
+    (target / RECORD).write_bytes(record)
+    _remove_all_but_record(target)
+    for path, data in sorted(files.items()):
+        (target / path).parent.mkdir(exist_ok=True)
         (target / path).write_bytes(data)
     return target
 
@@ -184,6 +186,14 @@ def _target(dest, name):
     if target.exists() and not target.is_dir():
         raise VendorError(f"{target} is a file; a copy is a directory. Move it out of the way, or choose a --name.")
     return target
+
+
+def _remove_all_but_record(target):
+    for path in list(target.iterdir()):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != RECORD:
+            path.unlink()
 
 
 def _record(files, name):

@@ -51,13 +51,13 @@ def snapshot(directory):
 
 
 def command(source, *arguments):
-    """Run vendor.py as a person would."""
+    """Run vendor.py as a person would, in a process of its own."""
     line = [sys.executable, str(source / "scripts" / "vendor.py"), *map(str, arguments)]
     return subprocess.run(line, capture_output=True, text=True)
 
 
 def grow(source):
-    """Let the source move on: one module more, one changed, one gone in the next call's eyes."""
+    """Let the source move on: one module more, one changed."""
     (source / "asyncslot" / "_brand_new.py").write_text('"""New."""\n')
     with (source / "host_adapters" / "__init__.py").open("a") as file:
         file.write("# changed\n")
