@@ -208,7 +208,7 @@ def _push_to_bar(message: str, exc: Optional[BaseException]) -> None:
     if exc is not None:
         first_line += " ({})".format(type(exc).__name__)
     # The bar takes HTML, and a repr is full of angle brackets.
-    text = html.escape("{}. See the log messages panel, tab {}.".format(first_line, _LOG_TAG))
+    text = html.escape("{}. More in the Log Messages panel, tab {}.".format(first_line, _LOG_TAG))
     bar = _iface().messageBar()
     shown = bar.currentItem()
     if shown is None or shown.text() != text:  # a task that fails ten times a second fills one line, not the window

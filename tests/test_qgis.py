@@ -1,0 +1,283 @@
+"""asyncslot in a real QGIS.
+
+QGIS is started once, with examples/qgis_plugin and with tests/hosts/qgis_guest, each with a vendored copy of its own. A
+third plug-in, tests/hosts/qgis_driver, plays a scenario there, writes down what it finds, and asks QGIS to quit. The
+tests below judge what it wrote, one claim each. Where QGIS is not installed they are skipped, saying so;
+`--require-hosts` makes that a failure.
+"""
+
+import contextlib
+import hashlib
+import sys
+import threading
+import time
+from collections import Counter
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from socketserver import ThreadingMixIn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import _machine
+import _qgis
+
+pytestmark = pytest.mark.qgis
+
+FILE = bytes(range(256)) * 32 * 1024  # 8 MB
+PIECE = 64 * 1024
+PIECE_SECONDS = 0.02
+
+# From the start of QGIS to the end of the scenario; 20 s on two shared cores.
+SCENARIO_TIMEOUT = 100.0
+# The longest that QGIS may take from being asked to quit to being gone.
+QUIT_SECONDS = 3.0
+# QGIS's own thread pool, whose threads come and go as it likes.
+QGIS_THREADS = "Thread (pooled)"
+
+
+class Server(ThreadingMixIn, HTTPServer):
+    """A server on this machine: /file comes slowly, /stalls stops in the middle, all else is not there."""
+
+    daemon_threads = True
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path not in ("/file", "/stalls"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(FILE)))
+        self.end_headers()
+        end = len(FILE) if self.path == "/file" else len(FILE) // 4
+        # Clients that go away in the middle are what some of the tests are about.
+        with contextlib.suppress(ConnectionError):
+            for start in range(0, end, PIECE):
+                self.wfile.write(FILE[start : start + PIECE])
+                time.sleep(PIECE_SECONDS)
+            self.rfile.read(1)  # returns when the client is gone, at once after /file
+
+    def log_message(self, format, *args):
+        pass
+
+
+@contextlib.contextmanager
+def serving():
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    try:
+        yield "http://{}:{}".format(*server.server_address)
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+class Story:
+    """What happened in QGIS."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        hosts = ROOT / "tests" / "hosts"
+        with serving() as server, _machine.display() as (display, _), _qgis.QgisRun(directory) as qgis:
+            qgis.add_plugin(ROOT / "examples" / "qgis_plugin", "async_download")
+            qgis.add_plugin(hosts / "qgis_guest", "qgis_guest")
+            qgis.add_plugin(hosts / "qgis_driver", "qgis_driver", needs_copy=False)
+            qgis.start(display, {"ASYNCSLOT_SERVER": server})
+            asked = qgis.wait_for(lambda record: record["step"] == "quitting", SCENARIO_TIMEOUT)
+            self.exit_code, gone_at = qgis.wait_exit(5 * QUIT_SECONDS)
+            self.quit_seconds = gone_at - asked["at"]
+            self.records = qgis.records()
+            self.output = qgis.output()
+
+    def step(self, name):
+        """Return what the last step of that name found; fail if it could not be played."""
+        found = [record for record in self.records if record["step"] == name]
+        assert found, "the step {!r} was not played; QGIS said:\n{}".format(name, self.output)
+        assert "error" not in found[-1], found[-1]["error"]
+        return found[-1]
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    """Return what happened, or the reason why nothing could."""
+    return _qgis.missing() or Story(tmp_path_factory.mktemp("qgis"))
+
+
+@pytest.fixture
+def story(played, host_missing):
+    if isinstance(played, str):
+        host_missing(played)
+    return played
+
+
+# -- life of a plug-in -------------------------------------------------------
+
+
+def test_profile_loads_the_plugins_before_qgis_runs_its_loop(story):
+    """attach() works at loop level 0, in initGui(), and what was started there runs once QGIS does."""
+    start = story.step("start")
+    assert start["active"] == ["async_download", "qgis_guest"]
+    assert start["loop_level_at_init"] == 0
+    assert start["ticks"] > 0
+
+
+def test_reload_leaves_nothing_over(story):
+    """reloadPlugin() in the middle of a download, five times: each download was cancelled, nothing is left."""
+    reloads = story.step("reloads")
+    assert reloads["answers"] == [[True, True]] * 5
+    assert _more(reloads) == {}
+
+
+def test_unload_leaves_nothing_over(story):
+    """With every plug-in unloaded QGIS is as before: no task, thread, descriptor, timer, notifier or module."""
+    unloads = story.step("unloads")
+    assert unloads["after"]["tasks"] == []
+    assert unloads["after"]["modules"] == []
+    assert _more(unloads) == {}
+
+
+def _more(facts):
+    """Return what there is more of after than before, by kind."""
+    more = {kind: Counter(facts["after"][kind]) - Counter(facts["before"][kind]) for kind in facts["before"]}
+    del more["native_threads"][QGIS_THREADS]
+    return {kind: dict(things) for kind, things in more.items() if things}
+
+
+def test_quit_with_everything_busy(story):
+    """With a task, a server, an executor job and a download in the middle of their work, QGIS quits as ever."""
+    busy = story.step("busy")
+    assert busy["is_downloading"]
+    assert any(name.startswith("asyncslot") for name in busy["threads"]), "the executor job was to be under way"
+    assert story.exit_code == 0, story.output
+    assert story.quit_seconds < QUIT_SECONDS
+
+
+def test_unload_at_the_end_of_qgis_tells_what_was_ended(story):
+    """QGIS calls unload() after aboutToQuit, which has ended the lease; detach() then returns that report."""
+    unloaded = story.step("guest unloaded")
+    assert unloaded["loop_level"] == 0
+    assert not unloaded["is_attached"]
+    assert unloaded["abandoned"] == []
+    assert "server on" in unloaded["report"]
+
+
+def test_qgis_says_nothing_about_us(story):
+    """No traceback and no warning of Qt's on stdout or stderr, from start to end."""
+    for word in ("Traceback", "QSocketNotifier", "QObject", "QTimer", "asyncio", "asyncslot/"):
+        assert word not in story.output
+
+
+# -- while it runs -----------------------------------------------------------
+
+
+def test_download_does_not_cost_a_frame(story):
+    """While the example downloads 8 MB, a timer of QGIS's goes on ticking every 16 ms."""
+    download = story.step("download")
+    best = min(attempt["p99_ms"] for attempt in download["attempts"])
+    assert best < 25, "idle {idle}, downloading {attempts}".format(**download)
+    assert "bytes saved to" in download["status"]
+    content = (story.directory / "downloaded.bin").read_bytes()
+    assert hashlib.sha256(content).digest() == hashlib.sha256(FILE).digest()
+
+
+def test_cancel_button_cancels(story):
+    """The slot's first part runs inside the click; Cancel ends the download, and no file is left."""
+    cancelled = story.step("cancelled_download")
+    assert cancelled["is_disabled_at_once"]
+    assert cancelled["status"] == "Cancelled."
+    assert not cancelled["file_exists"]
+
+
+def test_failed_download_says_why(story):
+    """An error of the server's is shown in the dock."""
+    assert story.step("failed_download")["status"] == "Failed: the server answered with status 404"
+
+
+def test_asyncio_run_of_another_plugin_works(story):
+    """While we are attached, asyncio.run() works in the slot of a plug-in that knows nothing of us."""
+    run = story.step("foreign_asyncio_run")
+    assert run["answers"] == ["done"]
+    assert run["running"] == ["None", "None"]
+
+
+@pytest.mark.parametrize("opened_in", ["modal_in_slot", "modal_in_coroutine"])
+def test_modal_dialog_does_not_stop_tasks(story, opened_in):
+    """A task keeps at least 90 % of its rate while a modal dialog is open."""
+    modal = story.step(opened_in)
+    assert modal["rate"] > 0.9 * modal["rate_without"]
+
+
+# -- when something goes wrong -----------------------------------------------
+
+
+def test_error_in_a_task_is_in_the_message_log(story):
+    """An exception that nobody caught is in QGIS's log and message bar, with the plug-in's name; no dialog opens."""
+    error = story.step("error_in_task")
+    [text] = [message for tag, message in error["log"] if tag == "asyncslot"]
+    assert text.startswith("qgis_guest: ")
+    assert "in _fail" in text
+    assert "ValueError: <spoilt> on purpose" in text
+    assert "qgis_guest" in error["bar"]
+    assert "ValueError" in error["bar"]
+    assert not error["is_modal"]
+
+
+def test_exit_in_a_task_is_reported_and_qgis_goes_on(story):
+    """sys.exit() in a plug-in's task ends that task, not QGIS."""
+    texts = [message for tag, message in story.step("exit_in_task")["log"] if tag == "asyncslot"]
+    assert any("SystemExit" in text and text.startswith("qgis_guest: ") for text in texts), texts
+
+
+def test_signal_after_detach_is_ignored(story):
+    """A button that outlives its plug-in's lease does nothing, and nobody is told."""
+    after = story.step("slot_after_detach")
+    assert after["calls"] == []
+    assert after["log"] == []
+
+
+def test_attach_in_another_thread_names_it(story):
+    """attach() from a thread raises an error that says which thread it was and what to do."""
+    [raised] = story.step("attach_in_thread")["raised"]
+    assert raised.startswith("ThreadError: attach() was called from thread 'worker-1'")
+
+
+def test_detach_names_the_task_that_would_not_end(story):
+    """detach() returns in time; its report, and QGIS's log, name the task and where it stands."""
+    stubborn = story.step("stubborn_task")
+    assert stubborn["seconds"] < 1.0
+    assert stubborn["names"] == ["stubborn"]
+    assert "_never_end" in stubborn["stacks"][0]
+    assert stubborn["text"] in [message for tag, message in stubborn["log"] if tag == "asyncslot"]
+
+
+# -- the adapter -------------------------------------------------------------
+
+
+def test_adapter_is_found(story):
+    """Inside QGIS the QGIS adapter is at home, with PyQt's own QtCore and the main window."""
+    facts = story.step("adapter_facts")
+    assert facts["NAME"] == "QGIS"
+    assert facts["is_running"]
+    assert facts["qt_core"] in ("PyQt5.QtCore", "PyQt6.QtCore")
+    assert facts["is_parent_the_window"]
+
+
+def test_adapter_report_from_a_thread_is_logged_only(story):
+    """The message bar belongs to the GUI thread; the log takes messages from any."""
+    report = story.step("adapter_report_from_thread")
+    assert ["asyncslot", "from a thread"] in report["log"]
+    assert report["bar_items"] == 0
+
+
+def test_adapter_progress_is_in_the_message_bar(story):
+    """Progress shows its share or that nobody knows it; Cancel cancels; it survives being dismissed and closed."""
+    progress = story.step("adapter_progress")
+    assert progress["share"] == pytest.approx(0.4)
+    assert progress["is_endless"]
+    assert progress["cancelled"] == 1
+    assert progress["bar_items"] == 0
