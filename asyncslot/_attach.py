@@ -18,12 +18,15 @@ from typing import Any, Coroutine, Dict, List, Optional, Union
 from . import _meeting
 from ._binding import require_application
 from ._errors import AmbiguousLeaseError, ForeignLoopError, NoLoopError
-from ._hosts import check_adapter, find_host
+from ._hosts import check_adapter, find_host, report_safely
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
 from ._owners import CURRENT, Owner, current
 from ._report import DetachReport
 from ._slots import make_slot
+
+# Other projects' modules of the same name that have been reported.
+_namesakes: List[Any] = []
 
 
 def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
@@ -56,6 +59,7 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
         loop._as_on_error = _report_error
         loop._as_attach(qt_core)
         place = _meeting.open_place(loop)
+    _warn_of_namesake(name, adapter)
     lease = place.leases.get(name)
     # A lease that has ended but waits for its caller's own step to be over makes way.
     if lease is None or not lease.is_attached:
@@ -124,6 +128,25 @@ def asyncSlot(coro_fn: Any) -> Any:  # the name that the original README gave it
     when it is called and there is no loop to start on.
     """
     return make_slot(coro_fn, _is_wanted, _start)
+
+
+def _warn_of_namesake(owner: str, host: Any) -> None:
+    """Report, once, that `import asyncslot` gives another project's package in this process.
+
+    PyPI has an old one under this name. It does not disturb us, but a plug-in that
+    imports it in our stead finds no attach() in it.
+    """
+    other = sys.modules.get("asyncslot")
+    if other is None or hasattr(other, "attach") or other in _namesakes:
+        return
+    _namesakes.append(other)
+    report_safely(
+        host,
+        f"{owner}: a module named 'asyncslot' is loaded that is another project's: version "
+        f"{getattr(other, '__version__', 'unknown')} from {getattr(other, '__file__', None)!r}. This copy works beside "
+        "it; import your own copy relatively, as in 'from ._vendor import asyncslot', or rename it",
+        None,
+    )
 
 
 def _is_wanted(fn: Any) -> bool:

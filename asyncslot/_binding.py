@@ -88,3 +88,16 @@ def run_qt_loop(event_loop: Any) -> int:
     """Run a QEventLoop until it is told to quit; PySide2 spells it with an underscore."""
     run = getattr(event_loop, "exec", None) or event_loop.exec_
     return run()
+
+
+def is_deleted(receiver: Any) -> bool:
+    """Whether `receiver` is a QObject of PySide's that Qt has deleted while Python still refers to it.
+
+    PySide goes on calling such a receiver's slots where it does not know them by
+    name (seen in PySide2 5.15.2 and PySide6 6.12.0, 2026-11); PyQt disconnects them.
+    """
+    for name in ("shiboken6", "shiboken2"):
+        shiboken = sys.modules.get(name)  # loaded by PySide itself
+        if shiboken is not None and not shiboken.isValid(receiver):
+            return True
+    return False

@@ -26,6 +26,7 @@ import inspect
 import types
 from typing import Any, Callable, Coroutine, Optional
 
+from ._binding import is_deleted
 from ._errors import NotCoroutineFunctionError
 
 CoroFn = Callable[..., Coroutine[Any, Any, Any]]
@@ -50,19 +51,7 @@ def make_slot(fn: Any, may_start: Callable[[Any], bool], start: Starter) -> Any:
         return type(fn)(make_slot(fn.__func__, may_start, start))
     if inspect.ismethod(fn) and not inspect.isclass(fn.__self__) and hasattr(fn.__self__, "__dict__"):
         return _make_bound_slot(fn.__func__, fn.__self__, may_start, start)
-    if not is_coroutine_function(fn):
-        raise NotCoroutineFunctionError(fn, inspect.iscoroutine(fn))
-
-    most = _most_positional_arguments(fn)
-
-    @_wraps(fn)
-    def slot(*args: Any) -> None:
-        if may_start(fn):
-            task = start(fn, fn(*args[:most]))
-            if task is not None:
-                task.add_done_callback(_report_failure)
-
-    return slot
+    return _make_slot(fn, may_start, start, is_bound=False)
 
 
 def _make_bound_slot(function: Any, receiver: Any, may_start: Callable[[Any], bool], start: Starter) -> Any:
@@ -73,8 +62,32 @@ def _make_bound_slot(function: Any, receiver: Any, may_start: Callable[[Any], bo
     slots = vars(receiver).setdefault("_asyncslot_slots", {})
     key = (function, may_start, start)
     if key not in slots:
-        slots[key] = make_slot(function, may_start, start)
+        slots[key] = _make_slot(function, may_start, start, is_bound=True)
     return types.MethodType(slots[key], receiver)
+
+
+def _make_slot(fn: Any, may_start: Callable[[Any], bool], start: Starter, is_bound: bool) -> Any:
+    """Return the function that starts `fn`; one that is to be bound gets the receiver as first argument."""
+    if not is_coroutine_function(fn):
+        raise NotCoroutineFunctionError(fn, inspect.iscoroutine(fn))
+
+    most = _most_positional_arguments(fn)
+
+    def slot(*args: Any) -> None:
+        if not may_start(fn) or (is_bound and is_deleted(args[0])):
+            return
+        task = start(fn, fn(*args[:most]))
+        if task is not None:
+            task.add_done_callback(_report_failure)
+
+    # What Slot and pyqtSlot leave on a function is in its __dict__, and is kept. But
+    # where the receiver is bound already, Qt knows its *own* method by that declaration,
+    # and PyQt would connect to that one. And a callable object's __dict__ is its state.
+    is_declaration = inspect.isfunction(fn) and not is_bound
+    functools.update_wrapper(slot, fn, updated=("__dict__",) if is_declaration else ())
+    # Without the link back: bindings would count the arguments of `fn`.
+    del slot.__wrapped__  # type: ignore[attr-defined]
+    return slot
 
 
 def is_coroutine_function(fn: Any) -> bool:
@@ -97,19 +110,6 @@ def _most_positional_arguments(fn: Any) -> Optional[int]:
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             count += 1
     return count
-
-
-def _wraps(fn: Any) -> Callable[[Any], Any]:
-    """functools.wraps(), without the link back: bindings would count the arguments of `fn`."""
-
-    def decorate(slot: Any) -> Any:
-        # What Slot and pyqtSlot leave on a function is in its __dict__; that of a
-        # callable object is its state, which is nobody's business here.
-        functools.update_wrapper(slot, fn, updated=("__dict__",) if inspect.isfunction(fn) else ())
-        del slot.__wrapped__
-        return slot
-
-    return decorate
 
 
 def _report_failure(task: asyncio.Task[Any]) -> None:
