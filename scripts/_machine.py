@@ -135,13 +135,18 @@ def run_quietly(command, *, timeout, **options):
         raise SetupError(f"{tail}\n\n{shlex.join(command)}\nended with exit code {done.returncode}, see above.")
 
 
+def has_display():
+    """Return whether windows of this session are seen by somebody."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
 @contextlib.contextmanager
 def display():
     """Give a screen to child processes: the user's own, else a virtual one, else none that anybody can look at.
 
     Yields: (the environment variables to add, what to call it in a report).
     """
-    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+    if has_display():
         yield {}, "the display of this session"
     elif shutil.which("Xvfb") is None:
         yield {"QT_QPA_PLATFORM": "offscreen"}, "Qt's offscreen platform (there is no display, and no Xvfb)"

@@ -12,21 +12,50 @@ Exit codes: 0 all went well, 1 something failed, 2 this machine could not be set
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
-from pathlib import Path
+from itertools import count
 
 import _demo_server
-from _machine import QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, display, need_packages, need_venv, run_quietly, say
+import _qgis
+import vendor
+from _host_run import HostError, HostRun
+from _machine import QGIS, QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, display, has_display, need_packages, need_venv, say
 
-MINI_HOST = ROOT / "examples" / "mini_host"
-DEMO = WORK / "demo"
-TIMEOUT = 150.0  # seconds for everything that happens in the host
+EXAMPLES = ROOT / "examples"
+STEP_TIMEOUT = 90.0  # seconds from one thing that the driver tells to the next; its own limits are shorter
 QUIT_TIMEOUT = 3.0  # seconds from the request to quit to the end of the process
+
+
+class MiniHostRun(HostRun):
+    """One mini_host: prepare it with `add_plugin`, then `start`.
+
+    Args:
+        python: the interpreter, with PyQt5 and QtPy.
+    """
+
+    NAME = "mini_host"
+
+    def __init__(self, directory, python):
+        super().__init__(directory)
+        self._python = python
+        self._plugins = self.directory / "plugins"
+
+    def add_plugin(self, source, name, *, needs_copy=True):
+        """Copy a plug-in to where this host looks, if need be with its own asyncslot; return its directory there."""
+        target = self._plugins / name
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "asyncslot"))
+        if needs_copy:
+            vendor.copy(target / "_vendor")
+        return target
+
+    def start(self, screen):
+        """Start mini_host on a screen as display() yields it."""
+        command = [self._python, str(EXAMPLES / "mini_host" / "mini_host.py"), "--plugins", str(self._plugins)]
+        self._launch(command, {**os.environ, **screen, "QT_API": "pyqt5"})
 
 
 def main():
@@ -37,123 +66,99 @@ def main():
     if arguments.stay and arguments.host == "qgis":
         parser.error("--stay is for mini_host")
     try:
-        return show_mini_host(arguments.stay)
+        run, plugins = prepare_qgis() if arguments.host == "qgis" else prepare_mini_host(arguments.stay)
+        return show(run, plugins, arguments.host, arguments.stay)
     except SetupError as exc:
         say(f"\n{exc}")
         return 2
 
 
-def show_mini_host(stay):
-    has_display = sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-    if stay and not has_display:
+def prepare_mini_host(stay):
+    """Set the machine up; return a run of mini_host, and its plug-ins as {name: directory}."""
+    if stay and not has_display():
         raise SetupError("--stay shows a window, and there is no display to show it on")
-    need_packages(QT_LIBRARIES + ([] if has_display else XVFB), "a Qt window")
+    need_packages(QT_LIBRARIES + ([] if has_display() else XVFB), "a Qt window")
     python = need_venv("PyQt5", "qtpy")
-    plugins = fresh_directory("plugins")
-    for name in ("downloader", "mosaic"):
-        add_plugin(MINI_HOST / "plugins" / name, plugins / name)
-    with _demo_server.serving() as server, display() as (screen, screen_name):
-        record = add_driver(plugins, "mini_host", server, stay)
-        say(f"mini_host on {screen_name}, plug-ins from {plugins.relative_to(ROOT)}")
-        command = [python, str(MINI_HOST / "mini_host.py"), "--plugins", str(plugins)]
-        env = {**os.environ, **screen, "QT_API": "pyqt5"}
-        with open(DEMO / "mini_host.log", "wb") as log:
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
-            return watch(process, record, DEMO / "mini_host.log", None if stay else TIMEOUT)
+    plugins = {name: EXAMPLES / "mini_host" / "plugins" / name for name in ("downloader", "mosaic")}
+    return MiniHostRun(fresh_directory("mini_host"), python), plugins
 
 
-def fresh_directory(name):
-    """Return an empty directory under .work/demo/."""
-    path = DEMO / name
+def prepare_qgis():
+    """Set the machine up; return a run of QGIS, and its plug-ins: two copies of the same example."""
+    need_packages(QGIS, "QGIS")
+    missing = _qgis.missing()
+    if missing:
+        raise SetupError(missing)
+    plugins = {name: EXAMPLES / "qgis_plugin" for name in ("download_a", "download_b")}
+    return _qgis.QgisRun(fresh_directory("qgis")), plugins
+
+
+def fresh_directory(host):
+    path = WORK / "demo" / host
     if path.exists():
         shutil.rmtree(path)
     path.mkdir(parents=True)
     return path
 
 
-def add_plugin(source, target):
-    """Copy a plug-in, and give it its own copy of asyncslot."""
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "asyncslot"))
-    run_quietly([sys.executable, str(ROOT / "scripts" / "vendor.py"), str(target / "_vendor")], timeout=60)
+def show(run, plugins, host, stay):
+    """Start the host with the plug-ins and the driver that plays the user; return the exit code."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(_demo_server.serving())
+        screen, screen_name = stack.enter_context(display())
+        stack.enter_context(run)
+        for name, source in plugins.items():
+            run.add_plugin(source, name)
+        driver = run.add_plugin(ROOT / "scripts" / "_demo_driver", "demo_driver", needs_copy=False)
+        script = {
+            "host": host,
+            "server": server,
+            "stay": stay,
+            "record": str(run.record_file),
+            "directory": str(run.directory),
+            "sha256": _demo_server.FILE_SHA256,
+            "tiles": _demo_server.COLUMNS * _demo_server.ROWS,
+        }
+        (driver / "script.json").write_text(json.dumps(script), encoding="utf-8")
+        say(f"{host} on {screen_name}:")
+        run.start(screen)
+        try:
+            all_ok = follow(run, stay)
+        except HostError as exc:
+            say(f"  FAILED  {exc}")
+            return 1
+    for screenshot in sorted(run.directory.glob("*.png")):
+        say(f"screenshot: {screenshot.relative_to(ROOT)}")
+    say("all went well" if all_ok else f"SOMETHING FAILED, see above; the host's output: {run.output_file}")
+    return 0 if all_ok else 1
 
 
-def add_driver(plugins, host, server, stay):
-    """Add the plug-in that plays the user; return the file to which it will write what it sees."""
-    driver = plugins / "demo_driver"
-    shutil.copytree(ROOT / "scripts" / "_demo_driver", driver, ignore=shutil.ignore_patterns("__pycache__"))
-    record = DEMO / f"{host}.jsonl"
-    record.write_bytes(b"")
-    script = {
-        "host": host,
-        "server": server,
-        "stay": stay,
-        "record": str(record),
-        "screenshots": str(DEMO),
-        "sha256": _demo_server.FILE_SHA256,
-        "tiles": _demo_server.COLUMNS * _demo_server.ROWS,
-    }
-    (driver / "script.json").write_text(json.dumps(script), encoding="utf-8")
-    return record
+def follow(run, stay):
+    """Print what the driver tells as it tells it, and judge how the host ends; return whether all is well.
 
-
-def watch(process, record, log, timeout):
-    """Print what the driver tells while the host runs, judge how the host ends, and return the exit code.
-
-    Args: timeout: seconds until the host is ended by force; None if the user closes it.
+    Raises: HostError when the host does not get on, or ends too early.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
-    told = []
-    try:
-        while process.poll() is None:
-            if deadline is not None and time.monotonic() > deadline:
-                say(f"  FAILED  the host was still running after {timeout:.0f} s, and was ended")
-                return failed(log)
-            told += tell_new(record, told)
-            time.sleep(0.05)
-    finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
-    ended_at = time.time()
-    told += tell_new(record, told)
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+    all_ok = True
+    for number in count():
+        record = run.wait_for(lambda record, number=number: record["number"] == number, STEP_TIMEOUT)
+        all_ok &= tell(record["ok"], record["text"])
+        if record["is_last"]:
+            break
+    code, gone_at = run.wait_exit(None if stay else STEP_TIMEOUT)
+    # What the plug-ins logged in unload(), after the driver had said its last.
+    for line in run.output().splitlines():
         if ": detached in " in line:
             say(f"          {line}")
-    if deadline is None:
-        return process.returncode
-    all_ok = bool(told) and all(each["ok"] for each in told)
-    quit_at = told[-1].get("quit_at") if told else None
-    if quit_at is None:
-        say("  FAILED  the host ended before the demo was over")
-        all_ok = False
-    else:
-        seconds = ended_at - quit_at
-        is_ok = process.returncode == 0 and seconds < QUIT_TIMEOUT
-        say(f"  {mark(is_ok)}  the host ended with exit code {process.returncode}, {seconds:.2f} s after it was asked to")
-        all_ok = all_ok and is_ok
-    for path in sorted(DEMO.glob(record.stem + "-*.png")):
-        say(f"screenshot: {path.relative_to(ROOT)}")
-    return 0 if all_ok else failed(log)
+    if stay:
+        return tell(code == 0, f"the host ended with exit code {code}") and all_ok
+    seconds = gone_at - record["at"]
+    text = f"the host ended with exit code {code}, {seconds:.2f} s after it was asked to"
+    return tell(code == 0 and seconds < QUIT_TIMEOUT, text) and all_ok
 
 
-def tell_new(record, told):
-    """Print the lines that the driver has added to its record; return them."""
-    lines = record.read_text(encoding="utf-8").splitlines(keepends=True)
-    new = [json.loads(line) for line in lines[len(told) :] if line.endswith("\n")]
-    for each in new:
-        say(f"  {mark(each['ok'])}  {each['text']}")
-    return new
-
-
-def mark(is_ok):
-    return "    ok" if is_ok else "FAILED"
-
-
-def failed(log):
-    say(f"\nThe end of {log.relative_to(ROOT)}:")
-    for line in log.read_text(encoding="utf-8", errors="replace").splitlines()[-30:]:
-        say(f"    {line}")
-    return 1
+def tell(is_ok, text):
+    say(f"  {'    ok' if is_ok else 'FAILED'}  {text}")
+    return is_ok
 
 
 if __name__ == "__main__":

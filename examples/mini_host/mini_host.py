@@ -57,6 +57,7 @@ class Host:
     def log(self, text):
         """Add a message to the log panel, and print it for whoever started us from a terminal."""
         self.window.log_panel.add(text)
+        self.show_status(text.partition("\n")[0])
         print(text, flush=True)
 
     def show_status(self, text):
@@ -102,7 +103,6 @@ class MainWindow(QMainWindow):
         centre = QWidget()
         centre.setLayout(column)
         self.setCentralWidget(centre)
-        self.statusBar().showMessage("Ready")
 
     def show_plugins(self):
         """Bring the list of plug-ins and its buttons up to date."""

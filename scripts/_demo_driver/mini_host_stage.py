@@ -9,6 +9,7 @@ class MiniHostStage:
     def __init__(self, host, script):
         self._host = host
         self._script = script
+        self.heartbeat = host.heartbeat
 
     def start_timer(self, interval_ms, callback):
         timer = QTimer(self._host.window)
@@ -19,20 +20,8 @@ class MiniHostStage:
     def window(self):
         return self._host.window
 
-    def settle(self):
-        self._host.heartbeat.reset()
-
-    def is_settled(self):
-        return len(self._host.heartbeat.gaps) > 30
-
-    def reset_heartbeat(self):
-        self._host.heartbeat.reset()
-
-    def skip_frame(self):
-        self._host.heartbeat.skip()
-
-    def gaps(self):
-        return self._host.heartbeat.gaps
+    def prepare(self):
+        pass  # the window is as it should be
 
     def both_run(self):
         return set(self.names) <= set(self._host.plugins.running)
