@@ -206,9 +206,9 @@ def _write_log(text: str) -> None:
 def _push_to_bar(message: str, exc: Optional[BaseException]) -> None:
     first_line = message.partition("\n")[0]
     if exc is not None:
-        first_line += " ({})".format(type(exc).__name__)
+        first_line += f" ({type(exc).__name__})"
     # The bar takes HTML, and a repr is full of angle brackets.
-    text = html.escape("{}. More in the Log Messages panel, tab {}.".format(first_line, _LOG_TAG))
+    text = html.escape(f"{first_line}. More in the Log Messages panel, tab {_LOG_TAG}.")
     bar = _iface().messageBar()
     shown = bar.currentItem()
     if shown is None or shown.text() != text:  # a task that fails ten times a second fills one line, not the window
@@ -218,6 +218,6 @@ def _push_to_bar(message: str, exc: Optional[BaseException]) -> None:
 def _write_stderr(text: str) -> None:
     """Write to stderr, which QGIS on Windows does not have while it starts (qgis/QGIS#60776)."""
     try:
-        sys.stderr.write("{}: {}\n".format(_LOG_TAG, text))
+        sys.stderr.write(f"{_LOG_TAG}: {text}\n")
     except Exception:
         pass

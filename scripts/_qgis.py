@@ -10,9 +10,9 @@ line to the file named in the environment variable RECORD_VARIABLE. It says by i
 
 It refuses to know what a driver does. Standard library only. Linux only: it reads no other system's paths.
 
-Traps that shaped it (QGIS 3.22 on Debian 12, 2026-11): it needs an X server, for Qt's offscreen platform crashes it; when
-it crashes, its own handler spends seconds in a debugger, so the whole process group is ended; output that Python has
-buffered is lost at the end, for Python is never finalized.
+Traps that shaped it (QGIS 3.22 on Debian 12, 2026-11): it needs an X server, for Qt's offscreen platform crashes it;
+when it crashes, its own handler spends seconds in a debugger, so the whole process group is ended; output that Python
+has buffered is lost at the end, for Python is never finalized.
 """
 
 import contextlib
@@ -140,9 +140,9 @@ class QgisRun:
                 if is_wanted(record):
                     return record
             if has_ended:
-                raise QgisError(self._story("ended with exit code {}".format(self._process.returncode)))
+                raise QgisError(self._story(f"ended with exit code {self._process.returncode}"))
             if time.monotonic() > deadline:
-                raise QgisError(self._story("did not get there within {:g} s".format(timeout)))
+                raise QgisError(self._story(f"did not get there within {timeout:g} s"))
             time.sleep(_POLL_INTERVAL)
 
     def wait_exit(self, timeout):
@@ -156,7 +156,7 @@ class QgisRun:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.close()
-            raise QgisError(self._story("was still running after {:g} s and was killed".format(timeout))) from None
+            raise QgisError(self._story(f"was still running after {timeout:g} s and was killed")) from None
         return code, time.monotonic()
 
     def output(self):
@@ -197,4 +197,4 @@ class QgisRun:
     def _story(self, what):
         records = "\n".join(json.dumps(record) for record in self.records()[-5:])
         output = "\n".join(self.output().splitlines()[-40:])
-        return "QGIS {}.\nThe last records of its driver:\n{}\nThe end of its output:\n{}".format(what, records, output)
+        return f"QGIS {what}.\nThe last records of its driver:\n{records}\nThe end of its output:\n{output}"

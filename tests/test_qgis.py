@@ -21,8 +21,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import _machine
-import _qgis
+import _machine  # noqa: E402 (from scripts/, see above)
+import _qgis  # noqa: E402
 
 pytestmark = pytest.mark.qgis
 
@@ -97,7 +97,7 @@ class Story:
     def step(self, name):
         """Return what the last step of that name found; fail if it could not be played."""
         found = [record for record in self.records if record["step"] == name]
-        assert found, "the step {!r} was not played; QGIS said:\n{}".format(name, self.output)
+        assert found, f"the step {name!r} was not played; QGIS said:\n{self.output}"
         assert "error" not in found[-1], found[-1]["error"]
         return found[-1]
 

@@ -82,9 +82,9 @@ class DownloadDock(QDockWidget):
             self.status.setText("Cancelled.")
             raise  # always: whoever cancelled us must see that it worked
         except (DownloadError, OSError) as exc:
-            self.status.setText("Failed: {}".format(exc))
+            self.status.setText(f"Failed: {exc}")
         else:
-            self.status.setText("{:,} bytes saved to {}".format(len(content), path))
+            self.status.setText(f"{len(content):,} bytes saved to {path}")
         finally:
             self._task = None
             self._show_busy(False)
@@ -103,7 +103,7 @@ class DownloadDock(QDockWidget):
     def _show_progress(self, received, total):
         if total is None:
             self.progress.setMaximum(0)  # Qt then shows that it is busy, and not how far it is
-            self.status.setText("{:,} bytes".format(received))
+            self.status.setText(f"{received:,} bytes")
         else:
             self.progress.setValue(received * 100 // max(total, 1))
-            self.status.setText("{:,} of {:,} bytes".format(received, total))
+            self.status.setText(f"{received:,} of {total:,} bytes")

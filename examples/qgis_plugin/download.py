@@ -39,18 +39,18 @@ async def download(url, show_progress):
                 if status == 200:
                     return await _read_content(reader, headers, show_progress)
             except asyncio.TimeoutError:
-                raise DownloadError("no answer within {:g} s".format(ANSWER_TIMEOUT)) from None
+                raise DownloadError(f"no answer within {ANSWER_TIMEOUT:g} s") from None
             except asyncio.IncompleteReadError:
                 raise DownloadError("the server hung up too early") from None
             except ValueError as exc:  # a number that is none, or a line without end
-                raise DownloadError("this is not HTTP: {}".format(exc)) from exc
+                raise DownloadError(f"this is not HTTP: {exc}") from exc
         finally:
             # Also when the task is cancelled: an `await` is where CancelledError comes out, and this runs after it.
             writer.close()
         if status not in (301, 302, 303, 307, 308) or "location" not in headers:
-            raise DownloadError("the server answered with status {}".format(status))
+            raise DownloadError(f"the server answered with status {status}")
         url = urljoin(url, headers["location"])
-    raise DownloadError("more than {} redirects".format(MAX_REDIRECTS))
+    raise DownloadError(f"more than {MAX_REDIRECTS} redirects")
 
 
 async def _connect(url):
@@ -59,9 +59,9 @@ async def _connect(url):
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError as exc:  # the port is not a number, a bracket is missing
-        raise DownloadError("not a URL: {} ({})".format(url, exc)) from None
+        raise DownloadError(f"not a URL: {url} ({exc})") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise DownloadError("not a URL that starts with http:// or https://: {!r}".format(url))
+        raise DownloadError(f"not a URL that starts with http:// or https://: {url!r}")
     target = parts.path or "/"
     if parts.query:
         target += "?" + parts.query
@@ -70,14 +70,14 @@ async def _connect(url):
         "Connection: close\r\n\r\n"
     ).format(target, parts.netloc.rpartition("@")[2])
     if not request.isascii() or " " in target:
-        raise DownloadError("the URL has characters that must be written as %XX: {}".format(url))
+        raise DownloadError(f"the URL has characters that must be written as %XX: {url}")
 
     context = ssl.create_default_context() if parts.scheme == "https" else None
     connecting = asyncio.open_connection(host, port or (443 if context else 80), ssl=context)
     try:
         reader, writer = await asyncio.wait_for(connecting, ANSWER_TIMEOUT)
     except asyncio.TimeoutError:
-        raise DownloadError("no connection to {} within {:g} s".format(host, ANSWER_TIMEOUT)) from None
+        raise DownloadError(f"no connection to {host} within {ANSWER_TIMEOUT:g} s") from None
     return reader, writer, request.encode("ascii")
 
 

@@ -60,7 +60,7 @@ class Stage:
 def until(condition, timeout, what):
     """Wait for a condition, within a step: `yield from until(...)`."""
     yield condition, timeout
-    assert condition(), "waited {} s in vain until {}".format(timeout, what)
+    assert condition(), f"waited {timeout} s in vain until {what}"
 
 
 def pause(seconds):
@@ -398,4 +398,3 @@ def _descriptors():
             yield os.readlink("/proc/self/fd/" + fd).partition(":[")[0]
         except OSError:
             pass  # the one that listdir() itself had open
-

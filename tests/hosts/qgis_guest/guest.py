@@ -98,7 +98,7 @@ class Guest:
             try:
                 asyncslot.attach()
             except Exception as exc:
-                raised.append("{}: {}".format(type(exc).__name__, exc))
+                raised.append(f"{type(exc).__name__}: {exc}")
 
         thread = threading.Thread(target=call, name="worker-1")
         thread.start()
