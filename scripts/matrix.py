@@ -1,0 +1,292 @@
+"""Run the tests on every binding and every Python that matter, and print one table: `python3 scripts/matrix.py`.
+
+A *cell* is one binding on one Python, in a virtual environment and a process of its own, because two bindings in one
+process are two Qts. The cells are those of TABLE: each binding on the Pythons that its hosts really embed, which
+together are all Pythons from 3.7 to 3.13; and the oldest bindings in reach, on which attach() and detach() must work.
+
+Interpreters are looked for among pyenv's and on PATH, and are not installed from here. What is missing is said at the
+end, and is an error with --require. The environments lie under .work/matrix/ and are used again by the next run.
+
+    python3 scripts/matrix.py                             all of it
+    python3 scripts/matrix.py --quick                     each binding once, with the oldest and the newest Python
+    python3 scripts/matrix.py --cells PyQt5-3.7 PySide6   these only; a binding alone names all of its cells
+    python3 scripts/matrix.py --cells PyQt6 -- -k slots   what follows -- goes to pytest
+
+Exit codes: 0; 1 if a test failed or, with --require, a cell was missing; 2 if this machine could not be set up.
+"""
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ET
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
+from pathlib import Path
+
+from _machine import QT_LIBRARIES, ROOT, WORK, SetupError, need_packages, run_quietly, say
+
+# What Qt 6 links to besides the libraries of Qt 5.
+QT6_LIBRARIES = ["libegl1", "libxkbcommon0"]
+
+# Seconds for all tests of one cell; each single test has a far shorter limit of its own in pyproject.toml.
+TIMEOUT = 1200
+
+# The tests for bindings that are only promised to import and to attach.
+ATTACH_TESTS = ("tests/test_lease.py",)
+
+# Prints what a cell really runs, as JSON.
+VERSIONS = """
+import json, platform, sys
+core = __import__(sys.argv[1] + ".QtCore").QtCore
+binding = getattr(core, "PYQT_VERSION_STR", None) or sys.modules[sys.argv[1]].__version__
+print(json.dumps({"python": platform.python_version(), "binding": binding, "qt": core.qVersion()}))
+"""
+
+
+class Cell:
+    """One binding on one Python.
+
+    Args:
+        name: "<binding>-<Python>", or "<binding>==<version>-<Python>" for a binding that is not the newest.
+        is_quick: whether --quick runs it.
+        tests: paths for pytest; empty: all.
+
+    Attributes:
+        result: what happened, as it goes into the JSON file. `status` is "passed", "failed" or "missing".
+    """
+
+    def __init__(self, name, *, is_quick=False, tests=()):
+        self.name = name
+        self.is_quick = is_quick
+        self.tests = tests
+        self.place = WORK / "matrix" / name
+        requirement, _, self.python_version = name.rpartition("-")
+        self.binding, is_pinned, _ = requirement.partition("==")
+        # The newest one is what pyproject.toml's extra says, with its exceptions for some Pythons.
+        self.requirements = ["-e", ".[test]", f"{requirement}.*"] if is_pinned else ["-e", f".[{self.binding},test]"]
+        self.result = {"cell": name, "status": "missing"}
+
+    @property
+    def python(self):
+        """The interpreter of the cell's environment."""
+        return self.place / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+    def is_meant_by(self, word):
+        """Whether a word from the command line names this cell."""
+        return word.lower() in (self.name.lower(), self.binding.lower())
+
+
+TABLE = [
+    Cell("PyQt5-3.7", is_quick=True),
+    Cell("PyQt5-3.8"),
+    Cell("PyQt5-3.11"),
+    Cell("PySide2-3.7"),
+    Cell("PySide2-3.10", is_quick=True),
+    Cell("PyQt6-3.9"),
+    Cell("PyQt6-3.12"),
+    Cell("PyQt6-3.13", is_quick=True),
+    Cell("PySide6-3.9"),
+    Cell("PySide6-3.11"),
+    Cell("PySide6-3.12", is_quick=True),
+    Cell("PySide6-3.13"),
+    Cell("PyQt5==5.12-3.7", tests=ATTACH_TESTS),
+    Cell("PySide2==5.12-3.7", tests=ATTACH_TESTS),
+]
+
+
+def main():
+    options = _parse_arguments()
+    cells = _select(options.cells, options.quick)
+    start = time.monotonic()
+    try:
+        need_packages(QT_LIBRARIES + QT6_LIBRARIES, "the bindings")
+    except SetupError as exc:
+        say(f"\n{exc}")
+        return 2
+    # One after the other: all of them write the project's one egg-info directory.
+    ready = [cell for cell in cells if _prepare(cell)]
+    prepared = time.monotonic()
+    with ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(lambda cell: _run(cell, options.pytest), ready))
+    done = time.monotonic()
+
+    say(f"\n{_table(cells)}\n\n{_skips(cells)}set-up {prepared - start:.0f} s, tests {done - prepared:.0f} s")
+    if options.json is not None:
+        options.json.write_text(json.dumps([cell.result for cell in cells], indent=1) + "\n", encoding="utf-8")
+    failed = [cell.name for cell in cells if cell.result["status"] == "failed"]
+    if failed:
+        say(f"FAILED: {', '.join(failed)}")
+    missing = [cell.name for cell in cells if cell.result["status"] == "missing"]
+    if missing:
+        say(f"{'FAILED, ' if options.require else ''}not available: {', '.join(missing)}")
+    return 1 if failed or (missing and options.require) else 0
+
+
+def _parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--quick", action="store_true", help="run one cell for each binding")
+    parser.add_argument("--cells", nargs="+", metavar="CELL", help="run these cells, or all cells of these bindings")
+    parser.add_argument("--require", action="store_true", help="fail if a cell cannot be made here")
+    parser.add_argument("--jobs", type=int, default=2, help="cells at a time; 2 by default, as tests look at the clock")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE, too")
+    parser.add_argument("pytest", nargs="*", help="after --: arguments for pytest")
+    return parser.parse_args()
+
+
+def _select(words, quick):
+    """Return the cells that the command line asks for."""
+    strangers = [word for word in words or () if not any(cell.is_meant_by(word) for cell in TABLE)]
+    if strangers:
+        sys.exit(f"No such cell: {', '.join(strangers)}. There are: {', '.join(cell.name for cell in TABLE)}")
+    cells = [cell for cell in TABLE if words is None or any(cell.is_meant_by(word) for word in words)]
+    return [cell for cell in cells if cell.is_quick or not quick]
+
+
+# -- set-up --------------------------------------------------------------------
+
+
+def _prepare(cell):
+    """Make the cell's environment, unless it is there; return whether it can be used, and say so if not."""
+    interpreter = _find_interpreter(cell.python_version)
+    if interpreter is None:
+        cell.result["reason"] = f"no Python {cell.python_version} with venv and ensurepip among pyenv's or on PATH"
+    else:
+        try:
+            _need_venv(cell, interpreter)
+        except SetupError as exc:
+            cell.result["reason"] = str(exc)
+        else:
+            return True
+    say(f"{cell.name}: not available: {cell.result['reason']}")
+    return False
+
+
+def _find_interpreter(version):
+    """Return the path of a Python of this minor version that can make virtual environments, or None."""
+    name = f"python{version}"
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = sorted(pyenv.glob(f"{version}.*/bin/{name}"), key=_patch_version, reverse=True)
+    # PATH comes second: there, pyenv has a shim of this name even for what it would refuse to run.
+    candidates = [str(path) for path in found] + [path for path in [shutil.which(name)] if path is not None]
+    check = f"import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '{version}')"
+    for candidate in candidates:
+        if subprocess.run([candidate, "-c", check], stderr=subprocess.DEVNULL).returncode == 0:
+            return candidate
+    return None
+
+
+def _patch_version(path):
+    return [int(number) for number in re.findall(r"\d+", path.parts[-3])]
+
+
+def _need_venv(cell, interpreter):
+    """See that the cell's environment is there and is what pyproject.toml and the table say now."""
+    note = cell.place / "made-from.txt"
+    project = sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    made_from = "\n".join([interpreter, *cell.requirements, project])
+    if note.exists() and note.read_text(encoding="utf-8") == made_from:
+        return
+    say(f"{cell.name}: making its environment")
+    cell.place.mkdir(parents=True, exist_ok=True)
+    run_quietly([interpreter, "-m", "venv", "--clear", str(cell.place / "venv")], timeout=300)
+    pip = [str(cell.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+    run_quietly([*pip, *cell.requirements], timeout=1800, cwd=ROOT)
+    note.write_text(made_from, encoding="utf-8")
+
+
+# -- running -------------------------------------------------------------------
+
+
+def _run(cell, for_pytest):
+    """Run the cell's tests, fill in its result, and say how it went."""
+    report, log = cell.place / "report.xml", cell.place / "pytest.log"
+    if report.exists():
+        report.unlink()
+    # What this shell has set is for its own Python.
+    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON") and name != "QT_API"}
+    # The tests in the real QGIS have that QGIS's own Python and binding; scripts/test.py runs them.
+    command = [str(cell.python), "-m", "pytest", f"--junitxml={report}", "-m", "not qgis", *cell.tests, *for_pytest]
+    start = time.monotonic()
+    with log.open("w", encoding="utf-8") as out:
+        try:
+            done = subprocess.run(
+                command, cwd=ROOT, env=env, timeout=TIMEOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
+            problem = f"pytest ended with exit code {done.returncode}" if done.returncode else None
+        except subprocess.TimeoutExpired:
+            problem = f"was ended after {TIMEOUT} s"
+    cell.result["seconds"] = round(time.monotonic() - start, 1)
+    cell.result["system"] = f"{platform.system()} {platform.machine()}"
+    cell.result["status"] = "passed" if problem is None else "failed"
+    cell.result.update(_read_versions(cell, env), **_read_report(report))
+    if problem is None:
+        say(f"{cell.name}: passed, {cell.result['seconds']:.0f} s")
+    else:
+        cell.result["reason"] = problem
+        failures = "".join(f"\n    {test}" for test in cell.result["failures"])
+        say(f"{cell.name}: {problem}; see {log.relative_to(ROOT)}{failures}")
+
+
+def _read_versions(cell, env):
+    done = subprocess.run(
+        [str(cell.python), "-c", VERSIONS, cell.binding], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    return json.loads(done.stdout) if done.returncode == 0 else {}
+
+
+def _read_report(report):
+    """Return the counts, the names of failed tests, and the reasons for skipped ones, from a JUnit file."""
+    failures, skips, passed = [], Counter(), 0
+    # A process that crashed has written none.
+    cases = ET.parse(report).iter("testcase") if report.exists() else ()
+    for case in cases:
+        skipped = case.find("skipped")
+        if skipped is not None:
+            skips[skipped.get("message")] += 1
+        elif case.find("failure") is not None or case.find("error") is not None:
+            failures.append(f"{case.get('classname')}::{case.get('name')}")
+        else:
+            passed += 1
+    # A test that passes and then fails to clean up is two entries, of which one counts.
+    return {"passed": passed, "failed": len(failures), "failures": failures, "skipped": dict(skips)}
+
+
+# -- what is shown ---------------------------------------------------------------
+
+HEADINGS = ("cell", "Python", "binding", "Qt", "passed", "failed", "skipped", "seconds")
+
+
+def _table(cells):
+    rows = [HEADINGS, *(_row(cell.result) for cell in cells)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * sum(widths, 2 * len(widths) - 2), *lines[1:]])
+
+
+def _row(result):
+    if result["status"] == "missing":
+        return (result["cell"], "not available", *[""] * (len(HEADINGS) - 2))
+    failed = str(result["failed"]) if result["failures"] or result["status"] == "passed" else "crashed"
+    counts = (str(result["passed"]), failed, str(sum(result["skipped"].values())), f"{result['seconds']:.0f}")
+    return (result["cell"], *(result.get(key, "?") for key in ("python", "binding", "qt")), *counts)
+
+
+def _skips(cells):
+    """Say what was skipped and why: no silent skip."""
+    reasons = Counter()
+    for cell in cells:
+        reasons.update(cell.result.get("skipped", {}))
+    return "".join(f"skipped {count} x: {reason}\n" for reason, count in sorted(reasons.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
