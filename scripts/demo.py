@@ -124,7 +124,7 @@ def show(run, plugins, host, stay):
         run.start(screen)
         try:
             all_ok = follow(run, stay)
-        except HostError as exc:
+        except (HostError, _qgis.QgisError) as exc:
             say(f"  FAILED  {exc}")
             return 1
     for screenshot in sorted(run.directory.glob("*.png")):
