@@ -115,15 +115,16 @@ def start(stage):
 def download(stage):
     with Heartbeat() as idle:
         yield from pause(2.0)
-    attempts = []
-    # A machine that is busy with something else makes any host stutter: the best of three counts.
-    while not attempts or (attempts[-1]["p99_ms"] >= 25 and len(attempts) < 3):
+
+    def attempt():
         yield from pause(0.2)
         with Heartbeat() as heartbeat:
             stage.start_download("/file", "downloaded.bin")
             yield from until(lambda: stage.dock.progress.value() > 40, 30, "the download is half way")
             yield from until(lambda: not stage.is_downloading(), 30, "the download has ended")
-        attempts.append(heartbeat.facts())
+        return heartbeat.facts()
+
+    attempts = yield from best_of_three(attempt, lambda facts: facts["p99_ms"] < 25)
     return {"status": stage.dock.status.text(), "idle": idle.facts(), "attempts": attempts}
 
 
@@ -203,24 +204,33 @@ def foreign_asyncio_run(stage):
 
 
 def modal_in_slot(stage):
-    rate_without = yield from tick_rate(stage.guest)
-    guest = stage.guest
-    from_ticks, started = guest.ticks, time.monotonic()
-    guest.open_modal(1.0)
-    return {"rate_without": rate_without, "rate": (guest.ticks - from_ticks) / (time.monotonic() - started)}
+    def attempt():
+        rate_without = yield from tick_rate(stage.guest)
+        guest = stage.guest
+        from_ticks, started = guest.ticks, time.monotonic()
+        guest.open_modal(1.0)
+        return {"rate_without": rate_without, "rate": (guest.ticks - from_ticks) / (time.monotonic() - started)}
+
+    return {"attempts": (yield from best_of_three(attempt, keeps_its_rate))}
 
 
 def modal_in_coroutine(stage):
-    rate_without = yield from tick_rate(stage.guest)
-    guest = stage.guest
-    guest.start_modal_in_coroutine(1.5)
-    yield from until(lambda: QApplication.activeModalWidget() is not None, 5, "the dialog is open")
-    from_ticks, started = guest.ticks, time.monotonic()
-    yield from pause(1.0)
-    rate = (guest.ticks - from_ticks) / (time.monotonic() - started)
-    was_open = QApplication.activeModalWidget() is not None
-    yield from until(lambda: guest.finished == ["modal in coroutine"], 5, "the coroutine goes on after the dialog")
-    return {"rate_without": rate_without, "rate": rate, "was_open": was_open}
+    def attempt():
+        rate_without = yield from tick_rate(stage.guest)
+        guest = stage.guest
+        del guest.finished[:]
+        guest.start_modal_in_coroutine(1.5)
+        yield from until(lambda: QApplication.activeModalWidget() is not None, 5, "the dialog is open")
+        rate = yield from tick_rate(guest)
+        assert QApplication.activeModalWidget() is not None, "the dialog was to be open for as long as it was measured"
+        yield from until(lambda: guest.finished == ["modal in coroutine"], 5, "the coroutine goes on after the dialog")
+        return {"rate_without": rate_without, "rate": rate}
+
+    return {"attempts": (yield from best_of_three(attempt, keeps_its_rate))}
+
+
+def keeps_its_rate(facts):
+    return facts["rate"] > 0.9 * facts["rate_without"]
 
 
 def error_in_task(stage):
@@ -354,6 +364,14 @@ STEPS = [
 
 # Types of which a plug-in could leave objects behind: its own, and those by which Qt calls a loop.
 _WATCHED = ("DownloadDock", "Guest", "AsyncSlotEventLoop", "QTimer", "QSocketNotifier")
+
+
+def best_of_three(attempt, is_good):
+    """Repeat what a machine that is busy with something else can spoil; return the facts of each attempt."""
+    attempts = []
+    while not attempts or (len(attempts) < 3 and not is_good(attempts[-1])):
+        attempts.append((yield from attempt()))
+    return attempts
 
 
 def tick_rate(guest):
