@@ -9,13 +9,14 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 # Before any Qt is loaded. Tests that need a real window system start one themselves.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
-from asyncslot import _meeting
 
+from asyncslot import _meeting
 
 
 def pytest_addoption(parser):
@@ -24,18 +25,47 @@ def pytest_addoption(parser):
         action="store_true",
         help="a test that needs a real host application fails, and is not skipped, where that host is not installed",
     )
+    parser.addoption(
+        "--require-guests",
+        action="store_true",
+        help="a test that needs an asyncio library or its server fails, and is not skipped, where it is not installed",
+    )
+    parser.addoption(
+        "--wait",
+        choices=["notifier", "thread"],
+        default="notifier",
+        help="which way of waiting the loop uses on Linux; 'thread' is that of other systems",
+    )
+
+
+# How a process is made to wait in a thread, here and in those that run_python() starts.
+FORCE_THREAD = """
+from asyncslot import _selector_loop, _unix
+_unix.PlatformLoop._as_make_wait = _selector_loop.SelectorMixin._as_make_wait
+"""
+
+
+def pytest_configure(config):
+    if config.getoption("--wait") == "thread":
+        exec(FORCE_THREAD)
 
 
 @pytest.fixture
 def host_missing(request):
     """Return a function that skips the test, or fails it under --require-hosts, saying why."""
+    return lambda reason: _missing(request.config, "--require-hosts", reason)
 
-    def missing(reason):
-        if request.config.getoption("--require-hosts"):
-            pytest.fail(f"{reason}, and --require-hosts was given")
-        pytest.skip(reason)
 
-    return missing
+@pytest.fixture
+def guest_missing(request):
+    """The same for asyncio libraries, under --require-guests."""
+    return lambda reason: _missing(request.config, "--require-guests", reason)
+
+
+def _missing(config, option, reason):
+    if config.getoption(option):
+        pytest.fail(f"{reason}, and {option} was given")
+    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
@@ -78,12 +108,14 @@ def lease(app):
 
 
 @pytest.fixture
-def run_python():
+def run_python(request):
     """Return a function that runs a program in a process of its own: run_python(source) -> CompletedProcess."""
+
+    prelude = FORCE_THREAD if request.config.getoption("--wait") == "thread" else ""
 
     def run(source, timeout=60, check=True, env=None):
         done = subprocess.run(
-            [sys.executable, "-X", "faulthandler", "-c", source],
+            [sys.executable, "-X", "faulthandler", "-c", prelude + source],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             universal_newlines=True,
@@ -95,6 +127,20 @@ def run_python():
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory):
+    """A self-signed certificate for localhost, with its key, in one file."""
+    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
+        + ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path) + ".key", "-out", str(path)],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    path.write_text(path.read_text() + Path(str(path) + ".key").read_text())
+    return str(path)
 
 
 def _descriptors():

@@ -5,13 +5,12 @@ import gc
 import os
 import socket
 import ssl
-import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import pytest
+
 from asyncslot import AsyncSlotEventLoop, AttachedLoopError
 
 
@@ -42,20 +41,6 @@ def attached(lease, spin):
 def run(request, app):
     """Both ways of running a coroutine."""
     return request.getfixturevalue(request.param)
-
-
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """A self-signed certificate for localhost, with its key, in one file."""
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path) + ".key", "-out", str(path)],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    path.write_text(path.read_text() + Path(str(path) + ".key").read_text())
-    return str(path)
 
 
 async def echo(reader, writer):
