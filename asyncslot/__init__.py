@@ -18,8 +18,9 @@ and without polling. The map of the house, from the front door to the cellar:
     _loop       AsyncSlotEventLoop: attached, nested, alone
     _steps      what a step is: budget, queues, nesting. Start reading here
     _tasks      run_task: the first step now                   _owners   whose is it
-    _children   subprocesses          _executor  threads       _selector  epoll that can be muted
-    _wait_notifier   how Qt calls us back: one notifier, one timer
+    _unix, _windows  what the system gives: subprocesses, ways of waiting
+    _selector, _selector_loop   descriptors that can be muted  _executor daemon threads
+    _wait, _wait_notifier, _wait_thread   how Qt calls us back: one timer, and one notifier or thread
     _binding    which Qt binding                               _errors   every exception
 
 Nothing is imported from Qt before attach(), and nothing happens at import.

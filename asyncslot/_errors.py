@@ -117,7 +117,7 @@ class AdapterError(AsyncSlotError, TypeError):
     def __init__(self, adapter: object, problems: Iterable[str]) -> None:
         super().__init__(
             f"The host adapter {adapter!r} is not usable: {'; '.join(problems)}. "
-            "host_adapters/README.md has the whole contract"
+            "host_adapters/README.md in asyncslot's repository has the whole contract"
         )
 
 

@@ -1,8 +1,8 @@
 """AsyncSlotEventLoop: asyncio's loop, in steps, on a Qt loop.
 
-It is asyncio's own selector loop (sockets, TLS, subprocesses, pipes and all),
-with the part that runs callbacks replaced by `_steps` and the part that waits by
-a `_wait_*`. This file says when it runs, and who is in charge:
+It is asyncio's own loop for this system (sockets, TLS, subprocesses, pipes and
+all), with the part that runs callbacks replaced by `_steps` and the part that waits
+by a `_wait_*`. This file says when it runs, and who is in charge:
 
     attached    somebody else runs Qt. `attach()` uses it, with the loop being
                 asyncio's running loop during steps only; `with loop:` and
@@ -23,31 +23,35 @@ State of an attached loop, and where each transition is:
 READY is `_as_idle == False` with a step promised by `_as_wait`; WAITING is
 `_as_idle == True` (`_as_rest`).
 
-Relies on these private parts of asyncio besides those named in `_steps`, `_owners`
-and `_children`: `_thread_id _default_executor _csock _task_factory`.
+Relies on these private parts of asyncio besides those named in `_steps`, `_owners`,
+`_unix` and `_windows`: `_thread_id _default_executor _csock _task_factory`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import threading
 from asyncio.events import _get_running_loop
 from time import monotonic
 from typing import Any, Callable, Optional, Tuple
 
 from ._binding import find_qt_core, run_qt_loop
-from ._children import ChildMixin
 from ._errors import AttachedLoopError, NoApplicationError
 from ._executor import DaemonExecutor
 from ._owners import OwningMixin
-from ._selector import MutableEpollSelector
 from ._steps import SteppingMixin
 from ._tasks import run_task
-from ._wait_notifier import NotifierWait
+from ._wait_thread import ThreadWait
+
+if sys.platform == "win32":
+    from ._windows import PlatformLoop
+else:
+    from ._unix import PlatformLoop
 
 
-class AsyncSlotEventLoop(SteppingMixin, OwningMixin, ChildMixin, asyncio.SelectorEventLoop):
+class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
     """An asyncio event loop that lives inside a Qt event loop.
 
     In a plug-in, `attach()` makes one and keeps it. In a program of your own:
@@ -65,12 +69,13 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, ChildMixin, asyncio.Selecto
     """
 
     def __init__(self) -> None:
-        super().__init__(MutableEpollSelector())
+        self._as_wakeup_fd: Optional[int] = None  # in signal.set_wakeup_fd(), while we own the loop
+        super().__init__()
         self._as_qt_core: Any = None
         self._as_qt_loop: Any = None  # nested mode: the QEventLoop that run_forever() runs
         self._as_entered: Optional[Tuple[Any, ...]] = None  # 'with loop:', what to put back
         self._as_exception: Optional[BaseException] = None
-        self._as_wakeup_fd: Optional[int] = None
+        self._as_is_blocked = False  # in select(), alone
         self._as_on_error: Optional[Callable[[Any, Any], None]] = None
 
     # -- attached mode -------------------------------------------------------
@@ -79,7 +84,8 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, ChildMixin, asyncio.Selecto
         """Begin to be called by the Qt loop of this thread."""
         self._as_qt_core = qt_core
         self._thread_id = threading.get_ident()
-        self._as_wait = NotifierWait(qt_core, self._selector.fileno(), self._as_step)
+        self._as_wait = self._as_make_wait(qt_core)
+        self._as_start_io()
         self._as_rest()
 
     def _as_detach(self) -> None:
@@ -87,6 +93,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, ChildMixin, asyncio.Selecto
         self._as_idle = self._as_alert = False
         self._as_wait.close()
         self._as_wait = None
+        self._as_stop_io()
         self._thread_id = None
 
     def __enter__(self) -> AsyncSlotEventLoop:
@@ -95,6 +102,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, ChildMixin, asyncio.Selecto
         self._as_attach(self._as_find_qt_core("AsyncSlotEventLoop"))
         self._as_entered = self._as_enter()
         self._as_take_wakeup_fd()
+        self._as_rest()  # now that there are signals to wait for
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -214,12 +222,22 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, ChildMixin, asyncio.Selecto
 
     def _as_block(self, deadline: Optional[float]) -> None:
         """Wait in select() for something to do, at most until `deadline`."""
+        self._as_is_blocked = True
         self._as_idle = True
         if not self._ready:  # other threads: see call_soon_threadsafe()
             ends = [when for when in (deadline, self._scheduled[0]._when if self._scheduled else None) if when]
             timeout = max(0.0, min(ends) - monotonic()) if ends else None
             self._as_collect(timeout)
         self._as_idle = False
+        self._as_is_blocked = False
+
+    def _as_wake_threadsafe(self) -> None:
+        """Wake the loop, wherever it waits. Any thread."""
+        wait = self._as_wait
+        if isinstance(wait, ThreadWait) and not self._as_is_blocked:
+            wait.nudge_threadsafe()
+        else:
+            self._write_to_self()
 
     # -- what asyncio's loop asks the policy for, or leaves to chance ---------
 

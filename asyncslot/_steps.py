@@ -60,11 +60,12 @@ _Interrupt = (SystemExit, KeyboardInterrupt)
 class SteppingMixin:
     """The part of an event loop that runs callbacks, in steps.
 
-    A mixin for an asyncio selector loop. It wants from the class it is mixed
+    A mixin for an asyncio loop. It wants from the class it is mixed
     into: `_as_wait`, an object with `wake_soon()`, `wake_at(when)` and `rest()`;
-    a `_selector` with `mute(fd)` and `unmute_all()`; and `_as_interrupted(exc)`,
-    told of what must not reach the host: SystemExit, KeyboardInterrupt, a poll
-    that failed.
+    `_as_without_running(events)` and `_as_unmute()`, for what is on the stack;
+    `_as_wake_threadsafe()`, which wakes the loop from any thread; and
+    `_as_interrupted(exc)`, told of what must not reach the host: SystemExit,
+    KeyboardInterrupt, a poll that failed.
 
     Attributes:
         step_budget: seconds that one step may take, plus the callback that is
@@ -75,7 +76,7 @@ class SteppingMixin:
 
     step_budget = 0.002
 
-    def __init__(self, selector: Any) -> None:
+    def __init__(self) -> None:
         self._as_batch: Deque[Handle] = deque()
         self._as_handle: Optional[Handle] = None  # the one being run
         self._as_stack: List[Handle] = []  # those that outer steps are running
@@ -89,7 +90,7 @@ class SteppingMixin:
         self._as_alert = False
         self._as_wanted_coro: Any = None
         self._as_first_step: Optional[Handle] = None
-        super().__init__(selector)
+        super().__init__()
         self._as_hooks = (self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
 
     # -- What others call to have something run -----------------------------
@@ -124,7 +125,7 @@ class SteppingMixin:
         # reads the queue: one of the two sees the other.
         if self._as_idle:
             self._as_idle = False
-            self._write_to_self()
+            self._as_wake_threadsafe()
         return handle
 
     def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> TimerHandle:
@@ -215,7 +216,7 @@ class SteppingMixin:
         events = self._selector.select(timeout)
         if events:
             if self._as_stack:
-                events = self._as_mute_running(events)
+                events = self._as_without_running(events)
             self._process_events(events)
         if self._scheduled:
             self._as_collect_timers()
@@ -337,17 +338,6 @@ class SteppingMixin:
                 return True
         return False
 
-    def _as_mute_running(self, events: List[Any]) -> List[Any]:
-        """Leave out the events whose callback is on the stack, and mute their descriptors."""
-        news = []
-        for key, mask in events:
-            if any(handle in self._as_stack for handle in key.data if handle is not None):
-                self._selector.mute(key.fd)
-                self._as_nested = True
-            else:
-                news.append((key, mask))
-        return news
-
     def _as_unnest(self) -> None:
         """A callback has ended while something was held or muted: give all of it another chance.
 
@@ -355,6 +345,6 @@ class SteppingMixin:
         as soon as it turns up.
         """
         self._as_nested = False
-        self._selector.unmute_all()
+        self._as_unmute()
         self._as_batch.extendleft(reversed(self._as_held))
         self._as_held.clear()

@@ -1,93 +1,41 @@
-"""How the loop is called back on Linux: one QSocketNotifier and one QTimer, no thread.
+"""How the loop is called back on Linux: one QSocketNotifier beside the timer, no thread.
 
 An epoll descriptor can itself be polled: it is readable when any descriptor in
-it is ready. So the host's Qt loop watches that one descriptor for all of ours,
-and one timer for the nearest deadline. Ten connections or five thousand cost Qt
-the same.
+it is ready. So the host's Qt loop watches that one descriptor for all of ours.
+Ten connections or five thousand cost Qt the same.
 
-               rest()            nothing armed; the notifier watches
-               wake_at(when)     timer runs to the deadline; the notifier watches
-               wake_soon()       timer of 0 ms, in the next turn of the Qt loop
-
-The timer is a single-shot one and started anew for each step. A repeating one
-would save that, but Qt does not fire a timer whose slot is still running
-(QTimerInfoList::activateTimers), and so not in a dialog that a step opens.
-
-A 0 ms timer, and not a posted event: under GLib's dispatcher an event that is
-posted behind another one whose handler opens a dialog is not delivered until
-the dialog closes (measured with PyQt5 5.15, 2026-11).
-
-This module does not know what a step is, only that it wants to be called.
+The notifier stays enabled during a step, so that a Qt loop nested in one hears
+of I/O too.
 """
 
 from __future__ import annotations
 
-import math
-from time import monotonic
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 from ._binding import enum_member
-
-# QTimer takes an int of milliseconds; whoever sleeps longer is woken once a day.
-_LONGEST_MS = 24 * 3600 * 1000
-
-# What `_armed_for` holds when a turn is wanted as soon as possible.
-_SOON = 0.0
+from ._wait import TimerWait
 
 
-class NotifierWait:
+class NotifierWait(TimerWait):
     """Call `step` when `fd` is readable, when a deadline has come, or soon.
 
     Args:
-        qt_core: the binding's QtCore module; both objects live in the calling thread.
-        fd: a descriptor that is readable while there is something to do.
+        qt_core: the binding's QtCore module; its objects live in the calling thread.
+        fd: a descriptor that is readable while there is something to do; to be
+            closed after close() only.
         step: called without arguments, in the calling thread; must not raise.
     """
 
     def __init__(self, qt_core: Any, fd: int, step: Callable[[], None]) -> None:
-        self._step: Optional[Callable[[], None]] = step
-        self._armed_for: Optional[float] = None
-        self._timer = qt_core.QTimer()
-        # The default, a coarse timer, fires up to 5 % too early.
-        self._timer.setTimerType(enum_member(qt_core.Qt, "TimerType", "PreciseTimer"))
-        self._timer.setSingleShot(True)
-        self._timer.timeout.connect(self._on_timeout)
+        super().__init__(qt_core, step)
         self._notifier = qt_core.QSocketNotifier(fd, enum_member(qt_core.QSocketNotifier, "Type", "Read"))
         self._notifier.activated.connect(self._on_readable)
 
-    def wake_soon(self) -> None:
-        """Call `step` in the next turn of whichever Qt loop runs then, nested ones included."""
-        if self._armed_for != _SOON:
-            self._armed_for = _SOON
-            self._timer.start(0)
-
-    def wake_at(self, when: float) -> None:
-        """Call `step` at `when` (seconds, time.monotonic()), never earlier, or when the descriptor is readable."""
-        if self._armed_for == when:
-            return
-        self._armed_for = when
-        delay_ms = math.ceil((when - monotonic()) * 1000)
-        self._timer.start(min(max(delay_ms, 0), _LONGEST_MS))
-
-    def rest(self) -> None:
-        """Call `step` only when the descriptor is readable."""
-        if self._armed_for is not None:
-            self._armed_for = None
-            self._timer.stop()
-
     def close(self) -> None:
-        """Call `step` no more. Safe inside `step`, and before the descriptor is closed."""
-        self._step = None
-        self._timer.stop()
+        """Call `step` no more. Safe inside `step`."""
+        super().close()
         self._notifier.setEnabled(False)
-        # Not now: we may be inside a signal of one of them.
-        self._timer.deleteLater()
         self._notifier.deleteLater()
-
-    def _on_timeout(self) -> None:
-        self._armed_for = None
-        if self._step is not None:
-            self._step()
 
     def _on_readable(self, *_: object) -> None:
         # What the bindings hand over (an int, a descriptor object, a type) we know.

@@ -7,7 +7,8 @@ test says `turn()`. It writes down what it was asked for.
 import asyncio
 
 from asyncslot._owners import OwningMixin
-from asyncslot._selector import MutableEpollSelector
+from asyncslot._selector import MutableSelector
+from asyncslot._selector_loop import SelectorMixin
 from asyncslot._steps import SteppingMixin
 
 
@@ -32,11 +33,18 @@ class ToyWait:
         return asked
 
 
-class ToyLoop(SteppingMixin, OwningMixin, asyncio.SelectorEventLoop):
+class PlainLoop(SelectorMixin, asyncio.SelectorEventLoop):
+    """asyncio's own loop, with descriptors that can be muted."""
+
+    def __init__(self):
+        super().__init__(MutableSelector())
+
+
+class ToyLoop(SteppingMixin, OwningMixin, PlainLoop):
     """A stepping loop on a toy host."""
 
     def __init__(self):
-        super().__init__(MutableEpollSelector())
+        super().__init__()
         self.interrupts = []
         self._as_wait = ToyWait()
         self._as_rest()
@@ -44,6 +52,9 @@ class ToyLoop(SteppingMixin, OwningMixin, asyncio.SelectorEventLoop):
 
     def _as_interrupted(self, exc):
         self.interrupts.append(exc)
+
+    def _as_wake_threadsafe(self):
+        self._write_to_self()
 
     def turn(self):
         """Let the host call back once."""

@@ -1,10 +1,10 @@
-"""Subprocesses, with a child watcher of our own.
+"""What Unix gives the loop: asyncio's selector loop, a way of waiting, and subprocesses.
 
-Up to Python 3.13 asyncio's Unix loop asks the event-loop policy for a watcher.
-In a host that is the host's business: Houdini's policy raises, and the default
-one of Python 3.7 takes SIGCHLD away from the host. Ours goes through a process
-descriptor that becomes readable when the child ends (pidfd, Python 3.9 on Linux
-5.3), else through a daemon thread that waits for that one child.
+Up to Python 3.13 asyncio's Unix loop asks the event-loop policy for somebody to
+watch its child processes. In a host that is the host's business: Houdini's policy
+raises, and the default one of Python 3.7 takes SIGCHLD away from the host. Ours
+goes through a process descriptor that becomes readable when the child ends (pidfd,
+Python 3.9 on Linux 5.3), else through a daemon thread that waits for that child.
 
 Relies on `asyncio.unix_events._UnixSubprocessTransport` and its
 `_process_exited()`, `_wait()`, read in Python 3.7, 3.8, 3.11, 3.12, 3.13.
@@ -12,17 +12,33 @@ Relies on `asyncio.unix_events._UnixSubprocessTransport` and its
 
 from __future__ import annotations
 
+import asyncio
 import os
+import select
 import threading
 from asyncio.unix_events import _UnixSubprocessTransport  # type: ignore[attr-defined]
 from typing import Any
+
+from ._selector import MutableSelector
+from ._selector_loop import SelectorMixin
+from ._wait import TimerWait
+from ._wait_notifier import NotifierWait
 
 # What a shell reports for a child that ended unseen; asyncio's watchers use it too.
 _UNKNOWN_RETURNCODE = 255
 
 
-class ChildMixin:
-    """The part of an event loop that starts subprocesses and notices their end."""
+class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
+    """asyncio's Unix loop, which leaves policies and SIGCHLD alone."""
+
+    def __init__(self) -> None:
+        super().__init__(MutableSelector())
+
+    def _as_make_wait(self, qt_core: Any) -> TimerWait:
+        """Return the way of waiting: Qt can watch an epoll descriptor, and a kqueue it cannot."""
+        if hasattr(select, "epoll"):
+            return NotifierWait(qt_core, self._selector.fileno(), self._as_step)
+        return super()._as_make_wait(qt_core)
 
     async def _make_subprocess_transport(self, protocol: Any, args: Any, shell: bool, *std: Any, **kwargs: Any) -> Any:
         waiter = self.create_future()
@@ -41,7 +57,7 @@ class ChildMixin:
     def _as_watch_child(self, pid: int, transport: Any) -> None:
         try:
             pidfd = os.pidfd_open(pid)
-        except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3, or out of descriptors
+        except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3, macOS, or out of descriptors
             name = f"asyncslot-waitpid-{pid}"
             threading.Thread(target=self._as_wait_for_child, args=(pid, transport), name=name, daemon=True).start()
         else:

@@ -1,0 +1,58 @@
+"""What a loop on a selector needs for steps: muting, and waiting in a thread.
+
+For Unix, and for Windows with Python 3.7. A completion port needs neither: it
+reports each event once, and has its own way of waiting (`_windows`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, List
+
+from ._wait import TimerWait
+from ._wait_thread import ThreadWait
+
+
+class SelectorMixin:
+    """The part of a selector loop that steps and ways of waiting ask for."""
+
+    def _as_without_running(self, events: List[Any]) -> List[Any]:
+        """Leave out the events whose callback is on the stack, and mute their descriptors."""
+        news = []
+        for key, mask in events:
+            if any(handle in self._as_stack for handle in key.data if handle is not None):
+                self._selector.mute(key.fd)
+                self._as_nested = True
+            else:
+                news.append((key, mask))
+        return news
+
+    def _as_unmute(self) -> None:
+        """Hear all descriptors again."""
+        self._selector.unmute_all()
+
+    def _as_make_wait(self, qt_core: Any) -> TimerWait:
+        """Return the way of waiting that works with every selector: a thread in select()."""
+        selector = self._selector
+        wait = ThreadWait(qt_core, selector.select, self._write_to_self, self._as_has_io, self._as_step)
+        # Kernel objects (epoll, kqueue) notice a new descriptor while they are being
+        # waited on; select() must be called again with it.
+        notices_changes = hasattr(selector, "fileno")
+
+        def on_change() -> None:
+            if not notices_changes:
+                self._write_to_self()
+            wait.watch()
+
+        selector.on_change = on_change
+        return wait
+
+    def _as_has_io(self) -> bool:
+        """Whether anything but the loop's own self-pipe is registered, or the self-pipe is for signals."""
+        return len(self._selector.get_map()) > 1 or self._as_wakeup_fd is not None
+
+    def _as_start_io(self) -> None:
+        """Nothing to do: the self-pipe is a reader like others."""
+
+    def _as_stop_io(self) -> None:
+        """Forget whoever waited in a thread."""
+        self._selector.on_change = None

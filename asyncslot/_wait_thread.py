@@ -1,0 +1,115 @@
+"""How the loop is called back where Qt cannot watch all of its I/O: one daemon thread.
+
+On Windows a completion port is no descriptor, and on macOS Qt does not watch a
+kqueue. There a thread blocks in the system's own wait, and tells the GUI thread
+when there is something; the GUI thread then polls for itself, so that nothing
+but the news crosses from thread to thread.
+
+    GUI thread                          thread
+    step ends, nothing ready  --watch-> block() ... something is ready
+    step  <--nudge (queued start of a 0 ms timer)--
+
+The thread blocks until there is news, however many steps go by for other
+reasons, and after the news until it is asked to watch again. While nothing is
+registered that it could watch, it is not even started.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable, Optional
+
+from ._binding import enum_member
+from ._wait import TimerWait
+
+# How long close() waits for the thread to notice; it is a daemon, should it not.
+_PATIENCE = 1.0
+
+
+class ThreadWait(TimerWait):
+    """Call `step` when `block` has returned, when a deadline has come, or soon.
+
+    Args:
+        qt_core: the binding's QtCore module; its objects live in the calling thread.
+        block: called in the thread; returns when there is I/O to be polled for,
+            or after `interrupt`.
+        interrupt: makes `block` return; called in the GUI thread.
+        has_io: whether there is anything that `block` could return for.
+        step: called without arguments, in the calling thread; must not raise.
+    """
+
+    def __init__(
+        self,
+        qt_core: Any,
+        block: Callable[[], None],
+        interrupt: Callable[[], None],
+        has_io: Callable[[], bool],
+        step: Callable[[], None],
+    ) -> None:
+        super().__init__(qt_core, step)
+        self._block = block
+        self._interrupt = interrupt
+        self._has_io = has_io
+        self._is_watching = False  # set here, cleared by the thread
+        self._is_closed = False
+        self._request = threading.Semaphore(0)
+        self._thread: Optional[threading.Thread] = None
+        # A timer of its own: a queued start() takes the interval as it is then.
+        self._news = qt_core.QTimer()
+        self._news.setSingleShot(True)
+        self._news.timeout.connect(self._on_news)
+        self._invoke = qt_core.QMetaObject.invokeMethod
+        self._queued = enum_member(qt_core.Qt, "ConnectionType", "QueuedConnection")
+
+    def nudge_threadsafe(self) -> None:
+        """Call `step` soon, in the GUI thread. Any thread."""
+        self._invoke(self._news, "start", self._queued)
+
+    def wake_at(self, when: float) -> None:
+        """Call `step` at `when` (seconds, time.monotonic()), never earlier, or when there is I/O."""
+        super().wake_at(when)
+        self.watch()
+
+    def rest(self) -> None:
+        """Call `step` only when there is I/O."""
+        super().rest()
+        self.watch()
+
+    def watch(self) -> None:
+        """Let the thread wait for I/O, if there is any to wait for and it is not waiting already."""
+        if self._is_watching or self._is_closed or not self._has_io():
+            return
+        self._is_watching = True
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="asyncslot-wait", daemon=True)
+            self._thread.start()
+        self._request.release()
+
+    def close(self) -> None:
+        """Call `step` no more, and end the thread. Safe inside `step`."""
+        super().close()
+        self._is_closed = True
+        if self._thread is not None:
+            self._request.release()
+            self._interrupt()
+            self._thread.join(_PATIENCE)
+        self._news.stop()
+        self._news.deleteLater()
+
+    def _on_news(self) -> None:
+        if self._step is not None:
+            self._step()
+
+    def _run(self) -> None:
+        while True:
+            self._request.acquire()
+            if self._is_closed:
+                return
+            try:
+                self._block()
+            except (OSError, ValueError):
+                pass  # a descriptor was closed under it: the GUI thread's own poll deals with that
+            if self._is_closed:
+                return
+            self._is_watching = False
+            self.nudge_threadsafe()

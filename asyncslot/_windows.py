@@ -1,0 +1,101 @@
+"""What Windows gives the loop: asyncio's proactor loop, waiting in a thread.
+
+The thread takes a packet off the completion port, which is how one waits for a
+port, and puts it back for the GUI thread to find. That packet's place in the
+order is lost, which is allowed: asyncio has one operation under way per stream
+and direction.
+
+asyncio's proactor loop sets the process's wakeup descriptor when it is made and
+clears it when it is closed. It is the host's, so it is put back.
+
+Relies on `_overlapped.GetQueuedCompletionStatus` and `PostQueuedCompletionStatus`,
+`IocpProactor._iocp _unregister`, `ProactorEventLoop._self_reading_future
+_loop_self_reading`, read in Python 3.8, 3.11, 3.13.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from typing import Any, Callable, List
+
+from ._wait import TimerWait
+from ._wait_thread import ThreadWait
+
+if sys.version_info >= (3, 8):
+    import _overlapped
+
+    _INFINITE = 0xFFFFFFFF
+
+    class PlatformLoop(asyncio.ProactorEventLoop):
+        """asyncio's proactor loop, which leaves the host's wakeup descriptor alone."""
+
+        def __init__(self) -> None:
+            _keep_wakeup_fd(super().__init__)
+
+        def close(self) -> None:
+            """Close the loop."""
+            _keep_wakeup_fd(super().close)
+
+        def _as_without_running(self, events: List[Any]) -> List[Any]:
+            """Leave nothing out: the port reports each event once, and its callbacks are futures'."""
+            return events
+
+        def _as_unmute(self) -> None:
+            """Nothing was muted."""
+
+        def _as_make_wait(self, qt_core: Any) -> TimerWait:
+            """Return the way of waiting: a thread at the completion port."""
+            port = self._proactor._iocp
+
+            def block() -> None:
+                status = _overlapped.GetQueuedCompletionStatus(port, _INFINITE)
+                if status is not None:
+                    _, transferred, key, address = status
+                    if address:  # ours, from interrupt(), has none
+                        _overlapped.PostQueuedCompletionStatus(port, transferred, key, address)
+
+            def interrupt() -> None:
+                _overlapped.PostQueuedCompletionStatus(port, 0, 0, 0)
+
+            return ThreadWait(qt_core, block, interrupt, lambda: True, self._as_step)
+
+        def _as_start_io(self) -> None:
+            """Begin to listen to the self-pipe, as run_forever() of asyncio's does."""
+            self.call_soon(self._loop_self_reading)
+
+        def _as_stop_io(self) -> None:
+            """Listen to the self-pipe no more."""
+            future, self._self_reading_future = self._self_reading_future, None
+            if future is not None:
+                overlapped = future._ov
+                future.cancel()
+                # What is still under way must stay registered until the port has
+                # reported it, or the kernel writes to freed memory. Python < 3.11
+                # would then wait for it for ever when it closes the port.
+                if overlapped is not None and (sys.version_info < (3, 11) or not overlapped.pending):
+                    self._proactor._unregister(overlapped)
+
+else:
+    from ._selector import MutableSelector
+    from ._selector_loop import SelectorMixin
+
+    class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
+        """asyncio's selector loop: the proactor of Python 3.7 knows no datagrams."""
+
+        def __init__(self) -> None:
+            super().__init__(MutableSelector())
+
+
+def _keep_wakeup_fd(call: Callable[[], None]) -> None:
+    """Call something that changes the wakeup descriptor, and put back what was there."""
+    if threading.current_thread() is not threading.main_thread():
+        call()
+        return
+    before = signal.set_wakeup_fd(-1)
+    try:
+        call()
+    finally:
+        signal.set_wakeup_fd(before)
