@@ -18,6 +18,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _loop       AsyncSlotEventLoop: attached, nested, alone
     _steps      what a step is: budget, queues, nesting. Start reading here
     _tasks      run_task: the first step now                   _owners   whose is it
+    _interrupts Ctrl+C, in a program that owns its loop
     _unix, _windows  what the system gives: subprocesses, ways of waiting
     _selector, _selector_loop   descriptors that can be muted  _executor daemon threads
     _wait, _wait_notifier, _wait_thread   how Qt calls us back: one timer, and one notifier or thread

@@ -150,6 +150,9 @@ def _warn_of_namesake(owner: str, host: Any) -> None:
 
 
 def _is_wanted(fn: Any) -> bool:
+    """Whether a slot's emission is to be answered: not after detach, which is no error."""
+    if _meeting.here() is None and _get_running_loop() is None:
+        return not _meeting.ended
     return _top_level(_module_of(fn)) not in _meeting.ended
 
 

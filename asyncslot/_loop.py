@@ -30,7 +30,6 @@ Relies on these private parts of asyncio besides those named in `_steps`, `_owne
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 import threading
 from asyncio.events import _get_running_loop
@@ -40,6 +39,7 @@ from typing import Any, Callable, Optional, Tuple
 from ._binding import find_qt_core, run_qt_loop
 from ._errors import AttachedLoopError, NoApplicationError
 from ._executor import DaemonExecutor
+from ._interrupts import SignalWatch
 from ._owners import OwningMixin
 from ._steps import SteppingMixin
 from ._tasks import run_task
@@ -69,7 +69,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
     """
 
     def __init__(self) -> None:
-        self._as_wakeup_fd: Optional[int] = None  # in signal.set_wakeup_fd(), while we own the loop
+        self._as_signals: Optional[SignalWatch] = None  # while this program owns the loop
         super().__init__()
         self._as_qt_core: Any = None
         self._as_qt_loop: Any = None  # nested mode: the QEventLoop that run_forever() runs
@@ -101,13 +101,13 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         self._as_check_may_run()
         self._as_attach(self._as_find_qt_core("AsyncSlotEventLoop"))
         self._as_entered = self._as_enter()
-        self._as_take_wakeup_fd()
+        self._as_signals = SignalWatch(self._csock.fileno(), self._as_interrupted)
         self._as_rest()  # now that there are signals to wait for
         return self
 
     def __exit__(self, *_: object) -> None:
         """Detach. The loop is not closed, and can still be run, to clean up."""
-        self._as_give_back_wakeup_fd()
+        self._as_forget_signals()
         if self._as_entered is not None:
             self._as_leave(self._as_entered)
             self._as_entered = None
@@ -126,7 +126,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         self._as_check_may_run()
         self._as_attach(self._as_find_qt_core("run_forever()"))
         outer = self._as_enter()
-        self._as_take_wakeup_fd()
+        self._as_signals = SignalWatch(self._csock.fileno(), self._as_interrupted)
         self._as_qt_loop = self._as_qt_core.QEventLoop()
         try:
             if self._stopping:
@@ -139,7 +139,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         finally:
             self._as_qt_loop = None
             self._stopping = False
-            self._as_give_back_wakeup_fd()
+            self._as_forget_signals()
             self._as_leave(outer)
             self._as_detach()
         self._as_raise_what_interrupted()
@@ -308,26 +308,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
             raise NoApplicationError(what)
         return qt_core
 
-    def _as_take_wakeup_fd(self) -> None:
-        """Let signals wake the loop while Qt sleeps, where this program owns the loop.
-
-        Python runs signal handlers only between bytecodes, and a sleeping Qt
-        loop executes none. Only the main thread may, and not if somebody has
-        set one before.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            return
-        fd = self._csock.fileno()
-        before = signal.set_wakeup_fd(fd)
-        if before == -1:
-            self._as_wakeup_fd = fd
-        else:
-            signal.set_wakeup_fd(before)
-
-    def _as_give_back_wakeup_fd(self) -> None:
-        if self._as_wakeup_fd is None:
-            return
-        current = signal.set_wakeup_fd(-1)
-        if current != self._as_wakeup_fd and current != -1:
-            signal.set_wakeup_fd(current)  # somebody has set another one since
-        self._as_wakeup_fd = None
+    def _as_forget_signals(self) -> None:
+        if self._as_signals is not None:
+            self._as_signals.close()
+            self._as_signals = None

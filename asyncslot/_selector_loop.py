@@ -48,7 +48,9 @@ class SelectorMixin:
 
     def _as_has_io(self) -> bool:
         """Whether anything but the loop's own self-pipe is registered, or the self-pipe is for signals."""
-        return len(self._selector.get_map()) > 1 or self._as_wakeup_fd is not None
+        if self._as_signals is not None and self._as_signals.writes_to_fd:
+            return True
+        return len(self._selector.get_map()) > 1
 
     def _as_start_io(self) -> None:
         """Nothing to do: the self-pipe is a reader like others."""

@@ -29,6 +29,7 @@ LAYERS = {
     "_tasks": [],
     "_selector": [],
     "_executor": [],
+    "_interrupts": [],
     "_owners": [],
     "host_adapters": [],
     "_binding": ["_errors"],
@@ -42,7 +43,7 @@ LAYERS = {
     "_selector_loop": ["_wait", "_wait_thread"],
     "_unix": ["_selector", "_selector_loop", "_wait", "_wait_notifier"],
     "_windows": ["_selector", "_selector_loop", "_wait", "_wait_thread"],
-    "_loop": ["_errors", "_binding", "_executor", "_owners", "_steps", "_tasks", "_unix", "_wait_thread", "_windows"],
+    "_loop": ["_errors", "_binding", "_executor", "_interrupts", "_owners", "_steps", "_tasks", "_unix", "_wait_thread", "_windows"],
     "_runner": ["_errors", "_loop"],
     "_detach": ["_loop", "_owners", "_report"],
     "_lease": ["_errors", "_detach", "_hosts", "_loop", "_meeting", "_owners", "_report", "_slots"],
@@ -68,7 +69,8 @@ OUT_OF_BOUNDS = [
 
 ALLOWANCES = {
     ("_binding", "os.environ"): "puts back what QtPy writes there",
-    ("_loop", "signal.set_wakeup_fd"): "nested mode, where the program owns the loop; given back",
+    ("_interrupts", "signal.set_wakeup_fd"): "where the program owns the loop; given back",
+    ("_interrupts", "signal.signal"): "the same, and only over Python's own handler",
     ("_steps", "sys.set_asyncgen_hooks"): "for the length of a step, then put back",
     ("_windows", "signal.set_wakeup_fd"): "undoes what asyncio's proactor loop does to it",
 }
