@@ -43,6 +43,7 @@ from ._interrupts import SignalWatch
 from ._owners import OwningMixin
 from ._steps import SteppingMixin
 from ._tasks import run_task
+from ._wait import LONGEST
 from ._wait_thread import ThreadWait
 
 if sys.platform == "win32":
@@ -225,9 +226,12 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         self._as_is_blocked = True
         self._as_idle = True
         if not self._ready:  # other threads: see call_soon_threadsafe()
-            ends = [when for when in (deadline, self._scheduled[0]._when if self._scheduled else None) if when]
-            timeout = max(0.0, min(ends) - monotonic()) if ends else None
-            self._as_collect(timeout)
+            ends = [monotonic() + LONGEST]
+            if deadline is not None:
+                ends.append(deadline)
+            if self._scheduled:
+                ends.append(self._scheduled[0]._when)
+            self._as_collect(max(0.0, min(ends) - monotonic()))
         self._as_idle = False
         self._as_is_blocked = False
 

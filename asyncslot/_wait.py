@@ -23,8 +23,9 @@ from typing import Any, Callable, Optional
 
 from ._binding import enum_member
 
-# QTimer takes an int of milliseconds; whoever sleeps longer is woken once a day.
-_LONGEST_MS = 24 * 3600 * 1000
+# Seconds. QTimer takes an int of milliseconds, and "for ever" is a common deadline
+# (math.inf); whoever sleeps longer is woken once a day.
+LONGEST = 24 * 3600.0
 
 # What `_armed_for` holds when a turn is wanted as soon as possible.
 _SOON = 0.0
@@ -57,8 +58,9 @@ class TimerWait:
         """Call `step` at `when` (seconds, time.monotonic()), never earlier, or when there is I/O."""
         if self._armed_for != when:
             self._armed_for = when
-            delay_ms = math.ceil((when - monotonic()) * 1000)
-            self._timer.start(min(max(delay_ms, 0), _LONGEST_MS))
+            delay = min(max(0.0, when - monotonic()), LONGEST)
+            delay_ms = math.ceil(delay * 1000)
+            self._timer.start(delay_ms)
 
     def rest(self) -> None:
         """Call `step` only when there is I/O."""

@@ -43,7 +43,7 @@ LAYERS = {
     "_selector_loop": ["_wait", "_wait_thread"],
     "_unix": ["_selector", "_selector_loop", "_wait", "_wait_notifier"],
     "_windows": ["_selector", "_selector_loop", "_wait", "_wait_thread"],
-    "_loop": ["_errors", "_binding", "_executor", "_interrupts", "_owners", "_steps", "_tasks", "_unix", "_wait_thread", "_windows"],
+    "_loop": ["_errors", "_binding", "_executor", "_interrupts", "_owners", "_steps", "_tasks", "_unix", "_wait", "_wait_thread", "_windows"],
     "_runner": ["_errors", "_loop"],
     "_detach": ["_loop", "_owners", "_report"],
     "_lease": ["_errors", "_detach", "_hosts", "_loop", "_meeting", "_owners", "_report", "_slots"],

@@ -313,6 +313,17 @@ def test_sleep_is_never_too_short(run):
     assert run(main()) >= -time.get_clock_info("monotonic").resolution
 
 
+@pytest.mark.parametrize("delay", [float("inf"), 1e9, -1e9], ids=["for ever", "31 years", "long ago"])
+def test_sleeping_for_ever_is_a_deadline_like_others(lease, spin, delay):
+    """anyio sleeps until infinity; Qt's timers end at 24 days."""
+    task = lease.create_task(asyncio.sleep(delay))
+    spin(lease.create_task(asyncio.sleep(0.01)).done)
+    assert task.done() == (delay < 0)
+    lease.run_until_complete(asyncio.sleep(0.01))
+    with pytest.raises(TimeoutError):
+        lease.run_until_complete(asyncio.sleep(float("inf")), timeout=0.01)
+
+
 def test_debug_mode(app, caplog):
     """Slow callbacks are named."""
     loop = AsyncSlotEventLoop()
