@@ -1,0 +1,171 @@
+"""aiohttp, client and server: connections, TLS, sendfile, timeouts, web sockets."""
+
+import asyncio
+import contextlib
+import ssl
+
+import pytest
+
+import asyncslot
+
+
+@pytest.fixture
+def aiohttp(guest):
+    """The library, with its server half."""
+    guest("aiohttp.web")
+    return guest("aiohttp")
+
+
+@contextlib.asynccontextmanager
+async def served(aiohttp, handler, **options):
+    """A server with one handler for every path, and a client session; gives session and URL."""
+    app = aiohttp.web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = aiohttp.web.AppRunner(app, handler_cancellation=True, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        site = aiohttp.web.TCPSite(runner, "localhost", 0, **options)
+        await site.start()
+        port = runner.addresses[0][1]
+        async with aiohttp.ClientSession() as session:
+            yield session, f"http{'s' if options else ''}://localhost:{port}"
+    finally:
+        await runner.cleanup()
+
+
+def test_requests_in_parallel(run, aiohttp):
+    """A hundred requests over ten connections, each answered with its own path."""
+
+    async def handler(request):
+        await asyncio.sleep(0.001)
+        return aiohttp.web.Response(text=request.path)
+
+    async def main():
+        async with served(aiohttp, handler) as (session, url):
+
+            async def get(number):
+                async with session.get(f"{url}/{number}") as response:
+                    return await response.text()
+
+            return await asyncio.gather(*map(get, range(100)))
+
+    assert run(main()) == [f"/{number}" for number in range(100)]
+
+
+def test_bodies_are_streamed_both_ways(run, aiohttp):
+    """Eight MiB go up and come back without being held at once: the transports' flow control works."""
+    chunk = bytes(range(256)) * 256
+
+    async def handler(request):
+        response = aiohttp.web.StreamResponse()
+        await response.prepare(request)
+        async for data in request.content.iter_any():
+            await response.write(data)
+        return response
+
+    async def body():
+        for _ in range(128):
+            yield chunk
+
+    async def main():
+        async with served(aiohttp, handler) as (session, url):
+            async with session.post(url, data=body()) as response:
+                return await response.read()
+
+    assert run(main()) == chunk * 128
+
+
+def test_a_file_is_sent(run, aiohttp, tmp_path):
+    """FileResponse reads the file in an executor and sends it with loop.sendfile()."""
+    content = b"0123456789abcdef" * 2**16
+    path = tmp_path / "file"
+    path.write_bytes(content)
+
+    async def handler(_request):
+        return aiohttp.web.FileResponse(path)
+
+    async def main():
+        async with served(aiohttp, handler) as (session, url), session.get(url) as response:
+            return await response.read()
+
+    assert run(main()) == content
+
+
+def test_tls(run, aiohttp, certificate):
+    """The same handler over TLS, the certificate verified."""
+    there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    there.load_cert_chain(certificate)
+    here = ssl.create_default_context(cafile=certificate)
+
+    async def handler(request):
+        return aiohttp.web.Response(text=request.scheme)
+
+    async def main():
+        async with served(aiohttp, handler, ssl_context=there) as (session, url):
+            async with session.get(url, ssl=here) as response:
+                return await response.text()
+
+    assert run(main()) == "https"
+
+
+def test_a_timeout_ends_a_request(run, aiohttp):
+    """A server that never answers is given up, and its handler is cancelled."""
+    cancelled = []
+
+    async def handler(_request):
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cancelled.append(True)
+
+    async def main():
+        async with served(aiohttp, handler) as (session, url):
+            with pytest.raises(asyncio.TimeoutError):
+                await session.get(url, timeout=aiohttp.ClientTimeout(total=0.1))
+
+    run(main())
+    assert cancelled == [True]
+
+
+def test_web_sockets(run, aiohttp):
+    """Messages both ways, heartbeats, and an orderly end."""
+
+    async def handler(request):
+        socket = aiohttp.web.WebSocketResponse(heartbeat=0.05)
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_str(message.data.upper())
+        return socket
+
+    async def main():
+        async with served(aiohttp, handler) as (session, url):
+            async with session.ws_connect(url, heartbeat=0.05) as socket:
+                answers = []
+                for word in ("one", "two", "three"):
+                    await socket.send_str(word)
+                    answers.append(await socket.receive_str())
+                    await asyncio.sleep(0.06)  # for a heartbeat
+                return answers
+
+    assert run(main()) == ["ONE", "TWO", "THREE"]
+
+
+def test_detach_ends_a_busy_server_and_its_clients(app, spin, aiohttp):
+    """A plug-in that is unloaded in the middle of requests leaves no connection, and detach() is quick."""
+    lease = asyncslot.attach("guest")
+    arrived = []
+
+    async def handler(_request):
+        arrived.append(True)
+        await asyncio.Event().wait()
+
+    async def main():
+        async with served(aiohttp, handler) as (session, url):
+            await asyncio.gather(*(session.get(url) for _ in range(5)))
+
+    task = lease.create_task(main())
+    spin(lambda: len(arrived) == 5)
+    report = lease.detach()
+    assert task.cancelled()
+    assert report.abandoned == []
+    assert report.seconds < 2, str(report)
