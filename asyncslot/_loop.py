@@ -174,7 +174,8 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
             self._as_qt_loop.quit()
         elif self._as_entered is not None:
             self._as_exception = exc
-            self._as_qt_core.QCoreApplication.exit(1)
+            # Not QCoreApplication.exit(): a program may run us in a QThread of its own.
+            self._as_qt_core.QThread.currentThread().exit(1)
         else:
             context = {"message": f"{type(exc).__name__} in a callback", "exception": exc}
             handle = self._as_handle

@@ -11,7 +11,7 @@ and uses attach() instead.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Coroutine, Optional
 
 from ._loop import AsyncSlotEventLoop
 
@@ -58,12 +58,22 @@ class AsyncSlotRunner:
         finally:
             try:
                 _cancel_all_tasks(loop)
-                loop.run_until_complete(loop.shutdown_asyncgens())
+                _run(loop, loop.shutdown_asyncgens())
                 shutdown_executor = getattr(loop, "shutdown_default_executor", None)  # Python 3.9
                 if shutdown_executor is not None:
-                    loop.run_until_complete(shutdown_executor())
+                    _run(loop, shutdown_executor())
             finally:
                 loop.close()
+
+
+def _run(loop: AsyncSlotEventLoop, coro: Coroutine[Any, Any, Any]) -> None:
+    """Run a part of the clean-up: with a Qt loop, so that the GUI stays alive, or without, if Qt has gone first."""
+    if loop._as_qt_core.QCoreApplication.instance() is not None:
+        loop.run_until_complete(coro)
+    else:
+        task = loop.create_task(coro)
+        loop._as_run_alone(task.done, None)
+        task.result()
 
 
 def _cancel_all_tasks(loop: AsyncSlotEventLoop) -> None:
@@ -74,7 +84,7 @@ def _cancel_all_tasks(loop: AsyncSlotEventLoop) -> None:
     for task in tasks:
         task.cancel()
     # Waited for together by a task of its own: gather() would look for a running loop.
-    loop.run_until_complete(_wait_for(tasks))
+    _run(loop, _wait_for(tasks))
     for task in tasks:
         if not task.cancelled() and task.exception() is not None:
             loop.call_exception_handler(

@@ -23,11 +23,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 import types
 from typing import Any, Callable, Coroutine, Optional
 
 from ._binding import is_deleted
 from ._errors import NotCoroutineFunctionError
+
+# asyncio's own version knows more below Python 3.12 (mocks, marked functions), and
+# is deprecated from 3.14 on.
+_is_coroutine_function = inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction
 
 CoroFn = Callable[..., Coroutine[Any, Any, Any]]
 Starter = Callable[[Any, Coroutine[Any, Any, Any]], Optional["asyncio.Task[Any]"]]
@@ -94,11 +99,11 @@ def is_coroutine_function(fn: Any) -> bool:
     """Like asyncio's, and also for partials (from Python 3.8 on there too) and callable objects."""
     while isinstance(fn, functools.partial):
         fn = fn.func
-    if asyncio.iscoroutinefunction(fn):
+    if _is_coroutine_function(fn):
         return True
     if inspect.isfunction(fn) or inspect.ismethod(fn) or inspect.isclass(fn):
         return False
-    return asyncio.iscoroutinefunction(getattr(type(fn), "__call__", None))
+    return _is_coroutine_function(getattr(type(fn), "__call__", None))
 
 
 def _most_positional_arguments(fn: Any) -> Optional[int]:

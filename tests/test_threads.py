@@ -1,0 +1,117 @@
+"""One loop per thread: in a QThread that runs a Qt loop of its own, beside the one in the GUI thread."""
+
+import asyncio
+import threading
+
+import pytest
+
+import asyncslot
+
+
+@pytest.fixture
+def run_in_qthread(app, spin):
+    """Return a function that calls another one in a QThread, which keeps spinning the GUI thread meanwhile."""
+    from qtpy import QtCore
+
+    def run(function):
+        outcome = {}
+
+        class Worker(QtCore.QThread):
+            def run(self):
+                try:
+                    outcome["result"] = function(self)
+                except BaseException as exc:
+                    outcome["error"] = exc
+
+        worker = Worker()
+        worker.start()
+        spin(worker.isFinished, timeout=20)
+        worker.wait()
+        if "error" in outcome:
+            raise outcome["error"]
+        return outcome["result"]
+
+    return run
+
+
+async def job():
+    """Use what needs the loop: a timer, a connection, a thread; return which thread it ran in."""
+    loop = asyncio.get_event_loop()
+
+    async def answer(reader, writer):
+        writer.write(await reader.readline())
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(b"hello\n")
+    assert await reader.readline() == b"hello\n"
+    writer.close()
+    server.close()
+    await asyncio.sleep(0.01)
+    await loop.run_in_executor(None, int)
+    return threading.get_ident()
+
+
+def test_nested_mode_in_a_qthread(run_in_qthread, lease, spin):
+    """run_until_complete() runs the thread's own Qt loop, while the GUI thread's lease works."""
+
+    def in_thread(worker):
+        loop = asyncslot.AsyncSlotEventLoop()
+        try:
+            return loop.run_until_complete(job()), threading.get_ident()
+        finally:
+            loop.close()
+
+    task = lease.create_task(job())
+    ran_in, worker = run_in_qthread(in_thread)
+    assert ran_in == worker != threading.get_ident()
+    spin(task.done)
+    assert task.result() == threading.get_ident()
+
+
+def test_attached_mode_in_a_qthread(run_in_qthread):
+    """The thread runs its Qt loop, and the loop is attached to that one."""
+
+    def in_thread(worker):
+        ran_in = []
+
+        async def work():
+            ran_in.append(await job())
+            worker.exit(0)
+
+        with asyncslot.AsyncSlotRunner() as loop:
+            loop.run_task(work())
+            (getattr(worker, "exec", None) or worker.exec_)()
+        assert loop.is_closed()
+        return ran_in == [threading.get_ident()]
+
+    assert run_in_qthread(in_thread)
+
+
+def test_an_exit_in_a_qthread_ends_that_thread_only(run_in_qthread):
+    """SystemExit in a task reaches whoever runs the thread's loop; the GUI goes on."""
+
+    def in_thread(worker):
+        async def leave():
+            await asyncio.sleep(0.01)
+            raise SystemExit("enough")
+
+        with pytest.raises(SystemExit, match="enough"):
+            with asyncslot.AsyncSlotRunner() as loop:
+                loop.run_task(leave())
+                (getattr(worker, "exec", None) or worker.exec_)()
+        return True
+
+    assert run_in_qthread(in_thread)
+
+
+def test_a_lease_is_for_the_gui_thread(run_in_qthread):
+    """A plug-in's lease in a worker thread would be a lease on a loop that nobody runs."""
+
+    def in_thread(worker):
+        with pytest.raises(asyncslot.ThreadError, match="GUI thread"):
+            asyncslot.attach("in a worker")
+        return True
+
+    assert run_in_qthread(in_thread)
