@@ -23,7 +23,7 @@ async def echo(connection):
 
 def address(server):
     """Return the URL of a server."""
-    return "ws://127.0.0.1:{}".format(server.sockets[0].getsockname()[1])
+    return f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 def test_messages_both_ways(run, websockets):
@@ -51,7 +51,7 @@ def test_keepalive_measures_the_latency(run, websockets):
     async def main():
         async with websockets.asyncio.server.serve(echo, "127.0.0.1", 0) as server:
             async with websockets.asyncio.client.connect(address(server), proxy=None, ping_interval=0.02) as connection:
-                while connection.latency == 0:
+                while connection.latency == 0:  # noqa: ASYNC110 - there is no event for it
                     await asyncio.sleep(0.01)
                 return connection.latency
 
