@@ -80,9 +80,9 @@ class HostRun:
                 if is_wanted(record):
                     return record
             if has_ended:
-                raise HostError(self._story("ended with exit code {}".format(self._process.returncode)))
+                raise HostError(self._story(f"ended with exit code {self._process.returncode}"))
             if time.monotonic() > deadline:
-                raise HostError(self._story("did not get there within {:g} s".format(timeout)))
+                raise HostError(self._story(f"did not get there within {timeout:g} s"))
             time.sleep(_POLL_INTERVAL)
 
     def wait_exit(self, timeout=None):
@@ -96,7 +96,7 @@ class HostRun:
             code = self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.close()
-            raise HostError(self._story("was still running after {:g} s and was killed".format(timeout))) from None
+            raise HostError(self._story(f"was still running after {timeout:g} s and was killed")) from None
         return code, time.monotonic()
 
     def output(self):
@@ -117,6 +117,4 @@ class HostRun:
     def _story(self, what):
         records = "\n".join(json.dumps(record) for record in self.records()[-5:])
         output = "\n".join(self.output().splitlines()[-40:])
-        return "{} {}.\nThe last records of its driver:\n{}\nThe end of its output:\n{}".format(
-            self.NAME, what, records, output
-        )
+        return f"{self.NAME} {what}.\nThe last records of its driver:\n{records}\nThe end of its output:\n{output}"

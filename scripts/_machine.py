@@ -25,13 +25,13 @@ WORK = ROOT / ".work"
 
 # What PyQt5's wheel does not bring, found by running it on Debian 12 with nothing but python3 (2026-11). Offscreen
 # needs the first three; Qt's xcb plug-in, for a real display or Xvfb, needs the others.
-QT_LIBRARIES = (
-    "libglib2.0-0 libgl1 libfontconfig1"
-    " libdbus-1-3 libxkbcommon-x11-0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0"
-    " libxcb-shape0 libxcb-xinerama0 libx11-xcb1"
-).split()
+QT_LIBRARIES = [
+    *("libglib2.0-0", "libgl1", "libfontconfig1"),
+    *("libdbus-1-3", "libxkbcommon-x11-0", "libx11-xcb1", "libxcb-icccm4", "libxcb-image0", "libxcb-keysyms1"),
+    *("libxcb-randr0", "libxcb-render-util0", "libxcb-shape0", "libxcb-xinerama0"),
+]
 XVFB = ["xvfb", "xauth"]
-QGIS = ["qgis", "python3-qgis", *XVFB]
+QGIS = ["qgis", "python3-qgis"]
 
 
 class SetupError(Exception):
@@ -57,8 +57,8 @@ def need_packages(packages, purpose):
         return
     install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
     if os.geteuid() != 0:
-        raise SetupError(f"{purpose} needs packages that are not installed. As root, run\n\n    {shlex.join(install)}\n")
-    say(f"set-up: installing {len(missing)} Debian packages for {purpose}")
+        raise SetupError(f"Packages are missing for {purpose}. As root, run\n\n    {shlex.join(install)}\n")
+    say(f"set-up: installing for {purpose}: {', '.join(missing)}")
     # Somebody else's apt-get (unattended upgrades on a fresh machine) is waited for instead of failing at once.
     install[1:1] = ["-o", "DPkg::Lock::Timeout=600"]
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -82,7 +82,7 @@ def need_venv(*requirements):
 
     Args: requirements, each as on pip's command line. One that starts with "-e " is this project, installed editable:
         it is installed again when pyproject.toml has changed.
-    Raises: SetupError as need_packages does, or when pip fails.
+    Raises: SetupError when the environment cannot be made, or when pip fails.
     """
     venv = WORK / f"venv-{sys.implementation.cache_tag}"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -103,12 +103,14 @@ def need_venv(*requirements):
     return str(python)
 
 
+def venv_packages():
+    """Return the Debian packages that need_venv() needs: Debian splits a part off its standard library."""
+    return ["python3-venv"] if importlib.util.find_spec("ensurepip") is None else []
+
+
 def _make_venv(venv):
-    if importlib.util.find_spec("ensurepip") is None:
-        # Debian ships the standard library without it.
-        need_packages(["python3-venv"], "a virtual environment")
     say(f"set-up: making a virtual environment, {venv.relative_to(ROOT)}")
-    # Not the venv module's own function: what apt-get has just installed is seen by a new process for certain.
+    # In a process of its own, because what apt-get has just installed is seen by a new one for certain.
     run_quietly([sys.executable, "-m", "venv", "--clear", str(venv)], timeout=300)
 
 

@@ -23,7 +23,20 @@ import _demo_server
 import _qgis
 import vendor
 from _host_run import HostError, HostRun
-from _machine import QGIS, QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, display, has_display, need_packages, need_venv, say
+from _machine import (
+    QGIS,
+    QT_LIBRARIES,
+    ROOT,
+    WORK,
+    XVFB,
+    SetupError,
+    display,
+    has_display,
+    need_packages,
+    need_venv,
+    say,
+    venv_packages,
+)
 
 EXAMPLES = ROOT / "examples"
 STEP_TIMEOUT = 90.0  # seconds from one thing that the driver tells to the next; its own limits are shorter
@@ -61,7 +74,7 @@ class MiniHostRun(HostRun):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", choices=("mini_host", "qgis"), default="mini_host", help="where to show it")
-    parser.add_argument("--stay", action="store_true", help="leave the window to me; I close it when I have seen enough")
+    parser.add_argument("--stay", action="store_true", help="leave the window to me, until I close it")
     arguments = parser.parse_args()
     if arguments.stay and arguments.host == "qgis":
         parser.error("--stay is for mini_host")
@@ -77,7 +90,7 @@ def prepare_mini_host(stay):
     """Set the machine up; return a run of mini_host, and its plug-ins as {name: directory}."""
     if stay and not has_display():
         raise SetupError("--stay shows a window, and there is no display to show it on")
-    need_packages(QT_LIBRARIES + ([] if has_display() else XVFB), "a Qt window")
+    need_packages(QT_LIBRARIES + ([] if has_display() else XVFB) + venv_packages(), "a Qt window")
     python = need_venv("PyQt5", "qtpy")
     plugins = {name: EXAMPLES / "mini_host" / "plugins" / name for name in ("downloader", "mosaic")}
     return MiniHostRun(fresh_directory("mini_host"), python), plugins
@@ -85,11 +98,11 @@ def prepare_mini_host(stay):
 
 def prepare_qgis():
     """Set the machine up; return a run of QGIS, and its plug-ins: two copies of the same example."""
-    need_packages(QGIS, "QGIS")
+    need_packages(QGIS + ([] if has_display() else XVFB), "QGIS")
     missing = _qgis.missing()
     if missing:
         raise SetupError(missing)
-    plugins = {name: EXAMPLES / "qgis_plugin" for name in ("download_a", "download_b")}
+    plugins = dict.fromkeys(("download_a", "download_b"), EXAMPLES / "qgis_plugin")
     return _qgis.QgisRun(fresh_directory("qgis")), plugins
 
 

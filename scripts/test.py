@@ -14,7 +14,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
-from _machine import QGIS, QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, need_packages, need_venv, say
+from _machine import QGIS, QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, need_packages, need_venv, say, venv_packages
 
 TIMEOUT = 3600  # seconds; each single test has a far shorter limit of its own in pyproject.toml
 
@@ -26,9 +26,7 @@ def main():
     parser.add_argument("--hosts", action="store_true", help="install QGIS, and fail if the tests in it did not run")
     arguments, for_pytest = parser.parse_known_args()
     try:
-        need_packages(QT_LIBRARIES + XVFB, "the tests")
-        if arguments.hosts:
-            need_packages(QGIS, "the tests in QGIS")
+        need_packages(QT_LIBRARIES + XVFB + venv_packages() + (QGIS if arguments.hosts else []), "the tests")
         python = need_venv("-e .[PyQt5,test]")
     except SetupError as exc:
         say(f"\n{exc}")
@@ -46,20 +44,20 @@ def main():
         say(f"The tests were still running after {TIMEOUT} s, and were ended.")
         return 1
     if arguments.hosts:
-        count = _count_run(report, "qgis")
-        say(f"tests that ran in or for the real QGIS: {count}")
+        count = _count_run(report, "test_qgis")
+        say(f"tests that ran in the real QGIS: {count}")
         if count == 0:
             say("FAILED: --hosts was given, so the tests in the real QGIS had to run.")
             return exit_code or 1
     return exit_code
 
 
-def _count_run(report, word):
-    """Return how many tests ran, and were not skipped, in modules with this word in their name."""
+def _count_run(report, module):
+    """Return how many tests of a module ran and were not skipped."""
     if not report.exists():
         return 0
     cases = ET.parse(report).iter("testcase")
-    return sum(word in case.get("classname", "") and case.find("skipped") is None for case in cases)
+    return sum(module in case.get("classname", "").split(".") and case.find("skipped") is None for case in cases)
 
 
 if __name__ == "__main__":

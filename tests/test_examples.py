@@ -63,7 +63,7 @@ def test_minimal_gui_says_hi_once_for_a_double_click(run_python):
     ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def server():
     with _demo_server.serving() as address:
         yield address

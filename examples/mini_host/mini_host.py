@@ -16,6 +16,8 @@ import time
 import traceback
 from pathlib import Path
 
+from heartbeat import Heartbeat
+from plugin_manager import PluginManager
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QFontDatabase
 from qtpy.QtWidgets import (
@@ -29,9 +31,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-
-from heartbeat import Heartbeat
-from plugin_manager import PluginManager
 
 
 class Host:
