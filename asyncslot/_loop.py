@@ -32,7 +32,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
-from asyncio.events import _get_running_loop
+from asyncio import events
 from time import monotonic
 from typing import Any, Callable, Optional, Tuple
 
@@ -248,7 +248,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
 
     def create_task(self, coro: Any, **kwargs: Any) -> asyncio.Task[Any]:
         """Make a task, in the next turn of which `coro` starts. GUI thread only."""
-        if self._task_factory is None or _get_running_loop() is self:
+        if self._task_factory is None or events._get_running_loop() is self:
             task = super().create_task(coro, **kwargs)
         else:
             # A factory may run the first step itself (asyncio.eager_task_factory),
@@ -304,7 +304,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         # asyncio's own words, which people search for.
         if self.is_running():
             raise RuntimeError("This event loop is already running")
-        if _get_running_loop() is not None:
+        if events._get_running_loop() is not None:
             raise RuntimeError("Cannot run the event loop while another loop is running")
 
     def _as_find_qt_core(self, what: str) -> Any:

@@ -35,7 +35,8 @@ was running before (another plug-in's loop, a Jupyter console) is put back.
 Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13:
 `_ready _scheduled _timer_cancelled_count _selector _process_events _stopping
 _closed _debug _current_handle _write_to_self`, `Handle._context _callback _args
-_cancelled _run`, `TimerHandle._when _scheduled`, `tasks._enter_task _leave_task`.
+_cancelled _run`, `TimerHandle._when _scheduled`, `tasks._enter_task _leave_task`,
+`events._get_running_loop _set_running_loop`.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import sys
-from asyncio.events import Handle, TimerHandle, _get_running_loop, _set_running_loop
+from asyncio import events
+from asyncio.events import Handle, TimerHandle
 from asyncio.format_helpers import _format_callback_source  # type: ignore[attr-defined]
 from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
 from collections import deque
@@ -284,7 +286,8 @@ class SteppingMixin:
 
     def _as_enter(self) -> Tuple[Any, ...]:
         """Become asyncio's running loop; return what _as_leave() needs to undo it."""
-        loop = _get_running_loop()
+        # By their module, as asyncio does: whoever replaces them there means us, too.
+        loop = events._get_running_loop()
         task = None
         if loop is not None:
             task = asyncio.current_task(loop)
@@ -298,7 +301,7 @@ class SteppingMixin:
             self._as_handle = None
         elif self._debug:
             self._set_coroutine_origin_tracking(True)
-        _set_running_loop(self)
+        events._set_running_loop(self)
         sys.set_asyncgen_hooks(*self._as_hooks)
         return loop, task, hooks, handle
 
@@ -306,7 +309,7 @@ class SteppingMixin:
         """Put back what _as_enter() found."""
         loop, task, hooks, handle = outer
         sys.set_asyncgen_hooks(*hooks)
-        _set_running_loop(loop)
+        events._set_running_loop(loop)
         self._as_handle = handle
         if handle is not None:
             self._as_stack.pop()
