@@ -36,7 +36,7 @@ Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3
 `_ready _scheduled _timer_cancelled_count _selector _process_events _stopping
 _closed _debug _current_handle _write_to_self`, `Handle._context _callback _args
 _cancelled _run`, `TimerHandle._when _scheduled`, `tasks._enter_task _leave_task`,
-`events._get_running_loop _set_running_loop`.
+`events._get_running_loop _set_running_loop`, `base_events._format_handle`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import sys
-from asyncio import events
+from asyncio import base_events, events
 from asyncio.events import Handle, TimerHandle
 from asyncio.format_helpers import _format_callback_source  # type: ignore[attr-defined]
 from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
@@ -272,7 +272,7 @@ class SteppingMixin:
             self._current_handle = None
         taken = monotonic() - start
         if taken >= self.slow_callback_duration:
-            asyncio.log.logger.warning("Executing %r took %.3f seconds", handle, taken)
+            base_events.logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), taken)
 
     def _as_callback_failed(self, handle: Handle, exc: BaseException) -> None:
         """Tell the exception handler, in the words of asyncio's Handle._run()."""
