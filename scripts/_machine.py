@@ -57,7 +57,7 @@ def need_packages(packages, purpose):
         return
     install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
     if os.geteuid() != 0:
-        raise SetupError(f"Packages are missing for {purpose}. As root, run\n\n    {shlex.join(install)}\n")
+        raise SetupError(f"Packages are missing for {purpose}. As root, run\n\n    {_line(install)}\n")
     say(f"set-up: installing for {purpose}: {', '.join(missing)}")
     # Somebody else's apt-get (unattended upgrades on a fresh machine) is waited for instead of failing at once.
     install[1:1] = ["-o", "DPkg::Lock::Timeout=600"]
@@ -131,10 +131,14 @@ def run_quietly(command, *, timeout, **options):
             **options,
         )
     except subprocess.TimeoutExpired:
-        raise SetupError(f"{shlex.join(command)}\nwas still running after {timeout} s and was ended.") from None
+        raise SetupError(f"{_line(command)}\nwas still running after {timeout} s and was ended.") from None
     if done.returncode != 0:
         tail = "\n".join(done.stdout.splitlines()[-25:])
-        raise SetupError(f"{tail}\n\n{shlex.join(command)}\nended with exit code {done.returncode}, see above.")
+        raise SetupError(f"{tail}\n\n{_line(command)}\nended with exit code {done.returncode}, see above.")
+
+
+def _line(command):
+    return " ".join(shlex.quote(word) for word in command)
 
 
 def has_display():

@@ -62,14 +62,14 @@ class MosaicDock(QDockWidget):
         self.setWidget(body)
 
     def _start_or_stop(self):
-        if self._task is None:
+        if self._task is None or self._task.done():
             # A plain slot runs outside asyncio, where asyncio.create_task() finds no running loop: the lease has one.
             self._task = self._lease.create_task(self._load())
-            self.button.setText("Stop")
         else:
             self._task.cancel()
 
     async def _load(self):
+        self.button.setText("Stop")
         # In a coroutine all of asyncio is as usual.
         clock = asyncio.create_task(self._show_elapsed())
         self.picture.clear()
@@ -84,7 +84,6 @@ class MosaicDock(QDockWidget):
             self.state.setText(f"Failed: {exc}")
         finally:
             clock.cancel()
-            self._task = None
             self.button.setText("Load")
 
     async def _show_elapsed(self):
