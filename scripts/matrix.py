@@ -192,15 +192,17 @@ def _need_venv(cell, interpreter):
     """See that the cell's environment is there and is what pyproject.toml and the table say now."""
     note = cell.place / "made-from.txt"
     project = sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    made_from = "\n".join([interpreter, *cell.requirements, project])
-    if note.exists() and note.read_text(encoding="utf-8") == made_from:
+    made_from = [interpreter, " ".join(cell.requirements), project]
+    noted = note.read_text(encoding="utf-8").splitlines() if note.exists() else []
+    if noted == made_from:
         return
-    say(f"{cell.name}: making its environment")
-    cell.place.mkdir(parents=True, exist_ok=True)
-    run_quietly([interpreter, "-m", "venv", "--clear", str(cell.place / "venv")], timeout=300)
+    if noted[:2] != made_from[:2]:
+        say(f"{cell.name}: making its environment")
+        cell.place.mkdir(parents=True, exist_ok=True)
+        run_quietly([interpreter, "-m", "venv", "--clear", str(cell.place / "venv")], timeout=300)
     pip = [str(cell.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     run_quietly([*pip, *cell.requirements], timeout=1800, cwd=ROOT)
-    note.write_text(made_from, encoding="utf-8")
+    note.write_text("\n".join(made_from), encoding="utf-8")
 
 
 # -- running -------------------------------------------------------------------
@@ -247,16 +249,15 @@ def _read_report(report):
     """Return the counts, the names of failed tests, and the reasons for skipped ones, from a JUnit file."""
     failures, skips, passed = [], Counter(), 0
     # A process that crashed has written none.
-    cases = ET.parse(report).iter("testcase") if report.exists() else ()
-    for case in cases:
+    for case in ET.parse(report).iter("testcase") if report.exists() else ():
+        name = f"{case.get('classname')}::{case.get('name')}"
         skipped = case.find("skipped")
         if skipped is not None:
             skips[skipped.get("message")] += 1
-        elif case.find("failure") is not None or case.find("error") is not None:
-            failures.append(f"{case.get('classname')}::{case.get('name')}")
-        else:
+        elif case.find("failure") is None and case.find("error") is None:
             passed += 1
-    # A test that passes and then fails to clean up is two entries, of which one counts.
+        elif name not in failures:  # one that fails, and fails to clean up too, is there twice
+            failures.append(name)
     return {"passed": passed, "failed": len(failures), "failures": failures, "skipped": dict(skips)}
 
 
