@@ -9,7 +9,7 @@ import pytest
 from qtpy import QtCore
 
 import asyncslot
-from asyncslot import asyncSlot
+from asyncslot import _meeting, asyncSlot
 
 
 class Sender(QtCore.QObject):
@@ -308,11 +308,27 @@ def test_asyncslot_does_not_guess_between_two_leases(app):
             slot()
 
 
-def test_asyncslot_needs_a_loop(app):
+@pytest.fixture
+def nobody_has_been_here(monkeypatch):
+    """As in a process in which no lease has ended yet."""
+    monkeypatch.setattr(_meeting, "ended", {})
+
+
+def test_asyncslot_needs_a_loop(app, nobody_has_been_here):
     """Without a lease and without a running loop of ours the slot raises, and is a RuntimeError."""
     with pytest.raises(asyncslot.NoLoopError, match=r"function\(\).*attach\(\).*AsyncSlotRunner") as caught:
         asyncSlot(function)(1)
     assert isinstance(caught.value, RuntimeError)
+
+
+def test_asyncslot_under_a_name_that_is_not_the_packages_is_ignored_after_detach(app, sender, nobody_has_been_here):
+    """A plug-in may call its lease what it likes; its slots end with it all the same."""
+    slot = asyncSlot(function)
+    sender.two.connect(slot)
+    with asyncslot.attach("My plug-in"):
+        sender.two.emit(1, "one")
+    sender.two.emit(2, "two")
+    assert seen == [1]
 
 
 def test_asyncslot_refuses_a_foreign_running_loop(app):
