@@ -258,7 +258,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
                 task = super().create_task(coro, **kwargs)
             finally:
                 self._as_leave(outer)
-        if task._source_traceback:
+        if self._task_factory is None and task._source_traceback:
             del task._source_traceback[-1]  # this frame
         return task
 

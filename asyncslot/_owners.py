@@ -10,7 +10,7 @@ This module knows nothing of Qt, of leases and of steps. It relies on these
 private methods of asyncio's selector loop, the places where things are made,
 read in Python 3.7, 3.8, 3.11, 3.12, 3.13: `_make_socket_transport
 _make_ssl_transport _make_datagram_transport _make_read_pipe_transport
-_make_write_pipe_transport _make_subprocess_transport _start_serving`.
+_make_write_pipe_transport _make_subprocess_transport _start_serving`, and on `_task_factory`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,8 @@ class OwningMixin:
     def create_task(self, coro: Any, **kwargs: Any) -> asyncio.Task[Any]:
         """Make a task, as asyncio's loops do; it belongs to the current owner."""
         task = super().create_task(coro, **kwargs)
-        if task._source_traceback:
+        # What a factory returns may be no asyncio.Task, and ends in the factory's own frame.
+        if self._task_factory is None and task._source_traceback:
             del task._source_traceback[-1]  # this frame
         owner = current()
         if owner is not None:
