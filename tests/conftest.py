@@ -129,18 +129,14 @@ def run_python(request):
     return run
 
 
-@pytest.fixture(scope="session")
-def certificate(tmp_path_factory):
-    """A self-signed certificate for localhost, with its key, in one file."""
-    path = tmp_path_factory.mktemp("tls") / "localhost.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
-        + ["-addext", "subjectAltName=DNS:localhost", "-keyout", str(path) + ".key", "-out", str(path)],
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    path.write_text(path.read_text() + Path(str(path) + ".key").read_text())
-    return str(path)
+@pytest.fixture
+def certificate():
+    """A self-signed certificate for localhost, with its key, in one file; good for a hundred years.
+
+    Made with openssl, which is not to be had everywhere, and kept:
+    openssl req -x509 -newkey rsa:2048 -nodes -days 36500 -subj /CN=localhost -addext subjectAltName=DNS:localhost
+    """
+    return str(Path(__file__).with_name("localhost.pem"))
 
 
 def _descriptors():
