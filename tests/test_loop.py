@@ -88,6 +88,7 @@ def test_streams_over_tcp(run):
     assert run(main())
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="asyncio has no Unix sockets on Windows")
 def test_streams_over_unix_sockets(run, tmp_path):
     """The same over a path."""
 
@@ -175,6 +176,7 @@ def test_raw_sockets(run):
     assert run(main()) == 1000000
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="asyncio's proactor loop has no add_reader()")
 def test_readers_and_writers(run):
     """add_reader and add_writer, on one descriptor at once."""
 
@@ -194,21 +196,26 @@ def test_readers_and_writers(run):
     assert run(main()) == b"yes"
 
 
+def python(program):
+    """The command line of a program: what there is to run on every system."""
+    return [sys.executable, "-c", program]
+
+
 def test_subprocess(run):
     """Output, input, return code, kill; and a child that is gone before it is waited for."""
 
     async def main():
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "import sys; print(input()[::-1]); sys.exit(3)", stdin=-1, stdout=-1
+            *python("import sys; print(input()[::-1]); sys.exit(3)"), stdin=-1, stdout=-1
         )
         out, _ = await process.communicate(b"abc\n")
-        sleeper = await asyncio.create_subprocess_shell("sleep 100")
+        sleeper = await asyncio.create_subprocess_exec(*python("import time; time.sleep(100)"))
         sleeper.kill()
-        quick = await asyncio.create_subprocess_exec("true")
+        quick = await asyncio.create_subprocess_shell("exit 5")
         await asyncio.sleep(0.1)
-        return out, process.returncode, await sleeper.wait(), await quick.wait()
+        return out.split(), process.returncode, await sleeper.wait(), await quick.wait()
 
-    assert run(main()) == (b"cba\n", 3, -9, 0)
+    assert run(main()) == ([b"cba"], 3, 1 if sys.platform == "win32" else -9, 5)
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this Python has only the other way (os.pidfd_open, 3.9)")
@@ -246,17 +253,25 @@ def test_executor(run):
     assert all(thread.daemon for thread in threads)
 
 
+def make_pipe():
+    """Both ends of a pipe, as connect_read_pipe() and connect_write_pipe() take them."""
+    if sys.platform != "win32":
+        read_fd, write_fd = os.pipe()
+        return os.fdopen(read_fd, "rb", 0), os.fdopen(write_fd, "wb", 0)
+    from asyncio import windows_utils
+
+    return [windows_utils.PipeHandle(handle) for handle in windows_utils.pipe(duplex=True, overlapped=(True, True))]
+
+
 def test_pipes(run):
     """connect_read_pipe and connect_write_pipe."""
 
     async def main():
         loop = asyncio.get_event_loop()
-        read_fd, write_fd = os.pipe()
+        read_end, write_end = make_pipe()
         reader = asyncio.StreamReader()
-        source, _ = await loop.connect_read_pipe(
-            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_fd, "rb", 0)
-        )
-        sink, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(write_fd, "wb", 0))
+        source, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), read_end)
+        sink, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, write_end)
         sink.write(b"through a pipe\n")
         line = await reader.readline()
         sink.close()
@@ -526,7 +541,8 @@ def test_an_idle_loop_sleeps(lease, spin):
 
     left, right = socket.socketpair()
     with left, right:
-        lease.loop.add_reader(left, int)
+        left.setblocking(False)
+        receiving = lease.create_task(lease.loop.sock_recv(left, 1))
         lease.create_task(asyncio.sleep(3600))
         steps = []
         step = lease.loop._as_wait._step
@@ -535,7 +551,8 @@ def test_an_idle_loop_sleeps(lease, spin):
         QtCore.QTimer.singleShot(50, steps.clear)
         QtCore.QTimer.singleShot(300, lambda: done.append(len(steps)))
         spin(lambda: done)
-        lease.loop.remove_reader(left)
+        receiving.cancel()
+        lease.run_until_complete(asyncio.wait([receiving]))
     assert done == [0]
 
 
