@@ -335,7 +335,7 @@ class SteppingMixin:
     def _as_hold(self, handle: Handle) -> bool:
         """Set a handle aside if it cannot be entered because an outer step is in it."""
         for running in self._as_stack:
-            if running is handle or running._context is handle._context:
+            if running is handle or running._context is handle._context or _is_same_method(running, handle):
                 self._as_held.append(handle)
                 self._as_nested = True
                 return True
@@ -351,3 +351,13 @@ class SteppingMixin:
         self._as_unmute()
         self._as_batch.extendleft(reversed(self._as_held))
         self._as_held.clear()
+
+
+def _is_same_method(one: Handle, other: Handle) -> bool:
+    """Whether two handles stand for the same method of one transport.
+
+    A proactor transport has its next read under way before its protocol gets the
+    data of the last one, so the next callback comes as another handle.
+    """
+    callback = one._callback
+    return isinstance(getattr(callback, "__self__", None), asyncio.BaseTransport) and callback == other._callback
