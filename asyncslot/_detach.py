@@ -78,8 +78,11 @@ def _close(resource: Any, report: DetachReport) -> None:
         resource.close()
     elif not resource.is_closing():
         report.closed.append(describe(resource))
-        # Not close(): it would wait for its buffer to drain, which may be never.
-        getattr(resource, "abort", resource.close)()
+        try:
+            # Not close(): it would wait for its buffer to drain, which may be never.
+            getattr(resource, "abort", resource.close)()
+        except NotImplementedError:  # inherited by the proactor's reading end of a pipe, which has no buffer
+            resource.close()
 
 
 def _is_settled(loop: AsyncSlotEventLoop, owner: Owner) -> bool:
