@@ -51,14 +51,17 @@ if sys.version_info >= (3, 8):
             port = self._proactor._iocp
 
             def block() -> None:
-                status = _overlapped.GetQueuedCompletionStatus(port, _INFINITE)
-                if status is not None:
-                    _, transferred, key, address = status
-                    if address:  # ours, from interrupt(), has none
-                        _overlapped.PostQueuedCompletionStatus(port, transferred, key, address)
+                _, transferred, key, address = _overlapped.GetQueuedCompletionStatus(port, _INFINITE)
+                _overlapped.PostQueuedCompletionStatus(port, transferred, key, address)
 
             def interrupt() -> None:
-                _overlapped.PostQueuedCompletionStatus(port, 0, 0, 0)
+                # A packet like others, of an operation that is done already: whoever
+                # polls next drops it. One without an address is taken for an error.
+                done = self.create_future()
+                done.cancel()
+                overlapped = _overlapped.Overlapped(0)
+                self._proactor._cache[overlapped.address] = (done, overlapped, None, None)
+                _overlapped.PostQueuedCompletionStatus(port, 0, 0, overlapped.address)
 
             return ThreadWait(qt_core, block, interrupt, lambda: True, self._as_step)
 
