@@ -7,6 +7,10 @@ together are all Pythons from 3.7 to 3.13; and the oldest bindings in reach, on 
 Interpreters are looked for among pyenv's and on PATH, and are not installed from here. What is missing is said at the
 end, and is an error with --require. The environments lie under .work/matrix/ and are used again by the next run.
 
+One cell of each Python also runs CPython's own asyncio tests on our loop, nested and attached. Their columns show
+passed/failed/skipped. A quick run leaves them out, and so does one with arguments for pytest. One old and one new cell
+run the tests with real libraries (tests/guests), too; what those need besides Qt is the same everywhere.
+
     python3 scripts/matrix.py                             all of it
     python3 scripts/matrix.py --quick                     each binding once, with the oldest and the newest Python
     python3 scripts/matrix.py --cells PyQt5-3.7 PySide6   these only; a binding alone names all of its cells
@@ -35,11 +39,18 @@ from _machine import QT_LIBRARIES, ROOT, WORK, SetupError, need_packages, run_qu
 # What Qt 6 links to besides the libraries of Qt 5.
 QT6_LIBRARIES = ["libegl1", "libxkbcommon0"]
 
+# What tests/guests needs besides what pip installs.
+GUEST_PACKAGES = ["redis-server"]
+
 # Seconds for all tests of one cell; each single test has a far shorter limit of its own in pyproject.toml.
 TIMEOUT = 1200
 
 # The tests for bindings that are only promised to import and to attach.
 ATTACH_TESTS = ("tests/test_lease.py",)
+
+# How CPython's own tests are run: see tests/cpython/run.py.
+CPYTHON_MODES = ("nested", "attached")
+CPYTHON_COUNTS = re.compile(r"^together +(\d+) +(\d+) +(\d+)", re.MULTILINE)
 
 # Prints what a cell really runs, as JSON.
 VERSIONS = """
@@ -56,21 +67,32 @@ class Cell:
     Args:
         name: "<binding>-<Python>", or "<binding>==<version>-<Python>" for a binding that is not the newest.
         is_quick: whether --quick runs it.
+        runs_cpythons: whether it runs CPython's own tests, too.
+        has_guests: whether it runs the tests with real libraries, too.
         tests: paths for pytest; empty: all.
 
     Attributes:
         result: what happened, as it goes into the JSON file. `status` is "passed", "failed" or "missing".
     """
 
-    def __init__(self, name, *, is_quick=False, tests=()):
+    def __init__(self, name, *, is_quick=False, runs_cpythons=False, has_guests=False, tests=()):
         self.name = name
         self.is_quick = is_quick
+        self.runs_cpythons = runs_cpythons
+        self.has_guests = has_guests
         self.tests = tests
         self.place = WORK / "matrix" / name
         requirement, _, self.python_version = name.rpartition("-")
         self.binding, is_pinned, _ = requirement.partition("==")
-        # The newest one is what pyproject.toml's extra says, with its exceptions for some Pythons.
-        self.requirements = ["-e", ".[test]", f"{requirement}.*"] if is_pinned else ["-e", f".[{self.binding},test]"]
+        extras, pins = ["test"], []
+        if has_guests:
+            extras.append("guests")
+        if is_pinned:
+            pins.append(f"{requirement}.*")
+        else:
+            # pyproject.toml's extra names the newest one, with its exceptions for some Pythons.
+            extras.append(self.binding)
+        self.requirements = ["-e", f".[{','.join(extras)}]", *pins]
         self.result = {"cell": name, "status": "missing"}
 
     @property
@@ -84,18 +106,18 @@ class Cell:
 
 
 TABLE = [
-    Cell("PyQt5-3.7", is_quick=True),
-    Cell("PyQt5-3.8"),
-    Cell("PyQt5-3.11"),
+    Cell("PyQt5-3.7", runs_cpythons=True, is_quick=True),
+    Cell("PyQt5-3.8", runs_cpythons=True),
+    Cell("PyQt5-3.11", runs_cpythons=True, has_guests=True),
     Cell("PySide2-3.7"),
-    Cell("PySide2-3.10", is_quick=True),
-    Cell("PyQt6-3.9"),
+    Cell("PySide2-3.10", runs_cpythons=True, is_quick=True),
+    Cell("PyQt6-3.9", runs_cpythons=True),
     Cell("PyQt6-3.12"),
-    Cell("PyQt6-3.13", is_quick=True),
+    Cell("PyQt6-3.13", runs_cpythons=True, is_quick=True),
     Cell("PySide6-3.9"),
     Cell("PySide6-3.11"),
-    Cell("PySide6-3.12", is_quick=True),
-    Cell("PySide6-3.13"),
+    Cell("PySide6-3.12", runs_cpythons=True, is_quick=True),
+    Cell("PySide6-3.13", has_guests=True),
     Cell("PyQt5==5.12-3.7", tests=ATTACH_TESTS),
     Cell("PySide2==5.12-3.7", tests=ATTACH_TESTS),
 ]
@@ -107,14 +129,17 @@ def main():
     start = time.monotonic()
     try:
         need_packages(QT_LIBRARIES + QT6_LIBRARIES, "the bindings")
+        if any(cell.has_guests for cell in cells):
+            need_packages(GUEST_PACKAGES, "the tests with real libraries")
     except SetupError as exc:
         say(f"\n{exc}")
         return 2
     # One after the other: all of them write the project's one egg-info directory.
     ready = [cell for cell in cells if _prepare(cell)]
     prepared = time.monotonic()
+    with_cpythons = not options.quick and not options.pytest
     with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(lambda cell: _run(cell, options.pytest), ready))
+        list(pool.map(lambda cell: _run(cell, options.pytest, with_cpythons), ready))
     done = time.monotonic()
 
     say(f"\n{_table(cells)}\n\n{_skips(cells)}set-up {prepared - start:.0f} s, tests {done - prepared:.0f} s")
@@ -208,34 +233,68 @@ def _need_venv(cell, interpreter):
 # -- running -------------------------------------------------------------------
 
 
-def _run(cell, for_pytest):
+def _run(cell, for_pytest, with_cpythons):
     """Run the cell's tests, fill in its result, and say how it went."""
-    report, log = cell.place / "report.xml", cell.place / "pytest.log"
-    if report.exists():
-        report.unlink()
     # What this shell has set is for its own Python.
     env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON") and name != "QT_API"}
-    # The tests in the real QGIS have that QGIS's own Python and binding; scripts/test.py runs them.
-    command = [str(cell.python), "-m", "pytest", f"--junitxml={report}", "-m", "not qgis", *cell.tests, *for_pytest]
     start = time.monotonic()
+    problems = _run_pytest(cell, env, for_pytest)
+    if cell.runs_cpythons and with_cpythons:
+        for mode in CPYTHON_MODES:
+            problems += _run_cpythons(cell, env, mode)
+    cell.result.update(
+        _read_versions(cell, env),
+        system=f"{platform.system()} {platform.machine()}",
+        seconds=round(time.monotonic() - start, 1),
+        status="failed" if problems else "passed",
+        problems=problems,
+    )
+    say(f"{cell.name}: {cell.result['status']}, {cell.result['seconds']:.0f} s")
+    for line in [*problems, *cell.result["failures"]]:
+        say(f"    {line}")
+
+
+def _run_pytest(cell, env, for_pytest):
+    """Run the project's tests, and return what is wrong altogether, in words."""
+    report = cell.place / "report.xml"
+    if report.exists():
+        report.unlink()
+    # The tests in the real QGIS have that QGIS's own Python and binding; scripts/test.py runs them.
+    command = ["-m", "pytest", f"--junitxml={report}", "-m", "not qgis and not cpython"]
+    command += ["--require-guests"] if cell.has_guests else ["--ignore=tests/guests"]
+    command += [*cell.tests, *for_pytest]
+    problems = _run_logged(cell, env, command, "pytest.log")
+    cell.result.update(_read_report(report))
+    if problems and not cell.result["failures"]:
+        cell.result["failed"] = None  # it did not come to its end, or not even to its beginning
+    return problems
+
+
+def _run_cpythons(cell, env, mode):
+    """Run CPython's tests in one mode, and return what is wrong altogether, in words."""
+    name = f"cpython-{mode}.log"
+    problems = _run_logged(cell, env, ["tests/cpython/run.py", "--mode", mode, "--jobs", "1"], name)
+    counts = CPYTHON_COUNTS.search((cell.place / name).read_text(encoding="utf-8", errors="replace"))
+    cell.result[mode] = "/".join(counts.groups()) if counts else "crashed"
+    return problems
+
+
+def _run_logged(cell, env, arguments, log_name):
+    log = cell.place / log_name
     with log.open("w", encoding="utf-8") as out:
         try:
             done = subprocess.run(
-                command, cwd=ROOT, env=env, timeout=TIMEOUT, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+                [str(cell.python), *arguments],
+                cwd=ROOT,
+                env=env,
+                timeout=TIMEOUT,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
             )
-            problem = f"pytest ended with exit code {done.returncode}" if done.returncode else None
         except subprocess.TimeoutExpired:
-            problem = f"was ended after {TIMEOUT} s"
-    cell.result["seconds"] = round(time.monotonic() - start, 1)
-    cell.result["system"] = f"{platform.system()} {platform.machine()}"
-    cell.result["status"] = "passed" if problem is None else "failed"
-    cell.result.update(_read_versions(cell, env), **_read_report(report))
-    if problem is None:
-        say(f"{cell.name}: passed, {cell.result['seconds']:.0f} s")
-    else:
-        cell.result["reason"] = problem
-        failures = "".join(f"\n    {test}" for test in cell.result["failures"])
-        say(f"{cell.name}: {problem}; see {log.relative_to(ROOT)}{failures}")
+            return [f"{log.relative_to(ROOT)}: ended after {TIMEOUT} s"]
+    return [f"{log.relative_to(ROOT)}: exit code {done.returncode}"] if done.returncode else []
 
 
 def _read_versions(cell, env):
@@ -263,7 +322,7 @@ def _read_report(report):
 
 # -- what is shown ---------------------------------------------------------------
 
-HEADINGS = ("cell", "Python", "binding", "Qt", "passed", "failed", "skipped", "seconds")
+HEADINGS = ("cell", "Python", "binding", "Qt", "passed", "failed", "skipped", "CPython's nested", "attached", "seconds")
 
 
 def _table(cells):
@@ -276,9 +335,11 @@ def _table(cells):
 def _row(result):
     if result["status"] == "missing":
         return (result["cell"], "not available", *[""] * (len(HEADINGS) - 2))
-    failed = str(result["failed"]) if result["failures"] or result["status"] == "passed" else "crashed"
-    counts = (str(result["passed"]), failed, str(sum(result["skipped"].values())), f"{result['seconds']:.0f}")
-    return (result["cell"], *(result.get(key, "?") for key in ("python", "binding", "qt")), *counts)
+    failed = "crashed" if result["failed"] is None else str(result["failed"])
+    counts = (str(result["passed"]), failed, str(sum(result["skipped"].values())))
+    cpythons = (result.get(mode, "-") for mode in CPYTHON_MODES)
+    versions = (result.get(key, "?") for key in ("python", "binding", "qt"))
+    return (result["cell"], *versions, *counts, *cpythons, f"{result['seconds']:.0f}")
 
 
 def _skips(cells):

@@ -17,6 +17,12 @@ def matrix(monkeypatch):
     return matrix
 
 
+def write_python(path, script=f'exec "{sys.executable}" "$@"'):
+    """Put something there that can be run like a Python; by default, it is the one that runs this test."""
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
 def names(cells):
     return [cell.name for cell in cells]
 
@@ -63,15 +69,16 @@ def test_a_cell_that_does_not_exist_is_refused_with_those_that_do(matrix):
 
 
 @pytest.mark.parametrize(
-    ("name", "binding", "python_version", "requirements"),
+    ("name", "has_guests", "binding", "python_version", "requirements"),
     [
-        ("PyQt6-3.12", "PyQt6", "3.12", ["-e", ".[PyQt6,test]"]),
-        ("PySide2==5.12-3.7", "PySide2", "3.7", ["-e", ".[test]", "PySide2==5.12.*"]),
+        ("PyQt6-3.12", False, "PyQt6", "3.12", ["-e", ".[test,PyQt6]"]),
+        ("PyQt6-3.12", True, "PyQt6", "3.12", ["-e", ".[test,guests,PyQt6]"]),
+        ("PySide2==5.12-3.7", False, "PySide2", "3.7", ["-e", ".[test]", "PySide2==5.12.*"]),
     ],
 )
-def test_a_cell_knows_from_its_name_what_to_install(matrix, name, binding, python_version, requirements):
+def test_a_cell_knows_what_to_install(matrix, name, has_guests, binding, python_version, requirements):
     """The newest binding comes from pyproject.toml's extra, an old one by its version."""
-    cell = matrix.Cell(name)
+    cell = matrix.Cell(name, has_guests=has_guests)
     assert (cell.binding, cell.python_version, cell.requirements) == (binding, python_version, requirements)
 
 
@@ -80,19 +87,13 @@ def test_the_newest_interpreter_of_pyenvs_is_found(matrix, tmp_path, monkeypatch
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     name = f"python{version}"
 
-    def make(patch, content):
-        path = tmp_path / "versions" / f"{version}.{patch}" / "bin" / name
+    paths = [tmp_path / "versions" / f"{version}.{patch}" / "bin" / name for patch in (9, 10, 11)]
+    for path in paths:
         path.parent.mkdir(parents=True)
-        path.write_text(content)
-        path.chmod(0o755)
-        return str(path)
-
-    works = f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'
-    make(9, works)
-    newest = make(10, works)
-    make(11, "#!/bin/sh\nexit 127\n")
+        write_python(path)
+    write_python(paths[2], "exit 127")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
-    assert matrix._find_interpreter(version) == newest
+    assert matrix._find_interpreter(version) == str(paths[1])
 
 
 def test_a_missing_interpreter_is_said_and_not_passed_over(matrix, tmp_path, monkeypatch, capsys):
@@ -141,8 +142,46 @@ def test_a_report_of_pytest_is_counted(matrix, tmp_path):
     }
 
 
-def test_a_cell_that_crashed_is_not_taken_for_one_without_failures(matrix, tmp_path):
-    """No report: no counts, and the table says so."""
-    cell = matrix.Cell("PyQt5-3.7")
-    cell.result.update(status="failed", seconds=1.0, **matrix._read_report(tmp_path / "report.xml"))
-    assert matrix._table([cell]).splitlines()[-1].split() == ["PyQt5-3.7", "?", "?", "?", "0", "crashed", "0", "1"]
+@pytest.fixture
+def cell(matrix, tmp_path):
+    """A cell whose Python is the one that runs this test, and whose tests lie in a directory of their own."""
+    cell = matrix.Cell("PyQt5-3.7", runs_cpythons=True, tests=[str(tmp_path)])
+    cell.place = tmp_path / "place"
+    (cell.place / "venv" / "bin").mkdir(parents=True)
+    write_python(cell.python)
+    return cell
+
+
+def run(matrix, monkeypatch, cell, source):
+    """Run the cell with one test file, and return its line of the table, without the versions."""
+    (cell.place.parent / "test_it.py").write_text(source)
+    monkeypatch.setattr(matrix, "ROOT", cell.place.parent)
+    matrix._run(cell, ["-p", "no:cacheprovider"], with_cpythons=False)
+    line = matrix._table([cell]).splitlines()[-1].split()
+    return [line[0], *line[4:-1]]
+
+
+def test_a_cell_that_failed_says_what(matrix, monkeypatch, cell, capsys):
+    """In the table, and by name while the others still run."""
+    assert run(matrix, monkeypatch, cell, OUTCOMES) == ["PyQt5-3.7", "1", "3", "1", "-", "-"]
+    assert cell.result["status"] == "failed"
+    assert "test_it::test_fails\n" in capsys.readouterr().out
+
+
+def test_a_cell_that_crashed_is_not_taken_for_one_without_failures(matrix, monkeypatch, cell, capsys):
+    """Nothing was counted, and the table says why."""
+    assert run(matrix, monkeypatch, cell, "import os; os.abort()") == ["PyQt5-3.7", "0", "crashed", "0", "-", "-"]
+    assert cell.result["status"] == "failed"
+    assert "pytest.log: exit code" in capsys.readouterr().out
+
+
+def test_cpythons_tests_are_counted_in_columns_of_their_own(matrix, monkeypatch, cell, tmp_path):
+    """Both modes, from the last line of tests/cpython/run.py."""
+    program = tmp_path / "tests" / "cpython" / "run.py"
+    program.parent.mkdir(parents=True)
+    program.write_text("print('together                        2001       3      46      212      821     48.4')")
+    monkeypatch.setattr(matrix, "ROOT", tmp_path)
+    assert matrix._run_cpythons(cell, None, "nested") == []
+    program.write_text("raise SystemExit(2)")
+    assert matrix._run_cpythons(cell, None, "attached") == ["place/cpython-attached.log: exit code 2"]
+    assert (cell.result["nested"], cell.result["attached"]) == ("2001/3/46", "crashed")
