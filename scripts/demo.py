@@ -8,7 +8,7 @@ happened and where the screenshots are.
 The host is mini_host (examples/mini_host); `--host qgis` takes the real QGIS instead, `--stay` leaves mini_host's
 window to you.
 
-Exit codes: 0 all went well, 1 something failed, 2 this machine could not be set up.
+Exit codes: 0 all went well, 1 something failed, 2 this machine could not be set up, 130 interrupted with Ctrl+C.
 """
 
 import argparse
@@ -84,6 +84,9 @@ def main():
     except SetupError as exc:
         say(f"\n{exc}")
         return 2
+    except KeyboardInterrupt:
+        say("\ninterrupted; the host was ended")
+        return 130
 
 
 def prepare_mini_host(stay):
