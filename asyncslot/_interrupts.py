@@ -34,13 +34,19 @@ class SignalWatch:
         self.writes_to_fd = False
         if threading.current_thread() is not threading.main_thread():
             return
-        before = signal.set_wakeup_fd(fd)
+        try:
+            self._begin()
+        except ValueError:
+            pass  # an embedded interpreter that leaves signals alone: there are none to wait for
+
+    def _begin(self) -> None:
+        before = signal.set_wakeup_fd(self._fd)
         self.writes_to_fd = before == -1
         if not self.writes_to_fd:
             signal.set_wakeup_fd(before)
-        self._handles_sigint = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        if self._handles_sigint:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, self._on_sigint)
+            self._handles_sigint = True
 
     def close(self) -> None:
         """Put back what was there, unless somebody has put something else there since."""

@@ -141,7 +141,7 @@ class Lease:
         report = self._report = _meeting.ended[self.owner] = DetachReport(self.owner)
         self._unhook()
         on_stack = [task for task in tasks_on_stack(self.loop) if task in self._owner.tasks]
-        end_work(self.loop, self._owner, report, timeout, on_stack)
+        end_work(self.loop, self._owner, report, timeout, self._tasks, on_stack)
         if on_stack:
             self.loop.create_task(self._leave_later(on_stack, timeout))
         else:

@@ -71,6 +71,12 @@ class TimerWait:
     def close(self) -> None:
         """Call `step` no more. Safe inside `step`."""
         self._step = None
+        try:
+            self._delete_qt_objects()
+        except RuntimeError:
+            pass  # the application is gone, and PyQt deletes with it what Python has made
+
+    def _delete_qt_objects(self) -> None:
         self._timer.stop()
         # Not now: we may be inside a signal of its.
         self._timer.deleteLater()

@@ -31,9 +31,8 @@ class NotifierWait(TimerWait):
         self._notifier = qt_core.QSocketNotifier(fd, enum_member(qt_core.QSocketNotifier, "Type", "Read"))
         self._notifier.activated.connect(self._on_readable)
 
-    def close(self) -> None:
-        """Call `step` no more. Safe inside `step`."""
-        super().close()
+    def _delete_qt_objects(self) -> None:
+        super()._delete_qt_objects()
         self._notifier.setEnabled(False)
         self._notifier.deleteLater()
 

@@ -545,7 +545,7 @@ def test_repeated_attach_and_detach_leaves_nothing(app):
         app.processEvents()
         app.sendPostedEvents(None, 52)  # QEvent.DeferredDelete
         gc.collect()
-        return sum(type(thing).__module__.startswith("asyncslot") for thing in gc.get_objects())
+        return sum(str(type(thing).__module__).startswith("asyncslot") for thing in gc.get_objects())
 
     cycle()
     before = census()

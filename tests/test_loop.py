@@ -548,7 +548,7 @@ def test_an_idle_loop_sleeps(lease, spin):
         step = lease.loop._as_wait._step
         lease.loop._as_wait._step = lambda: (steps.append(1), step())
         done = []
-        QtCore.QTimer.singleShot(50, steps.clear)
+        QtCore.QTimer.singleShot(50, lambda: steps.clear())
         QtCore.QTimer.singleShot(300, lambda: done.append(len(steps)))
         spin(lambda: done)
         receiving.cancel()
