@@ -13,6 +13,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _lease      Lease: one plug-in's hold on the loop          _detach   how its work is ended
     _runner     AsyncSlotRunner: for a program that owns its application
     _slots      a coroutine function as a slot                 _report   what detach() tells
+    _signals    a signal as an awaitable                       _modal    a dialog as an awaitable
     _hosts      the adapter contract, and plain Qt             host_adapters/  one file per host
     _meeting    where those who share a loop find each other
     _loop       AsyncSlotEventLoop: attached, nested, alone
@@ -39,13 +40,19 @@ from ._errors import (
     NoBindingError,
     NoLoopError,
     NotCoroutineFunctionError,
+    NotFunctionError,
+    NotSignalError,
+    OutsideCoroutineError,
+    SenderDeletedError,
     TaskTimeoutError,
     ThreadError,
 )
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
+from ._modal import asyncModal
 from ._report import AbandonedTask, DetachReport
 from ._runner import AsyncSlotRunner
+from ._signals import asyncSignal, asyncSignals
 
 __version__ = "0.4.0.dev0"
 
@@ -65,8 +72,15 @@ __all__ = [
     "NoBindingError",
     "NoLoopError",
     "NotCoroutineFunctionError",
+    "NotFunctionError",
+    "NotSignalError",
+    "OutsideCoroutineError",
+    "SenderDeletedError",
     "TaskTimeoutError",
     "ThreadError",
+    "asyncModal",
+    "asyncSignal",
+    "asyncSignals",
     "asyncSlot",
     "attach",
     "create_task",

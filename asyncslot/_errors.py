@@ -129,3 +129,43 @@ class TaskTimeoutError(AsyncSlotError, TimeoutError):
             f"run_until_complete() of {owner!r} gave up after {timeout} s and cancelled what it waited for"
             + (f", which stood at {where}" if where else "")
         )
+
+
+class OutsideCoroutineError(AsyncSlotError, RuntimeError):
+    """Something to be awaited was asked for where no loop is running."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} was called where no asyncio loop is running; it belongs inside a coroutine. "
+            "In a plain slot, start one: lease.create_task(...), or make the slot one with asyncSlot"
+        )
+
+
+class NotSignalError(AsyncSlotError, TypeError):
+    """A signal was to be awaited, and something else was given."""
+
+    def __init__(self, what: str, found: object) -> None:
+        super().__init__(
+            f"{what} was given {found!r}; it takes the signal of an object, as in {what[:-2]}(button.clicked): "
+            "not its emit, not a call of it, and not the signal of a class"
+        )
+
+
+class SenderDeletedError(AsyncSlotError, RuntimeError):
+    """The object whose signal was awaited is gone, so nothing will be emitted any more."""
+
+    def __init__(self, what: str, signal: str) -> None:
+        super().__init__(
+            f"{what} was waiting for {signal}, and the sender was deleted, or everything was disconnected from the "
+            "signal. Keep a reference to the sender while you wait, or catch SenderDeletedError where it may go first"
+        )
+
+
+class NotFunctionError(AsyncSlotError, TypeError):
+    """asyncModal() was given something that it cannot call."""
+
+    def __init__(self, found: object) -> None:
+        super().__init__(
+            f"asyncModal() was given {found!r}; it takes a plain function, and calls it itself: "
+            "asyncModal(dialog.exec), not asyncModal(dialog.exec()). A coroutine function can be awaited as it is"
+        )

@@ -71,11 +71,13 @@ def where(future: asyncio.Future[Any]) -> Optional[str]:
 
 
 def describe(resource: Any) -> str:
-    """Say in a few words what a server or transport is."""
+    """Say in a few words what a server, transport or connected signal is."""
     sockets = getattr(resource, "sockets", None)
     if sockets is not None:
         return "server on " + ", ".join(str(sock.getsockname()) for sock in sockets)
-    info = resource.get_extra_info
+    info = getattr(resource, "get_extra_info", None)
+    if info is None:
+        return repr(resource)
     process = info("subprocess")
     if process is not None:
         return f"subprocess {process.pid} ({process.args!r})"

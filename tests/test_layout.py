@@ -35,6 +35,8 @@ LAYERS = {
     "_binding": ["_errors"],
     "_steps": ["_errors"],
     "_slots": ["_errors", "_binding", "_tasks"],
+    "_signals": ["_errors", "_binding", "_owners"],
+    "_modal": ["_errors", "_binding"],
     "_hosts": ["_errors", "_binding", "host_adapters"],
     "_meeting": ["_errors", "_report"],
     "_wait": ["_binding"],
@@ -48,7 +50,7 @@ LAYERS = {
     "_detach": ["_loop", "_owners", "_report"],
     "_lease": ["_errors", "_detach", "_hosts", "_loop", "_meeting", "_owners", "_report", "_slots"],
     "_attach": ["_errors", "_binding", "_hosts", "_lease", "_loop", "_meeting", "_owners", "_report", "_slots"],
-    "__init__": ["_errors", "_attach", "_lease", "_loop", "_report", "_runner"],
+    "__init__": ["_errors", "_attach", "_lease", "_loop", "_modal", "_report", "_runner", "_signals"],
 }
 
 # Full names, or their beginnings up to a dot.
@@ -337,6 +339,9 @@ PUBLIC = {
     "AsyncSlotRunner",
     "DetachReport",
     "Lease",
+    "asyncModal",
+    "asyncSignal",
+    "asyncSignals",
     "asyncSlot",
     "attach",
     "create_task",
@@ -354,6 +359,10 @@ ERRORS = {
     "NoBindingError": ImportError,
     "NoLoopError": RuntimeError,
     "NotCoroutineFunctionError": TypeError,
+    "NotFunctionError": TypeError,
+    "NotSignalError": TypeError,
+    "OutsideCoroutineError": RuntimeError,
+    "SenderDeletedError": RuntimeError,
     "TaskTimeoutError": TimeoutError,
     "ThreadError": RuntimeError,
 }

@@ -1,0 +1,113 @@
+"""asyncModal: await a function that opens a dialog, without being on its stack.
+
+A coroutine that calls `dialog.exec()` itself stays on the stack, with the step
+that runs it, for as long as the dialog is open. asyncio goes on inside, but our
+loop is the running loop there and this task the current one, so that another
+plug-in's `asyncio.run()` fails while the dialog is open. Called by Qt, from a
+timer, the same function finds what any plain slot finds: nothing of asyncio's.
+
+    coroutine: arm a 0 ms timer, wait -> step ends -> Qt: timer -> fn() -> result -> step: coroutine goes on
+
+This module does not know what the function does. It serves any asyncio loop that
+rides on Qt's, ours or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Callable, Optional, Tuple, TypeVar
+
+from ._binding import find_qt_core, require_application
+from ._errors import NotFunctionError
+
+_T = TypeVar("_T")
+
+
+async def asyncModal(fn: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
+    """Call `fn(*args, **kwargs)`, which may open a dialog or menu, outside any step; return its result.
+
+        answer = await asyncModal(QMessageBox.question, window, "Stop", "Stop the download?")
+
+    Other tasks go on while the dialog is open, and asyncio.run() works in the
+    slots that are called meanwhile. `fn` runs as a plain slot does: there is no
+    current task, and context variables are not passed on.
+
+    Cancelled before `fn` was called, it is not called. Cancelled while the dialog
+    is open, the coroutine gets CancelledError at once; the dialog stays until it
+    is closed, and its result is dropped (an exception is reported): to close it,
+    catch CancelledError and call `dialog.reject()`.
+
+    It needs a Qt loop that runs: inside lease.run_until_complete() it waits, and
+    after the application's quit() for ever, that is, until it is cancelled.
+
+    Raises:
+        NotFunctionError: `fn` cannot be called, or is a coroutine function.
+        NoApplicationError: there is no QCoreApplication.
+        ThreadError: awaited in another thread than the application's.
+        Exception: whatever `fn` raises; SystemExit and KeyboardInterrupt too,
+            which end the task as they do when it raises them itself.
+
+    Thread: GUI thread only.
+    """
+    if not callable(fn) or asyncio.iscoroutinefunction(fn):
+        raise NotFunctionError(fn)
+    qt_core = find_qt_core()
+    require_application(qt_core, "asyncModal()")
+    call = _Call(qt_core, lambda: fn(*args, **kwargs))
+    value: _T
+    error: Optional[BaseException]
+    try:
+        value, error = await call.outcome
+    finally:
+        call.forget()
+    if error is None:
+        return value
+    try:
+        raise error
+    finally:
+        error = None  # or the traceback and this frame keep each other alive
+
+
+class _Call:
+    """One call of a function by Qt, in the next turn of its loop.
+
+    Attributes:
+        outcome: a future for the result and the exception, one of which is None.
+    """
+
+    def __init__(self, qt_core: Any, fn: Callable[[], Any]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._fn = fn
+        self.outcome: asyncio.Future[Tuple[Any, Optional[BaseException]]] = self._loop.create_future()
+        # A timer and not a posted event: see _wait.
+        self._timer = qt_core.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._run)
+        self._timer.start(0)
+
+    def forget(self) -> None:
+        """Do not call any more. A call under way goes on."""
+        self._timer.stop()
+        self._timer.deleteLater()
+
+    def _run(self) -> None:
+        if self.outcome.done():
+            return
+        outcome = _outcome_of(self._fn)
+        if not self.outcome.done():
+            self.outcome.set_result(outcome)
+        elif outcome[1] is not None:
+            message = "Exception in a function that asyncModal() called for a task that was cancelled"
+            self._loop.call_exception_handler({"message": message, "exception": outcome[1]})
+
+
+def _outcome_of(fn: Callable[[], Any]) -> Tuple[Any, Optional[BaseException]]:
+    """Call a function for its result or its exception.
+
+    Whatever it raises must not get out into Qt, SystemExit included (PyQt would end
+    the process). It is raised where it is awaited, and goes from there as from any task.
+    """
+    try:
+        return fn(), None
+    except BaseException as exc:
+        return None, exc

@@ -1,0 +1,292 @@
+"""asyncSignal and asyncSignals: a Qt signal that can be awaited.
+
+    emission, in any thread -> receiver: copy the arguments -> the loop's thread -> future or queue
+
+A binding's signal object says neither who its sender is nor whether the sender
+still lives, and none keeps it alive. So each wait connects a function of its own,
+to which nobody but the connection refers: when Qt drops the connection because
+the sender dies, the function is collected, a weak reference tells us, and the
+wait ends with an error. This needs no knowledge of the sender, and holds for one
+that C++ or another thread deletes.
+
+The connection is a direct one: the receiver runs in the thread that emits, and
+the arguments travel as Python objects. Qt would queue them only if its meta type
+system knew them, and the order among threads would be another.
+
+This module does not know what loop it serves: any asyncio loop does, ours or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from asyncio.events import _get_running_loop
+from typing import Any, Callable, Optional, Tuple
+
+from ._binding import (
+    disconnect,
+    enum_member,
+    lets_go_of_receivers,
+    own_copies,
+    qt_core_of,
+    signal_signature,
+)
+from ._errors import NotSignalError, OutsideCoroutineError, SenderDeletedError
+from ._owners import current
+
+Arguments = Tuple[Any, ...]
+
+# Seconds between two looks at a connection, where the binding does not tell of a
+# sender's death by itself.
+_LOOK_INTERVAL = 0.5
+
+
+def asyncSignal(signal: Any) -> asyncio.Future[Arguments]:
+    """Return a future for the next emission of `signal`: await it, and get the arguments as a tuple.
+
+        (path,) = await asyncSignal(dialog.fileSelected)
+        await asyncio.wait_for(asyncSignal(reply.finished), timeout=10)
+
+    It is connected when this is called, not when it is awaited, so that what is
+    emitted in between is not lost. It is disconnected when the emission has come,
+    when the future is cancelled (a timeout does that), and on detach.
+
+    Args:
+        signal: a signal of an object, `button.clicked`; of an overloaded one
+            choose with brackets, `box.activated[str]`. Keep a reference to the
+            object: its signals do not, and PyQt crashes when a signal that
+            was fetched before its object died is used after.
+
+    Returns:
+        A future whose result is always a tuple, `()` for a signal without
+        arguments, and what a slot that takes any number would get: PySide leaves
+        out arguments that have a default, such as the `checked` of `clicked`.
+        Values are copies; a pointer is the object that it points to, and one to
+        something that does not outlive the emission (QPainter) cannot be used.
+
+    Raises:
+        NotSignalError: `signal` is something else.
+        OutsideCoroutineError: no asyncio loop is running in this thread.
+        SenderDeletedError: the sender is deleted before it has emitted; raised
+            where the future is awaited.
+
+    Thread: that of the loop; the emission may come from any.
+    """
+    loop = _running_loop("asyncSignal()")
+    future: asyncio.Future[Arguments] = loop.create_future()
+
+    def on_emission(arguments: Arguments) -> None:
+        if not future.done():
+            future.set_result(arguments)
+        connection.close()
+
+    def on_end(error: Optional[Exception]) -> None:
+        if error is None:
+            future.cancel()
+        elif not future.done():
+            future.set_exception(error)
+            future.exception()  # marks it as seen: if nobody awaits, nobody need be told
+
+    connection = _Connection("asyncSignal()", signal, loop, on_emission, on_end)
+    future.add_done_callback(lambda _: connection.close())
+    return future
+
+
+class asyncSignals:
+    """Iterate over the emissions of a signal; each item is the tuple that asyncSignal() would give.
+
+        async for (text,) in asyncSignals(line_edit.textChanged):
+            ...
+
+    Emissions that come while the body runs are kept, without limit, and none is
+    lost. It is connected at once and until the loop over it is left and it is
+    no longer referred to; at once where it is closed by aclose() or as a context
+    manager:
+
+        async with asyncSignals(process.readyRead) as emissions:
+            process.start()
+            async for _ in emissions:
+                ...
+
+    Args:
+        signal: as in asyncSignal().
+
+    Raises:
+        NotSignalError, OutsideCoroutineError: as in asyncSignal().
+        SenderDeletedError: raised by the iteration when the sender is deleted,
+            after what it had emitted before.
+
+    After aclose(), and after the lease's detach, the iteration ends. Several tasks
+    may iterate over one; each emission goes to one of them.
+
+    Thread: that of the loop; the emissions may come from any.
+    """
+
+    def __init__(self, signal: Any) -> None:
+        loop = _running_loop("asyncSignals()")
+        emissions: asyncio.Queue[Any] = asyncio.Queue()
+
+        def on_end(error: Optional[Exception]) -> None:
+            emissions.put_nowait(_End(error))
+
+        self._is_closed = False
+        self._emissions = emissions
+        # It refers to the queue, and not to us: we are to go when nobody iterates any more.
+        self._connection = _Connection("asyncSignals()", signal, loop, emissions.put_nowait, on_end)
+
+    def __aiter__(self) -> asyncSignals:
+        return self
+
+    async def __anext__(self) -> Arguments:
+        if self._is_closed:
+            raise StopAsyncIteration
+        item = await self._emissions.get()
+        if isinstance(item, _End):
+            self._emissions.put_nowait(item)  # for another task, and for the next call
+            raise item.error or StopAsyncIteration
+        arguments: Arguments = item
+        return arguments
+
+    async def aclose(self) -> None:
+        """Disconnect, and end the iteration; what has not been taken yet is dropped."""
+        self._is_closed = True
+        self._connection.close()
+
+    async def __aenter__(self) -> asyncSignals:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    def __del__(self) -> None:
+        # Left by `break`. There is no connection if __init__() has failed.
+        connection = getattr(self, "_connection", None)
+        if connection is not None:
+            connection.close_from_any_thread()
+
+
+class _End:
+    """What stands last in the queue of an asyncSignals: why there is no more."""
+
+    def __init__(self, error: Optional[Exception]) -> None:
+        self.error = error
+
+
+class _Connection:
+    """A signal connected on behalf of one wait, until close() or the sender's death.
+
+    What it is made for is told in the loop's thread: `on_emission(arguments)` for
+    each emission, and `on_end(error)` once, with None after close().
+
+    The owner in whose name it is made can close it as it closes a transport.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        signal: Any,
+        loop: asyncio.AbstractEventLoop,
+        on_emission: Callable[[Arguments], None],
+        on_end: Callable[[Optional[Exception]], None],
+    ) -> None:
+        qt_core = qt_core_of(signal)
+        if qt_core is None:
+            raise NotSignalError(what, signal)
+        self._what = what
+        self._signal = signal
+        self._signature = signal_signature(signal)
+        self._loop = loop
+        self._thread = threading.get_ident()
+        self._on_emission = on_emission
+        self._on_end = on_end
+        self._is_closed = False
+        self._next_look: Optional[asyncio.TimerHandle] = None
+
+        def receiver(*arguments: Any) -> None:
+            self._receive(arguments)
+
+        self._receiver: Optional[weakref.ref[Any]] = weakref.ref(receiver, self._on_receiver_gone)
+        try:
+            self._connection = signal.connect(receiver, enum_member(qt_core.Qt, "ConnectionType", "DirectConnection"))
+        except (RuntimeError, TypeError) as exc:
+            raise SenderDeletedError(what, self._signature) from exc
+        owner = current()
+        if owner is not None:
+            owner.resources.add(self)
+        if not lets_go_of_receivers(qt_core):
+            self._look()
+
+    def __repr__(self) -> str:
+        return f"{self._what} on {self._signature}"
+
+    def is_closing(self) -> bool:
+        """Whether it has ended."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """Disconnect. Loop's thread only; a second call does nothing."""
+        if self._is_closed:
+            return
+        receiver = None if self._receiver is None else self._receiver()
+        if receiver is not None:
+            disconnect(self._signal, self._connection, receiver)
+        self._end(None)
+
+    def close_from_any_thread(self) -> None:
+        """Disconnect, now or soon; where the garbage collector runs is not ours to choose."""
+        if threading.get_ident() == self._thread:
+            self.close()
+        else:
+            self._call_in_loop(self.close)
+
+    def _receive(self, arguments: Arguments) -> None:
+        """Take an emission, in the thread that emits. Never raises: above us is Qt."""
+        if self._is_closed:
+            return
+        arguments = own_copies(self._signature, arguments)
+        if threading.get_ident() == self._thread:
+            self._deliver(arguments)
+        else:
+            self._call_in_loop(self._deliver, arguments)
+
+    def _deliver(self, arguments: Arguments) -> None:
+        if not self._is_closed and not self._loop.is_closed():
+            self._on_emission(arguments)
+
+    def _on_receiver_gone(self, _: object) -> None:
+        """Qt has dropped the connection. Called in any thread, perhaps by the garbage collector."""
+        if not self._is_closed:
+            self._call_in_loop(self._end, SenderDeletedError(self._what, self._signature))
+
+    def _look(self) -> None:
+        """Ask the connection whether it stands, now and every `_LOOK_INTERVAL` seconds."""
+        if self._is_closed:
+            return
+        if self._connection:
+            self._next_look = self._loop.call_later(_LOOK_INTERVAL, self._look)
+        else:
+            self._end(SenderDeletedError(self._what, self._signature))
+
+    def _end(self, error: Optional[Exception]) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._receiver = None  # which refers to us
+        if self._next_look is not None:
+            self._next_look.cancel()
+        if not self._loop.is_closed():
+            self._on_end(error)
+
+    def _call_in_loop(self, callback: Callable[..., None], *args: Any) -> None:
+        try:
+            self._loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:
+            pass  # the loop was closed meanwhile, and nobody waits any more
+
+
+def _running_loop(what: str) -> asyncio.AbstractEventLoop:
+    loop = _get_running_loop()
+    if loop is None:
+        raise OutsideCoroutineError(what)
+    return loop
