@@ -8,6 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins for Pythons are shell scripts")
+
 
 @pytest.fixture
 def matrix(monkeypatch):
