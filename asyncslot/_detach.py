@@ -17,9 +17,9 @@ This module does not know leases, only owners.
 from __future__ import annotations
 
 import asyncio
-from time import monotonic
 from typing import Any, Collection, List
 
+from ._clock import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._report import AbandonedTask, DetachReport, describe

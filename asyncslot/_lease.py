@@ -15,10 +15,10 @@ import asyncio
 import functools
 import threading
 from contextvars import copy_context
-from time import monotonic
 from typing import Any, Callable, Coroutine, Optional, Set
 
 from . import _meeting
+from ._clock import monotonic
 from ._detach import end_work, tasks_on_stack
 from ._errors import DetachedError, TaskTimeoutError, ThreadError
 from ._hosts import report_safely

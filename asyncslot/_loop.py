@@ -33,10 +33,10 @@ import asyncio
 import sys
 import threading
 from asyncio import events
-from time import monotonic
 from typing import Any, Callable, Optional, Tuple
 
 from ._binding import find_qt_core, run_qt_loop
+from ._clock import monotonic
 from ._errors import AttachedLoopError, NoApplicationError
 from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch
@@ -197,7 +197,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
     # -- alone ---------------------------------------------------------------
 
     def _as_run_alone(self, is_done: Callable[[], bool], deadline: Optional[float]) -> bool:
-        """Run asyncio without Qt until `is_done()`, or until `deadline` (time.monotonic()); return is_done().
+        """Run asyncio without Qt until `is_done()`, or until `deadline` (the loop's clock); return is_done().
 
         Works anywhere in the thread: inside a step, in a slot, with no
         application left. The caller is blocked, and so is the GUI.

@@ -49,8 +49,9 @@ from asyncio.events import Handle, TimerHandle
 from asyncio.format_helpers import _format_callback_source  # type: ignore[attr-defined]
 from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
 from collections import deque
-from time import monotonic
 from typing import Any, Callable, Deque, List, Optional, Tuple
+
+from ._clock import monotonic
 
 # Above this many timers, of which more than half are cancelled, the heap is
 # rebuilt without them; asyncio's own figures.

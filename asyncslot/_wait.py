@@ -18,10 +18,10 @@ Nothing here knows what a step is, only that it wants to be called.
 from __future__ import annotations
 
 import math
-from time import monotonic
 from typing import Any, Callable, Optional
 
 from ._binding import enum_member
+from ._clock import monotonic
 
 # Seconds. QTimer takes an int of milliseconds, and "for ever" is a common deadline
 # (math.inf); whoever sleeps longer is woken once a day.
@@ -55,7 +55,7 @@ class TimerWait:
             self._timer.start(0)
 
     def wake_at(self, when: float) -> None:
-        """Call `step` at `when` (seconds, time.monotonic()), never earlier, or when there is I/O."""
+        """Call `step` at `when` (seconds, the loop's clock), never earlier, or when there is I/O."""
         if self._armed_for != when:
             self._armed_for = when
             delay = min(max(0.0, when - monotonic()), LONGEST)

@@ -66,7 +66,7 @@ class ThreadWait(TimerWait):
         self._invoke(self._news, "start", self._queued)
 
     def wake_at(self, when: float) -> None:
-        """Call `step` at `when` (seconds, time.monotonic()), never earlier, or when there is I/O."""
+        """Call `step` at `when` (seconds, the loop's clock), never earlier, or when there is I/O."""
         super().wake_at(when)
         self.watch()
 

@@ -19,8 +19,10 @@ import asyncio
 import signal
 import sys
 import threading
+from time import get_clock_info
 from typing import Any, Callable, List
 
+from ._clock import monotonic
 from ._wait import TimerWait
 from ._wait_thread import ThreadWait
 
@@ -34,6 +36,11 @@ if sys.version_info >= (3, 8):
 
         def __init__(self) -> None:
             _keep_wakeup_fd(super().__init__)
+            self._clock_resolution = _resolution()
+
+        def time(self) -> float:
+            """Return the time by `_clock`, in seconds."""
+            return monotonic()
 
         def close(self) -> None:
             """Close the loop."""
@@ -90,6 +97,16 @@ else:
 
         def __init__(self) -> None:
             super().__init__(MutableSelector())
+            self._clock_resolution = _resolution()
+
+        def time(self) -> float:
+            """Return the time by `_clock`, in seconds."""
+            return monotonic()
+
+
+def _resolution() -> float:
+    """Return how fine the clock is: from Python 3.13 on, monotonic() is perf_counter() by itself."""
+    return get_clock_info("perf_counter").resolution
 
 
 def _keep_wakeup_fd(call: Callable[[], None]) -> None:
