@@ -84,8 +84,8 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
     def _as_attach(self, qt_core: Any) -> None:
         """Begin to be called by the Qt loop of this thread."""
         self._as_qt_core = qt_core
-        self._thread_id = threading.get_ident()
         self._as_wait = self._as_make_wait(qt_core)
+        self._thread_id = threading.get_ident()  # from now on this loop "is running"
         self._as_start_io()
         self._as_rest()
 
@@ -127,9 +127,9 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         self._as_check_may_run()
         self._as_attach(self._as_find_qt_core("run_forever()"))
         outer = self._as_enter()
-        self._as_signals = SignalWatch(self._csock.fileno(), self._as_interrupted)
-        self._as_qt_loop = self._as_qt_core.QEventLoop()
         try:
+            self._as_signals = SignalWatch(self._csock.fileno(), self._as_interrupted)
+            self._as_qt_loop = self._as_qt_core.QEventLoop()
             if self._stopping:
                 # stop() before run_forever() means one turn, as in asyncio.
                 self._as_collect(0)
