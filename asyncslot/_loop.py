@@ -155,8 +155,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
             raise AttachedLoopError("stop()")
         self._stopping = True
         if self._as_idle:
-            self._as_idle = self._as_alert = False
-            self._as_wait.wake_soon()
+            self._as_wake()
 
     def _as_rest(self) -> None:
         if self._stopping and not self._as_batch and self._as_qt_loop is not None:

@@ -34,7 +34,7 @@ was running before (another plug-in's loop, a Jupyter console) is put back.
 
 Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13:
 `_ready _scheduled _timer_cancelled_count _selector _process_events _stopping
-_closed _debug _current_handle _write_to_self`, `Handle._context _callback _args
+_closed _debug _current_handle _thread_id`, `Handle._context _callback _args
 _cancelled _run`, `TimerHandle._when _scheduled`, `tasks._enter_task _leave_task`,
 `events._get_running_loop _set_running_loop`, `base_events._format_handle`.
 """
@@ -44,6 +44,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import sys
+import threading
 from asyncio import base_events, events
 from asyncio.events import Handle, TimerHandle
 from asyncio.format_helpers import _format_callback_source  # type: ignore[attr-defined]
@@ -146,11 +147,14 @@ class SteppingMixin:
         heapq.heappush(self._scheduled, timer)
         timer._scheduled = True
         if self._as_alert and self._as_idle and self._scheduled[0] is timer:
-            self._as_wait.wake_at(when)
+            if self._as_is_our_thread():
+                self._as_wait.wake_at(when)
+            else:
+                self._as_wake()
         return timer
 
     def _as_intercept(self, handle: Handle) -> bool:
-        """Do what call_soon() must do besides queueing; return True if not to queue.
+        """Do what call_soon() must do besides queueing; return True if it need not queue.
 
         Either the loop sleeps and must be woken, or run_task() wants the first
         step of the task that it is just making.
@@ -161,9 +165,24 @@ class SteppingMixin:
                 self._as_first_step = handle
                 return True
         if self._as_idle:
+            self._ready.append(handle)
+            self._as_wake()
+            return True
+        return False
+
+    def _as_wake(self) -> None:
+        """Have a loop that sleeps take a step soon."""
+        if self._as_is_our_thread():
             self._as_idle = self._as_alert = False
             self._as_wait.wake_soon()
-        return False
+        else:
+            # A mistake, which asyncio reports in debug mode only. Passed on to Qt it would
+            # stop the timer for good, and with it every plug-in that shares the loop.
+            self._as_idle = False
+            self._as_wake_threadsafe()
+
+    def _as_is_our_thread(self) -> bool:
+        return self._thread_id in (None, threading.get_ident())
 
     # -- The step ------------------------------------------------------------
 
