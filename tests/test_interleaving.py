@@ -31,12 +31,12 @@ class Idle:
         times = []
 
         def call():
-            times.append(time.monotonic())
+            times.append(time.perf_counter())
             interleaved()
 
         def is_over():
             if times and until():
-                times.append(time.monotonic())
+                times.append(time.perf_counter())
             return len(times) > 1
 
         distant = self.loop.call_later(60, int)
@@ -157,9 +157,9 @@ def test_claim_38_stop_from_interleaved_code_wakes_the_loop(app):
     """run_forever() returns within 50 ms, although nothing else happens."""
     loop = AsyncSlotEventLoop()
     stopped = []
-    QtCore.QTimer.singleShot(30, lambda: (stopped.append(time.monotonic()), loop.stop()))
+    QtCore.QTimer.singleShot(30, lambda: (stopped.append(time.perf_counter()), loop.stop()))
     loop.run_forever()
-    assert time.monotonic() - stopped[0] < 0.05
+    assert time.perf_counter() - stopped[0] < 0.05
     loop.close()
 
 
@@ -187,6 +187,7 @@ def test_claim_40_a_nearer_timer_from_interleaved_code_is_in_time(idle, call):
     assert 0.1 <= idle.run(interleaved, until=lambda: fired) < 0.1 + SOON
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="asyncio's proactor loop has no add_reader()")
 @pytest.mark.skipif(sys.platform == "win32", reason="asyncio's proactor loop has no add_reader()")
 def test_claim_41_readers_and_writers_from_interleaved_code_take_effect(idle, pair):
     """add_reader, add_writer beside it, another callback instead, and remove_reader, each while the loop sleeps."""

@@ -325,7 +325,7 @@ def test_sleep_is_never_too_short(run):
             early.append(loop.time() - start - delay)
         return min(early)
 
-    assert run(main()) >= -time.get_clock_info("monotonic").resolution
+    assert run(main()) > -1e-6  # the resolution of the coarsest clock that a loop of ours has
 
 
 @pytest.mark.parametrize("delay", [float("inf"), 1e9, -1e9], ids=["for ever", "31 years", "long ago"])

@@ -38,6 +38,7 @@ class PlainLoop(SelectorMixin, asyncio.SelectorEventLoop):
 
     def __init__(self):
         super().__init__(MutableSelector())
+        self._clock_resolution = 1e-9  # the time is the test's; Windows' own is too coarse for it
 
 
 class ToyLoop(SteppingMixin, OwningMixin, PlainLoop):
