@@ -18,6 +18,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _meeting    where those who share a loop find each other
     _loop       AsyncSlotEventLoop: attached, nested, alone
     _steps      what a step is: budget, queues, nesting. Start reading here
+    _base       what the parts of the loop may count on, for type checkers
     _tasks      run_task: the first step now                   _owners   whose is it
     _interrupts Ctrl+C, in a program that owns its loop
     _unix, _windows  what the system gives: subprocesses, ways of waiting

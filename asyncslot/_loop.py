@@ -33,7 +33,8 @@ import asyncio
 import sys
 import threading
 from asyncio import events
-from typing import Any, Callable, Optional, Tuple
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Optional, Tuple
 
 from ._binding import find_qt_core, run_qt_loop
 from ._clock import monotonic
@@ -45,6 +46,11 @@ from ._steps import SteppingMixin
 from ._tasks import run_task
 from ._wait import LONGEST
 from ._wait_thread import ThreadWait
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._base import T, Task, Ts
 
 if sys.platform == "win32":
     from ._windows import PlatformLoop
@@ -245,7 +251,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
 
     # -- what asyncio's loop asks the policy for, or leaves to chance ---------
 
-    def create_task(self, coro: Any, **kwargs: Any) -> asyncio.Task[Any]:
+    def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
         """Make a task, in the next turn of which `coro` starts. GUI thread only."""
         if self._task_factory is None or events._get_running_loop() is self:
             task = super().create_task(coro, **kwargs)
@@ -261,17 +267,19 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
             del task._source_traceback[-1]  # this frame
         return task
 
-    def run_task(self, coro: Any, *, name: Optional[str] = None) -> asyncio.Task[Any]:
+    def run_task(self, coro: Coroutine[Any, Any, T], *, name: Optional[str] = None) -> asyncio.Task[T]:
         """Make a task and run its first step now, before returning it. GUI thread only."""
         return run_task(self, coro, name=name)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> Any:
+    def run_in_executor(
+        self, executor: Optional[Executor], func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
+    ) -> asyncio.Future[T]:
         """Run `func` in a thread; by default one that never keeps the process from exiting."""
         if executor is None and self._default_executor is None:
             self._default_executor = DaemonExecutor()
         return super().run_in_executor(executor, func, *args)
 
-    def add_signal_handler(self, sig: Any, callback: Any, *args: Any) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts]) -> None:
         """Handle a signal, where this program owns its application.
 
         Raises:

@@ -18,7 +18,12 @@ from __future__ import annotations
 import asyncio
 import weakref
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Callable, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, List, Optional
+
+from ._base import LoopBase
+
+if TYPE_CHECKING:
+    from ._base import Task
 
 
 class Owner:
@@ -55,10 +60,10 @@ CURRENT: ContextVar[Optional[Owner]] = ContextVar("asyncslot_owner", default=Non
 current = CURRENT.get
 
 
-class OwningMixin:
+class OwningMixin(LoopBase):
     """The part of an event loop that notes what is made on behalf of whom."""
 
-    def create_task(self, coro: Any, **kwargs: Any) -> asyncio.Task[Any]:
+    def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
         """Make a task, as asyncio's loops do; it belongs to the current owner."""
         task = super().create_task(coro, **kwargs)
         # What a factory returns may be no asyncio.Task, and ends in the factory's own frame.

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any, List
 
+from ._base import LoopBase
 from ._wait import TimerWait
 from ._wait_thread import ThreadWait
 
 
-class SelectorMixin:
+class SelectorMixin(LoopBase):
     """The part of a selector loop that steps and ways of waiting ask for."""
 
     def _as_without_running(self, events: List[Any]) -> List[Any]:

@@ -46,11 +46,17 @@ import heapq
 import sys
 import threading
 from asyncio import base_events, events
-from asyncio.events import Handle, TimerHandle
-from asyncio.format_helpers import _format_callback_source  # type: ignore[attr-defined]
-from asyncio.tasks import _enter_task, _leave_task  # type: ignore[attr-defined]
+from asyncio.format_helpers import _format_callback_source
+from asyncio.tasks import _enter_task, _leave_task
 from collections import deque
-from typing import Any, Callable, Deque, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Tuple
+
+from ._base import Handle, LoopBase, TimerHandle
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ._base import Ts
 
 from ._clock import monotonic
 
@@ -61,7 +67,7 @@ _MANY_TIMERS = 100
 _Interrupt = (SystemExit, KeyboardInterrupt)
 
 
-class SteppingMixin:
+class SteppingMixin(LoopBase):
     """The part of an event loop that runs callbacks, in steps.
 
     A mixin for an asyncio loop. It wants from the class it is mixed
@@ -99,7 +105,7 @@ class SteppingMixin:
 
     # -- What others call to have something run -----------------------------
 
-    def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Handle:
+    def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Any = None) -> Handle:
         """Run `callback` in the next turn. GUI thread only, inside a step or out of one."""
         # asyncio's own version has a frame more, which shows in tracebacks of debug mode.
         if self._closed:
@@ -115,7 +121,9 @@ class SteppingMixin:
         self._ready.append(handle)
         return handle
 
-    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Handle:
+    def call_soon_threadsafe(
+        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Any = None
+    ) -> Handle:
         """Run `callback` in the next turn. Any thread."""
         if self._closed:
             self._check_closed()
@@ -132,7 +140,9 @@ class SteppingMixin:
             self._as_wake_threadsafe()
         return handle
 
-    def call_at(self, when: float, callback: Callable[..., Any], *args: Any, context: Any = None) -> TimerHandle:
+    def call_at(
+        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Any = None
+    ) -> TimerHandle:
         """Run `callback` at `when`, in seconds of `time()`. GUI thread only."""
         if when is None:
             raise TypeError("when cannot be None")
@@ -292,7 +302,8 @@ class SteppingMixin:
             self._current_handle = None
         taken = monotonic() - start
         if taken >= self.slow_callback_duration:
-            base_events.logger.warning("Executing %s took %.3f seconds", base_events._format_handle(handle), taken)
+            what = base_events._format_handle(handle)  # type: ignore[attr-defined]
+            base_events.logger.warning("Executing %s took %.3f seconds", what, taken)  # type: ignore[attr-defined]
 
     def _as_callback_failed(self, handle: Handle, exc: BaseException) -> None:
         """Tell the exception handler, in the words of asyncio's Handle._run()."""

@@ -25,16 +25,17 @@ SHIPPED = CORE + ADAPTERS
 # From the cellar to the front door: each module with those of ours that it may import, all of them above it.
 LAYERS = {
     "_errors": [],
+    "_base": [],
     "_report": [],
     "_tasks": [],
     "_selector": [],
     "_executor": [],
     "_clock": [],
     "_interrupts": [],
-    "_owners": [],
+    "_owners": ["_base"],
     "host_adapters": [],
     "_binding": ["_errors"],
-    "_steps": ["_clock", "_errors"],
+    "_steps": ["_base", "_clock", "_errors"],
     "_slots": ["_errors", "_binding", "_tasks"],
     "_signals": ["_errors", "_binding", "_owners"],
     "_modal": ["_errors", "_binding"],
@@ -43,7 +44,7 @@ LAYERS = {
     "_wait": ["_binding", "_clock"],
     "_wait_notifier": ["_binding", "_wait"],
     "_wait_thread": ["_binding", "_wait"],
-    "_selector_loop": ["_wait", "_wait_thread"],
+    "_selector_loop": ["_base", "_wait", "_wait_thread"],
     "_unix": ["_selector", "_selector_loop", "_wait", "_wait_notifier"],
     "_windows": ["_clock", "_selector", "_selector_loop", "_wait", "_wait_thread"],
     "_loop": ["_errors", "_binding", "_clock", "_executor", "_interrupts", "_owners", "_steps", "_tasks", "_unix", "_wait", "_wait_thread", "_windows"],
@@ -100,9 +101,23 @@ each_core = pytest.mark.parametrize("path", CORE, ids=map(label, CORE))
 each_adapter = pytest.mark.parametrize("path", ADAPTERS, ids=map(label, ADAPTERS))
 
 
+def is_for_checkers(statement):
+    """Whether this is `if TYPE_CHECKING:`, whose body only a type checker sees."""
+    return isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test)
+
+
+def nodes_in(statements):
+    """Yield everything in these statements."""
+    for statement in statements:
+        yield from ast.walk(statement)
+
+
 def imports(tree):
-    """Yield (statement, level, full name) of each thing that is imported, wherever the statement stands."""
+    """Yield (statement, level, full name) of each import, wherever it stands, but for what only a checker sees."""
+    unseen = {node for statement in ast.walk(tree) if is_for_checkers(statement) for node in nodes_in(statement.body)}
     for node in ast.walk(tree):
+        if node in unseen:
+            continue
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield node, 0, alias.name
@@ -124,7 +139,8 @@ def at_module_level(tree):
     waiting = list(tree.body)
     while waiting:
         statement = waiting.pop()
-        if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test):
+        if is_for_checkers(statement):
+            waiting.extend(statement.orelse)
             continue
         found.append(statement)
         for part in ("body", "orelse", "handlers", "finalbody"):
