@@ -228,7 +228,8 @@ def _owner_of(context: Dict[str, Any], leases: List[Lease]) -> Optional[Owner]:
     """Tell from the context of an error whose error it is."""
     handle = context.get("handle")
     if handle is not None:
-        return handle._context.get(CURRENT)
+        owner: Optional[Owner] = handle._context.get(CURRENT)
+        return owner
     for key in ("task", "future", "transport"):
         for lease in leases:
             if context.get(key) in lease._owner.tasks or context.get(key) in lease._owner.resources:

@@ -17,7 +17,7 @@ import threading
 import weakref
 from importlib import import_module
 from types import ModuleType
-from typing import Any, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 from ._errors import NoApplicationError, NoBindingError, ThreadError
 
@@ -88,7 +88,7 @@ def enum_member(owner: Any, scope: str, name: str) -> Any:
 
 def run_qt_loop(event_loop: Any) -> int:
     """Run a QEventLoop until it is told to quit; PySide2 spells it with an underscore."""
-    run = getattr(event_loop, "exec", None) or event_loop.exec_
+    run: Callable[[], int] = getattr(event_loop, "exec", None) or event_loop.exec_
     return run()
 
 

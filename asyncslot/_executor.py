@@ -14,7 +14,14 @@ import os
 import threading
 from concurrent.futures import Executor, Future
 from queue import SimpleQueue
-from typing import Any, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, TypeVar
+
+if TYPE_CHECKING:
+    from typing_extensions import ParamSpec
+
+    _P = ParamSpec("_P")
+
+_T = TypeVar("_T")
 
 _Job = Tuple["Future[Any]", Callable[..., Any], Tuple[Any, ...], Any]
 
@@ -34,7 +41,10 @@ class DaemonExecutor(Executor):
         self._lock = threading.Lock()
         self._is_shut_down = False
 
-    def submit(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Future[Any]:
+    # Checkers want `fn` positional-only, which takes the syntax of Python 3.8.
+    def submit(  # type: ignore[override]
+        self, fn: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> Future[_T]:
         """Queue a job. Any thread.
 
         Raises:
@@ -43,7 +53,7 @@ class DaemonExecutor(Executor):
         with self._lock:
             if self._is_shut_down:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            future: Future[Any] = Future()
+            future: Future[_T] = Future()
             self._jobs.put((future, fn, args, kwargs))
             if not self._idle.acquire(blocking=False) and len(self._threads) < self._max_workers:
                 thread = threading.Thread(target=self._work, name=f"asyncslot-{next(_numbers)}", daemon=True)

@@ -11,9 +11,12 @@ anybody else having to know.
 from __future__ import annotations
 
 import threading
-from typing import Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from ._report import DetachReport
+
+if TYPE_CHECKING:
+    from ._lease import Lease
 
 
 class Place:
@@ -21,7 +24,7 @@ class Place:
 
     def __init__(self, loop: Any) -> None:
         self.loop = loop
-        self.leases: Dict[str, Any] = {}
+        self.leases: Dict[str, Lease] = {}
 
 
 # By thread identifier. Each thread reads and writes its own entry only.

@@ -17,7 +17,7 @@ there in Python 3.7 to 3.14.
 from __future__ import annotations
 
 import selectors
-from typing import Any, Callable, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set
 
 
 class MutableSelector(selectors.DefaultSelector):
@@ -27,6 +27,11 @@ class MutableSelector(selectors.DefaultSelector):
         on_change: called after a descriptor was registered or modified, for
             whoever is waiting in select() in another thread.
     """
+
+    if TYPE_CHECKING:  # private parts of selectors
+        _fd_to_key: Dict[int, selectors.SelectorKey]
+
+        def _fileobj_lookup(self, fileobj: Any) -> int: ...
 
     def __init__(self) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = 
     loop._as_alert = True
     loop._as_wanted_coro = coro
     try:
-        task = loop.create_task(coro)
+        task: asyncio.Task[_T] = loop.create_task(coro)
         first_step = loop._as_first_step
     finally:
         loop._as_wanted_coro = wanted

@@ -56,7 +56,7 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
 
     def _as_watch_child(self, pid: int, transport: Any) -> None:
         try:
-            pidfd = os.pidfd_open(pid)
+            pidfd = os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]
         except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3, macOS, or out of descriptors
             name = f"asyncslot-waitpid-{pid}"
             threading.Thread(target=self._as_wait_for_child, args=(pid, transport), name=name, daemon=True).start()

@@ -20,19 +20,26 @@ import signal
 import sys
 import threading
 from time import get_clock_info
-from typing import Any, Callable, List
+from typing import TYPE_CHECKING, Any, Callable, List
 
 from ._clock import monotonic
 from ._wait import TimerWait
 from ._wait_thread import ThreadWait
 
-if sys.version_info >= (3, 8):
-    import _overlapped
+if sys.platform == "win32" and sys.version_info >= (3, 8):
+    import _overlapped  # type: ignore[import-not-found]
 
     _INFINITE = 0xFFFFFFFF
 
     class PlatformLoop(asyncio.ProactorEventLoop):
         """asyncio's proactor loop, which leaves the host's wakeup descriptor alone."""
+
+        if TYPE_CHECKING:
+            _proactor: Any
+            _self_reading_future: Any
+
+            def _as_step(self) -> None: ...
+            def _loop_self_reading(self) -> None: ...
 
         def __init__(self) -> None:
             _keep_wakeup_fd(super().__init__)
