@@ -281,6 +281,7 @@ class SteppingMixin(LoopBase):
         if self._closed or self._as_wait is None:
             return
         if self._as_batch or self._ready:
+            self._as_idle = self._as_alert = False  # a step inside this one may have found nothing to do
             self._as_wait.wake_soon()
             return
         self._as_idle = self._as_alert = True

@@ -347,7 +347,7 @@ def test_callbacks_behind_the_one_that_nests_run_inside_and_once(loop):
     assert ran == ["in", 0, 1, 2, "out"]
 
 
-def test_a_reader_on_the_stack_is_not_entered_again_nor_spun_on(loop, pair):
+def test_a_reader_on_the_stack_is_not_entered_again_nor_spun_on(loop, pair, clock):
     """Its descriptor stays readable while it is on the stack; it is muted and heard again afterwards."""
     left, right = pair
     depth, reads = [], []
