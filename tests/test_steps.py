@@ -18,8 +18,9 @@ def loop():
     loop.close()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def clock(monkeypatch):
+    """Stands still unless the test moves it, or else a slow machine would spend budgets."""
     clock = Clock()
     monkeypatch.setattr(_steps, "monotonic", clock)
     return clock
@@ -347,7 +348,7 @@ def test_callbacks_behind_the_one_that_nests_run_inside_and_once(loop):
     assert ran == ["in", 0, 1, 2, "out"]
 
 
-def test_a_reader_on_the_stack_is_not_entered_again_nor_spun_on(loop, pair, clock):
+def test_a_reader_on_the_stack_is_not_entered_again_nor_spun_on(loop, pair):
     """Its descriptor stays readable while it is on the stack; it is muted and heard again afterwards."""
     left, right = pair
     depth, reads = [], []
