@@ -40,10 +40,10 @@ async def served(answer, tls=None):
         yield f"http{'s' if tls else ''}://localhost:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        await server.wait_closed()
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
+        await server.wait_closed()
 
 
 async def echo_path(path):
