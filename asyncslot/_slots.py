@@ -103,7 +103,7 @@ def is_coroutine_function(fn: Any) -> bool:
         return True
     if inspect.isfunction(fn) or inspect.ismethod(fn) or inspect.isclass(fn):
         return False
-    return _is_coroutine_function(getattr(type(fn), "__call__", None))
+    return _is_coroutine_function(getattr(type(fn), "__call__", None))  # noqa: B004 - the method is wanted
 
 
 def _most_positional_arguments(fn: Any) -> Optional[int]:
@@ -123,6 +123,4 @@ def _report_failure(task: asyncio.Task[Any]) -> None:
         return
     exc = task.exception()  # which also tells asyncio that it has been seen
     if exc is not None and not isinstance(exc, (SystemExit, KeyboardInterrupt)):
-        task.get_loop().call_exception_handler(
-            {"message": "Exception in a slot", "exception": exc, "task": task}
-        )
+        task.get_loop().call_exception_handler({"message": "Exception in a slot", "exception": exc, "task": task})

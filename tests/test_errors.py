@@ -2,8 +2,9 @@
 
 import functools
 
-import asyncslot
 import pytest
+
+import asyncslot
 from asyncslot import _hosts
 
 

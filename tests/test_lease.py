@@ -8,10 +8,10 @@ import threading
 import time
 import weakref
 
-import asyncslot
 import pytest
-from asyncslot import _meeting
 
+import asyncslot
+from asyncslot import _meeting
 
 # What a killed child's returncode is.
 KILLED = 1 if sys.platform == "win32" else -9
@@ -208,10 +208,10 @@ def test_run_until_complete_raises_what_the_coroutine_raises(lease):
 
 def test_detach_cancels_only_own_tasks_and_their_children(app, spin):
     """Children inherit the owner; another plug-in's tasks go on."""
-    log = []
+    log, children = [], []
 
     async def parent(name):
-        asyncio.ensure_future(child(name))
+        children.append(asyncio.ensure_future(child(name)))
         await note(name)
 
     async def child(name):
@@ -483,7 +483,7 @@ def test_errors_are_reported_to_the_host_and_name_the_owner(app, spin, recorder,
     """Where the host's users look, not only when the garbage is collected; and the loop lives on."""
     with asyncslot.attach(__name__, host=recorder) as lease, asyncslot.attach("innocent"):
         start(lease)
-        spin(lambda: gc.collect() and False or recorder.reports)
+        spin(lambda: (gc.collect() and False) or recorder.reports)
         assert [kind for _, kind in recorder.reports] == [exc_type]
         assert recorder.reports[0][0].startswith(f"{__name__}: ")
         spin(lease.create_task(asyncio.sleep(0.001)).done)

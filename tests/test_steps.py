@@ -6,6 +6,7 @@ import socket
 import sys
 
 import pytest
+
 from asyncslot import _steps
 from asyncslot._tasks import run_task
 from toy_host import Clock, ToyLoop

@@ -97,7 +97,7 @@ def test_an_exit_in_a_qthread_ends_that_thread_only(run_in_qthread):
             await asyncio.sleep(0.01)
             raise SystemExit("enough")
 
-        with pytest.raises(SystemExit, match="enough"):
+        with pytest.raises(SystemExit, match="enough"):  # noqa: PT012 - leaving the block raises it
             with asyncslot.AsyncSlotRunner() as loop:
                 loop.run_task(leave())
                 (getattr(worker, "exec", None) or worker.exec_)()
