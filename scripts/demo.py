@@ -140,7 +140,7 @@ def show(run, plugins, host, stay):
         run.start(screen)
         try:
             all_ok = follow(run, stay)
-        except (HostError, _qgis.QgisError) as exc:
+        except HostError as exc:
             say(f"  FAILED  {exc}")
             return 1
     for screenshot in sorted(run.directory.glob("*.png")):
