@@ -13,7 +13,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _lease      Lease: one plug-in's hold on the loop          _detach   how its work is ended
     _runner     AsyncSlotRunner: for a program that owns its application
     _slots      a coroutine function as a slot                 _report   what detach() tells
-    _signals    a signal as an awaitable                       _modal    a dialog as an awaitable
+    _signals, _connections   a signal as an awaitable          _modal    a dialog as an awaitable
     _hosts      the adapter contract, and plain Qt             host_adapters/  one file per host
     _meeting    where those who share a loop find each other
     _loop       AsyncSlotEventLoop: attached, nested, alone
@@ -29,6 +29,9 @@ and without polling. The map of the house, from the front door to the cellar:
 Nothing is imported from Qt before attach(), and nothing happens at import.
 """
 
+# Above the imports, because copies that meet tell each other their versions.
+__version__ = "0.4.0.dev0"
+
 from ._attach import asyncSlot, attach, create_task, detach
 from ._errors import (
     AdapterError,
@@ -37,6 +40,7 @@ from ._errors import (
     AttachedLoopError,
     DetachedError,
     ForeignLoopError,
+    IncompatibleCopyError,
     NoApplicationError,
     NoBindingError,
     NoLoopError,
@@ -55,8 +59,6 @@ from ._report import AbandonedTask, DetachReport
 from ._runner import AsyncSlotRunner
 from ._signals import asyncSignal, asyncSignals
 
-__version__ = "0.4.0.dev0"
-
 __all__ = [
     "AbandonedTask",
     "AdapterError",
@@ -68,6 +70,7 @@ __all__ = [
     "DetachReport",
     "DetachedError",
     "ForeignLoopError",
+    "IncompatibleCopyError",
     "Lease",
     "NoApplicationError",
     "NoBindingError",

@@ -21,7 +21,7 @@ from ._errors import AmbiguousLeaseError, ForeignLoopError, NoLoopError
 from ._hosts import check_adapter, find_host, report_safely
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
-from ._owners import CURRENT, Owner, current
+from ._owners import Owner
 from ._report import DetachReport
 from ._slots import make_slot
 
@@ -45,6 +45,8 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
         ThreadError: called from another thread than the application's.
         AdapterError: the adapter does not keep the contract.
         NoBindingError: no Qt binding is loaded, and none can be.
+        IncompatibleCopyError: another plug-in's copy of this package runs the
+            loop, and is too old or too new for this one.
 
     Thread: GUI thread only.
     """
@@ -172,7 +174,7 @@ def _find_starter(package: str, what: str) -> Union[Lease, AsyncSlotEventLoop]:
     if place is not None and package in place.leases:
         return place.leases[package]
     loop = _get_running_loop()
-    if isinstance(loop, AsyncSlotEventLoop):
+    if hasattr(loop, "run_task"):  # ours, of whichever copy
         return loop
     if loop is not None and place is None:
         raise ForeignLoopError(what, loop)
@@ -210,7 +212,7 @@ def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
     """Report what asyncio's exception handler was told, in the name of the owner whose it is."""
     place = _meeting.here()
     leases = [] if place is None else list(place.leases.values())
-    owner = _owner_of(context, leases)
+    owner = _owner_of(loop, context, leases)
     if owner is None and leases:
         # Nobody's in particular; the users of any host look in the same place.
         owner = leases[0]._owner
@@ -224,11 +226,11 @@ def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
     owner.report("\n".join([message, *details]), context.get("exception"))
 
 
-def _owner_of(context: Dict[str, Any], leases: List[Lease]) -> Optional[Owner]:
+def _owner_of(loop: AsyncSlotEventLoop, context: Dict[str, Any], leases: List[Lease]) -> Optional[Owner]:
     """Tell from the context of an error whose error it is."""
     handle = context.get("handle")
     if handle is not None:
-        owner: Optional[Owner] = handle._context.get(CURRENT)
+        owner: Optional[Owner] = handle._context.get(loop._as_owner)
         return owner
     for key in ("task", "future", "transport"):
         for lease in leases:
@@ -242,4 +244,4 @@ def _owner_of(context: Dict[str, Any], leases: List[Lease]) -> Optional[Owner]:
         package = _top_level(frame.f_globals.get("__name__", ""))
         if package in owners:
             return owners[package]
-    return current()
+    return loop._as_owner.get()

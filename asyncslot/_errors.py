@@ -111,6 +111,16 @@ class AttachedLoopError(AsyncSlotError, RuntimeError):
         )
 
 
+class IncompatibleCopyError(AsyncSlotError, ImportError):
+    """Another plug-in's copy of asyncslot runs the loop, and the two do not understand each other."""
+
+    def __init__(self, ours: str, theirs: str) -> None:
+        super().__init__(
+            f"This copy of asyncslot, {ours}, cannot share the loop of another plug-in's copy, {theirs}. "
+            "Update the older of the two plug-ins, or the copy in it"
+        )
+
+
 class AdapterError(AsyncSlotError, TypeError):
     """A host adapter does not keep the contract."""
 

@@ -46,7 +46,7 @@ class Lease:
         self.owner = owner
         self.loop = loop
         self.host = host
-        self._owner = Owner(owner, functools.partial(report_safely, host))
+        self._owner = Owner(owner, functools.partial(report_safely, host), loop._as_owner)
         self._tasks: Set[asyncio.Task[Any]] = set()  # asyncio itself keeps no task alive
         self._report: Optional[DetachReport] = None
         self._unhook: Callable[[], None] = host.on_quit(self._on_host_quit)

@@ -33,8 +33,15 @@ class Owner:
     must be kept alive (tasks that nobody else refers to) the lease holds.
     """
 
-    def __init__(self, name: str, report: Callable[[str, Optional[BaseException]], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        report: Callable[[str, Optional[BaseException]], None],
+        variable: ContextVar[Any],
+    ) -> None:
         self.name = name
+        # The loop's, which may be another copy's than ours.
+        self._variable = variable
         self.report = report
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self.resources: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -45,7 +52,7 @@ class Owner:
     def context(self) -> Context:
         """Return a copy of the caller's context, in which this owner is the current one."""
         context = copy_context()
-        context.run(CURRENT.set, self)
+        context.run(self._variable.set, self)
         return context
 
     def pending(self) -> List[asyncio.Task[Any]]:
@@ -61,7 +68,13 @@ current = CURRENT.get
 
 
 class OwningMixin(LoopBase):
-    """The part of an event loop that notes what is made on behalf of whom."""
+    """The part of an event loop that notes what is made on behalf of whom.
+
+    Attributes:
+        _as_owner: the context variable that carries the owner; for leases.
+    """
+
+    _as_owner = CURRENT
 
     def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
         """Make a task, as asyncio's loops do; it belongs to the current owner."""

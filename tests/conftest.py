@@ -166,7 +166,7 @@ def nothing_left_over(request):
     before = _descriptors()
     yield
     gc.collect()
-    assert not _meeting._places, f"the test left leases: {_meeting._places}"
+    assert not _meeting._all_places(), f"the test left leases: {_meeting._all_places()}"
     for thread in threading.enumerate():
         if thread.name.startswith("asyncslot"):
             thread.join(5)

@@ -37,7 +37,8 @@ LAYERS = {
     "_binding": ["_errors"],
     "_steps": ["_base", "_clock", "_errors"],
     "_slots": ["_errors", "_binding", "_tasks"],
-    "_signals": ["_errors", "_binding", "_owners"],
+    "_connections": ["_binding"],
+    "_signals": ["_errors", "_connections"],
     "_modal": ["_errors", "_binding"],
     "_hosts": ["_errors", "_binding", "host_adapters"],
     "_meeting": ["_errors", "_report"],
@@ -127,9 +128,12 @@ def imports(tree):
 
 
 def own_imports(tree):
-    """Yield (statement, module) of each relative import; the module is the first part of the name."""
+    """Yield (statement, module) of each relative import; the module is the first part of the name.
+
+    The package's own `__version__` is no module: a literal that stands above its imports.
+    """
     for statement, level, name in imports(tree):
-        if level:
+        if level and name != "__version__":
             yield statement, name.split(".")[0]
 
 
@@ -372,6 +376,7 @@ ERRORS = {
     "AttachedLoopError": RuntimeError,
     "DetachedError": RuntimeError,
     "ForeignLoopError": RuntimeError,
+    "IncompatibleCopyError": ImportError,
     "NoApplicationError": RuntimeError,
     "NoBindingError": ImportError,
     "NoLoopError": RuntimeError,

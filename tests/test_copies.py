@@ -1,0 +1,226 @@
+"""Several vendored copies in one process: one loop, leases of their own, any order of coming and going."""
+
+import itertools
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
+
+# What every program here begins with: an application, and a way to load a plug-in with its copy.
+PRELUDE = """
+import asyncio, gc, importlib, os, sys
+from qtpy import QtCore, QtWidgets
+app = QtWidgets.QApplication([])
+sys.path.insert(0, {plugins!r})
+
+def load(name):
+    return importlib.import_module(name + "._vendor.asyncslot")
+
+def purge(name):
+    "As QGIS does on reload: every module of the plug-in's package."
+    for module in [module for module in sys.modules if module.split(".")[0] == name]:
+        del sys.modules[module]
+    gc.collect()
+
+def spin(until):
+    for _ in range(2000):
+        if until():
+            return
+        app.processEvents(QtCore.QEventLoop.ProcessEventsFlag(0) if hasattr(QtCore.QEventLoop, "ProcessEventsFlag")
+                          else QtCore.QEventLoop.AllEvents, 5)
+    raise AssertionError("nothing happened")
+
+async def work(results, name):
+    async def child():
+        await asyncio.sleep(0.001)
+        results.append(name)
+    await asyncio.ensure_future(child())
+
+async def forever():
+    await asyncio.get_event_loop().create_future()
+"""
+
+
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """A directory of plug-ins one, two, three, each with a copy."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import vendor
+
+    for name in ("one", "two", "three"):
+        dest = tmp_path / name / "_vendor"
+        vendor.copy(dest)
+        (tmp_path / name / "__init__.py").write_text("")
+        (dest / "__init__.py").write_text("")
+    return tmp_path
+
+
+@pytest.fixture
+def run(run_python, plugins):
+    """A function that runs a program with those plug-ins and returns what it printed."""
+    return lambda source: run_python(PRELUDE.replace("{plugins!r}", repr(str(plugins))) + source).stdout.splitlines()
+
+
+def make_different(plugins, name, version, protocol):
+    """Make the copy in a plug-in one of another version, with another protocol."""
+    package = plugins / name / "_vendor" / "asyncslot"
+    for path, pattern, replacement in [
+        ("__init__.py", r'^__version__ = ".*"$', f'__version__ = "{version}"'),
+        ("_meeting.py", r"^PROTOCOL = \d+$", f"PROTOCOL = {protocol}"),
+    ]:
+        text = (package / path).read_text(encoding="utf-8")
+        changed, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
+        assert count == 1
+        (package / path).write_text(changed, encoding="utf-8")
+
+
+@pytest.mark.parametrize("leaving", list(itertools.permutations(["one", "two", "three"])), ids="-".join)
+def test_copies_share_one_loop_in_any_order_of_leaving(run, leaving):
+    """Whoever leaves first, the others' tasks go on, and the last one closes the loop."""
+    out = run(
+        f"""
+copies = {{name: load(name) for name in ("one", "two", "three")}}
+assert len(set(map(id, copies.values()))) == 3
+leases = {{name: copy.attach(name) for name, copy in copies.items()}}
+loop = leases["one"].loop
+assert all(lease.loop is loop for lease in leases.values())
+tasks = {{name: lease.create_task(forever()) for name, lease in leases.items()}}
+for name in {leaving!r}:
+    results = []
+    for staying, lease in leases.items():
+        lease.create_task(work(results, staying))
+    spin(lambda: len(results) == len(leases))
+    assert sorted(results) == sorted(leases), results
+    report = copies[name].detach(name)
+    assert report.ended == 1, report
+    assert tasks.pop(name).cancelled()
+    assert not any(task.done() for task in tasks.values())
+    del leases[name]
+print(loop.is_closed(), [name for name in vars(asyncio) if "asyncslot" in name])
+"""
+    )
+    assert out == ["True []"]
+
+
+def test_the_copy_that_made_the_loop_may_be_purged(run):
+    """A plug-in is reloaded: its modules go, the loop they made lives on with the others."""
+    out = run(
+        """
+one, two = load("one"), load("two")
+lease = one.attach("one")
+other = two.attach("two")
+loop = lease.loop
+lease.create_task(forever())
+for _ in range(5):
+    one.detach("one")
+    del one, lease
+    purge("one")
+    results = []
+    other.create_task(work(results, "two"))
+    spin(lambda: results)
+    one = load("one")
+    lease = one.attach("one")
+    assert lease.loop is loop
+    lease.create_task(work(results, "one"))
+    spin(lambda: len(results) == 2)
+one.detach("one")
+print(two.detach("two").abandoned, loop.is_closed())
+"""
+    )
+    assert out == ["[] True"]
+
+
+def test_children_belong_to_the_copy_whose_task_made_them(run):
+    """The owner is carried across copies: the loop of one notes the tasks of the other."""
+    out = run(
+        """
+one, two = load("one"), load("two")
+first, second = one.attach("one"), two.attach("two")
+
+async def parent():
+    asyncio.ensure_future(forever())
+    await forever()
+
+task = second.create_task(parent())
+spin(lambda: len(second._owner.pending()) == 2)
+print(len(first._owner.pending()), two.detach("two").ended, one.detach("one").ended)
+"""
+    )
+    assert out == ["0 2 0"]
+
+
+def test_errors_name_the_owner_whichever_copy_made_the_loop(run):
+    """And go to that owner's host adapter."""
+    out = run(
+        """
+class Host:
+    NAME = "Host"
+    def __init__(self, name): self.name = name
+    def is_running(self): return True
+    def qt_core(self): return sys.modules[app.__class__.__module__.rpartition(".")[0] + ".QtCore"]
+    def gui_parent(self): return None
+    def on_quit(self, callback): return lambda: None
+    def report(self, message, exc): print(self.name, "|", message.splitlines()[0], "|", repr(exc))
+    def progress(self, title, cancel): return None
+
+one, two = load("one"), load("two")
+first, second = one.attach("one", host=Host("first")), two.attach("two", host=Host("second"))
+
+async def fail():
+    raise KeyError("x")
+
+second.slot(fail)()
+spin(lambda: not second._owner.pending())
+app.processEvents()
+first.loop._as_run_alone(lambda: not first.loop._ready and not first.loop._as_batch, None)
+second.detach(), first.detach()
+"""
+    )
+    assert out == ["second | two: Exception in a slot | KeyError('x')"]
+
+
+@pytest.mark.parametrize("version", ["0.3.9", "9.9.9"], ids=["an older copy", "a newer copy"])
+def test_copies_of_different_versions_share_if_their_protocol_is_the_same(run, plugins, version):
+    """The version is for people; the protocol decides."""
+    make_different(plugins, "two", version, 1)
+    out = run(
+        """
+one, two = load("one"), load("two")
+first, second = two.attach("two"), one.attach("one")
+print(first.loop is second.loop, two.__version__ != one.__version__)
+second.detach(), first.detach()
+"""
+    )
+    assert out == ["True True"]
+
+
+def test_a_copy_with_another_protocol_says_so(run, plugins):
+    """Naming both versions and both paths, and disturbing nobody."""
+    make_different(plugins, "two", "0.9.0", 2)
+    out = run(
+        """
+one, two = load("one"), load("two")
+lease = one.attach("one")
+try:
+    two.attach("two")
+except two.IncompatibleCopyError as exc:
+    assert isinstance(exc, ImportError)
+    print(exc)
+results = []
+lease.create_task(work(results, "one"))
+spin(lambda: results)
+lease.detach()
+print(two.attach("two").is_attached)
+two.detach("two")
+"""
+    )
+    assert len(out) == 2
+    assert "version 0.9.0 in" in out[0]
+    assert "(protocol 2)" in out[0]
+    assert "(protocol 1)" in out[0]
+    for name in ("one", "two"):
+        assert repr(str(plugins / name / "_vendor" / "asyncslot")) in out[0] or sys.platform == "win32"
+    assert out[1] == "True"
