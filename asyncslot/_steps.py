@@ -214,12 +214,19 @@ class SteppingMixin(LoopBase):
             self._as_rest()
 
     def _as_drain(self, deadline: float) -> None:
-        """Run callbacks until nothing is ready, stop() was called, or `deadline` has passed."""
+        """Run callbacks until nothing is ready, stop() was called, or `deadline` has passed.
+
+        In Python 3.12 and later the traceback of a task that failed keeps alive the
+        frames that ran it. Were a handle left in one of them, it would keep the task,
+        whose exception nobody would hear of before the garbage collector comes round.
+        """
+        handle: Any
         while True:
             # Read anew each time: a step inside a nested Qt loop exchanges the queues.
             batch = self._as_batch
             if not batch:
                 if self._stopping or self._closed or not self._as_collect(0):
+                    handle = self._as_handle = None
                     return
                 continue
             handle = batch.popleft()
@@ -241,6 +248,7 @@ class SteppingMixin(LoopBase):
             if self._as_nested:
                 self._as_unnest()
             if monotonic() >= deadline:
+                handle = self._as_handle = None
                 return
 
     def _as_collect(self, timeout: Optional[float]) -> bool:
@@ -305,6 +313,7 @@ class SteppingMixin(LoopBase):
         if taken >= self.slow_callback_duration:
             what = base_events._format_handle(handle)  # type: ignore[attr-defined]
             base_events.logger.warning("Executing %s took %.3f seconds", what, taken)  # type: ignore[attr-defined]
+        del handle  # see _as_drain()
 
     def _as_callback_failed(self, handle: Handle, exc: BaseException) -> None:
         """Tell the exception handler, in the words of asyncio's Handle._run()."""
@@ -359,6 +368,7 @@ class SteppingMixin(LoopBase):
         except BaseException as exc:  # as in _as_step()
             self._as_interrupted(exc)
         finally:
+            del handle  # see _as_drain()
             self._as_leave(outer)
         if self._as_nested:
             self._as_unnest()

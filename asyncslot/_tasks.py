@@ -43,7 +43,10 @@ def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = 
         _set_name(task, name)
     if first_step is not None:
         loop._as_run_now(first_step)
-    return task
+    try:
+        return task
+    finally:
+        del task, first_step  # if it failed, its traceback may keep this frame: see _as_drain() in _steps
 
 
 def _set_name(task: asyncio.Task[Any], name: str) -> None:
