@@ -11,13 +11,11 @@ This module does not know what the objects that it hands out are used for.
 from __future__ import annotations
 
 import os
-import re
 import sys
 import threading
-import weakref
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Optional
 
 from ._errors import NoApplicationError, NoBindingError, ThreadError
 
@@ -103,92 +101,3 @@ def is_deleted(receiver: Any) -> bool:
         if shiboken is not None and not shiboken.isValid(receiver):
             return True
     return False
-
-
-def qt_core_of(signal: Any) -> Optional[ModuleType]:
-    """Return the QtCore module that a bound signal comes from; None if it is no bound signal."""
-    kind = type(signal)
-    if kind.__name__ in ("pyqtBoundSignal", "SignalInstance"):
-        return sys.modules.get(kind.__module__)
-    return None
-
-
-def signal_signature(signal: Any) -> str:
-    """Return the C++ signature of a bound signal, `clicked(bool)`; of PySide's, what they say of themselves."""
-    code_and_signature: str = getattr(signal, "signal", "")
-    return code_and_signature[1:] or repr(signal)
-
-
-def disconnect(signal: Any, connection: Any, receiver: Any) -> None:
-    """Disconnect a bound signal from a receiver; do nothing if the sender is dead.
-
-    No binding's signal keeps its sender alive, and to disconnect one that is dead
-    by its receiver ends the process (PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2,
-    PySide6 6.5.3; seen 2026-11).
-
-    Args:
-        connection: what `signal.connect(receiver)` returned.
-    """
-    if isinstance(connection, bool):
-        # PySide2 has no object for a connection. A sender that its own thread has
-        # deleted has not told this thread yet; it has by the next turn of the Qt
-        # loop, and then the receiver is gone.
-        reference = weakref.ref(receiver)
-        later = sys.modules[type(signal).__module__].QTimer.singleShot
-        later(0, lambda: _disconnect_if_there(signal, reference()))
-    elif not hasattr(connection, "__bool__"):
-        _disconnect_if_there(signal, connection)  # PyQt: fails if the sender is dead, and is safe
-    elif connection:
-        _disconnect_if_there(signal, receiver)  # PySide6: a connection knows whether it stands
-
-
-def _disconnect_if_there(signal: Any, receiver_or_connection: Any) -> None:
-    if receiver_or_connection is None:
-        return
-    try:
-        signal.disconnect(receiver_or_connection)
-    except (RuntimeError, TypeError):
-        pass  # dead or disconnected already; which of the two is raised differs
-
-
-def lets_go_of_receivers(qt_core: Any) -> bool:
-    """Whether the binding frees what a signal was connected to as soon as the connection is gone.
-
-    PySide6 before 6.8 does not always (after disconnect(), up to 6.4; when the sender
-    dies, in 6.5 and 6.6; when it dies in another thread, in 6.7), but its connections
-    can be asked whether they stand. PySide2 does not after disconnect(), and cannot
-    be asked (seen with 5.15.2 and six versions of PySide6, 2026-11).
-    """
-    package = qt_core.__name__.rpartition(".")[0]
-    return package != "PySide6" or tuple(sys.modules[package].__version_info__[:2]) >= (6, 8)
-
-
-def own_copies(signature: str, arguments: Tuple[Any, ...]) -> Tuple[Any, ...]:
-    """Return a signal's arguments so that they may outlive the emission.
-
-    PyQt copies values for a slot only if Qt's meta type system knows their type;
-    else the slot gets a wrapper of C++'s own object, which is gone when emit()
-    returns (QItemSelection, QTextCharFormat; PyQt5 5.15.11 and PyQt6 6.11.0, seen
-    2026-11). PySide always copies. What a signal passes by pointer (QStandardItem,
-    a QObject) is somebody's, and is not copied.
-    """
-    types = _argument_types(signature)
-    if len(types) != len(arguments):
-        return arguments
-    return tuple(_copy(value) if type(value).__name__ == name else value for value, name in zip(arguments, types))
-
-
-def _argument_types(signature: str) -> List[str]:
-    """Return the types that a signature names, without template arguments; PySide's description gives none."""
-    _, _, types = signature.partition("(")
-    before = ""
-    while types != before:
-        before, types = types, re.sub("<[^<>]*>", "", types)
-    return types.rstrip(")").split(",") if not signature.startswith("<") else []
-
-
-def _copy(value: Any) -> Any:
-    try:
-        return type(value)(value)
-    except TypeError:
-        return value  # a class that cannot be copied

@@ -1,44 +1,26 @@
 """asyncSignal and asyncSignals: a Qt signal that can be awaited.
 
-    emission, in any thread -> receiver: copy the arguments -> the loop's thread -> future or queue
+    emission, in any thread -> copy the arguments -> the loop's thread -> future or queue
 
-A binding's signal object says neither who its sender is nor whether the sender
-still lives, and none keeps it alive. So each wait connects a function of its own,
-to which nobody but the connection refers: when Qt drops the connection because
-the sender dies, the function is collected, a weak reference tells us, and the
-wait ends with an error. This needs no knowledge of the sender, and holds for one
-that C++ or another thread deletes.
-
-The connection is a direct one: the receiver runs in the thread that emits, and
-the arguments travel as Python objects. Qt would queue them only if its meta type
-system knew them, and the order among threads would be another.
+Each wait has a connection of its own. It ends with the emission, when the waiting
+task is cancelled, when the owner's lease ends, and with an error when the sender
+dies: nobody waits for what cannot come.
 
 This module does not know what loop it serves: any asyncio loop does, ours or not.
+How each binding connects and disconnects is the business of `_connections`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-import weakref
 from asyncio.events import _get_running_loop
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Optional
 
-from ._binding import (
-    disconnect,
-    enum_member,
-    lets_go_of_receivers,
-    own_copies,
-    qt_core_of,
-    signal_signature,
-)
+from ._connections import Arguments, connect, is_bound_signal, own_copies, signature_of
 from ._errors import NotSignalError, OutsideCoroutineError, SenderDeletedError
-from ._owners import current
 
-Arguments = Tuple[Any, ...]
-
-# Seconds between two looks at a connection, where the binding does not tell of a
-# sender's death by itself.
+# Seconds between two looks at a connection that does not tell when it goes.
 _LOOK_INTERVAL = 0.5
 
 
@@ -79,7 +61,7 @@ def asyncSignal(signal: Any) -> asyncio.Future[Arguments]:
     def on_emission(arguments: Arguments) -> None:
         if not future.done():
             future.set_result(arguments)
-        connection.close()
+        wait.close()
 
     def on_end(error: Optional[Exception]) -> None:
         if error is None:
@@ -88,8 +70,8 @@ def asyncSignal(signal: Any) -> asyncio.Future[Arguments]:
             future.set_exception(error)
             future.exception()  # marks it as seen: if nobody awaits, nobody need be told
 
-    connection = _Connection("asyncSignal()", signal, loop, on_emission, on_end)
-    future.add_done_callback(lambda _: connection.close())
+    wait = _Wait("asyncSignal()", signal, loop, on_emission, on_end)
+    future.add_done_callback(lambda _: wait.close())
     return future
 
 
@@ -133,7 +115,7 @@ class asyncSignals:
         self._is_closed = False
         self._emissions = emissions
         # It refers to the queue, and not to us: we are to go when nobody iterates any more.
-        self._connection = _Connection("asyncSignals()", signal, loop, emissions.put_nowait, on_end)
+        self._wait = _Wait("asyncSignals()", signal, loop, emissions.put_nowait, on_end)
 
     def __aiter__(self) -> asyncSignals:
         return self
@@ -151,7 +133,7 @@ class asyncSignals:
     async def aclose(self) -> None:
         """Disconnect, and end the iteration; what has not been taken yet is dropped."""
         self._is_closed = True
-        self._connection.close()
+        self._wait.close()
 
     async def __aenter__(self) -> asyncSignals:
         return self
@@ -160,10 +142,10 @@ class asyncSignals:
         await self.aclose()
 
     def __del__(self) -> None:
-        # Left by `break`. There is no connection if __init__() has failed.
-        connection = getattr(self, "_connection", None)
-        if connection is not None:
-            connection.close_from_any_thread()
+        # Left by `break`. There is nothing to close if __init__() has failed.
+        wait = getattr(self, "_wait", None)
+        if wait is not None:
+            wait.close_from_any_thread()
 
 
 class _End:
@@ -173,8 +155,8 @@ class _End:
         self.error = error
 
 
-class _Connection:
-    """A signal connected on behalf of one wait, until close() or the sender's death.
+class _Wait:
+    """A connection on behalf of one future or queue, until close() or the sender's death.
 
     What it is made for is told in the loop's thread: `on_emission(arguments)` for
     each emission, and `on_end(error)` once, with None after close().
@@ -190,31 +172,24 @@ class _Connection:
         on_emission: Callable[[Arguments], None],
         on_end: Callable[[Optional[Exception]], None],
     ) -> None:
-        qt_core = qt_core_of(signal)
-        if qt_core is None:
+        if not is_bound_signal(signal):
             raise NotSignalError(what, signal)
         self._what = what
-        self._signal = signal
-        self._signature = signal_signature(signal)
+        self._signature = signature_of(signal)
         self._loop = loop
         self._thread = threading.get_ident()
         self._on_emission = on_emission
         self._on_end = on_end
         self._is_closed = False
         self._next_look: Optional[asyncio.TimerHandle] = None
-
-        def receiver(*arguments: Any) -> None:
-            self._receive(arguments)
-
-        self._receiver: Optional[weakref.ref[Any]] = weakref.ref(receiver, self._on_receiver_gone)
         try:
-            self._connection = signal.connect(receiver, enum_member(qt_core.Qt, "ConnectionType", "DirectConnection"))
+            self._connection = connect(signal, self._receive, self._on_gone)
         except (RuntimeError, TypeError) as exc:
-            raise SenderDeletedError(what, self._signature) from exc
-        owner = current()
+            raise self._error() from exc
+        owner = _owner(loop)
         if owner is not None:
             owner.resources.add(self)
-        if not lets_go_of_receivers(qt_core):
+        if self._connection.must_be_asked:
             self._look()
 
     def __repr__(self) -> str:
@@ -226,11 +201,6 @@ class _Connection:
 
     def close(self) -> None:
         """Disconnect. Loop's thread only; a second call does nothing."""
-        if self._is_closed:
-            return
-        receiver = None if self._receiver is None else self._receiver()
-        if receiver is not None:
-            disconnect(self._signal, self._connection, receiver)
         self._end(None)
 
     def close_from_any_thread(self) -> None:
@@ -254,25 +224,25 @@ class _Connection:
         if not self._is_closed and not self._loop.is_closed():
             self._on_emission(arguments)
 
-    def _on_receiver_gone(self, _: object) -> None:
-        """Qt has dropped the connection. Called in any thread, perhaps by the garbage collector."""
+    def _on_gone(self, _: object) -> None:
+        """Hear, in any thread, perhaps from the garbage collector, that the connection has gone by itself."""
         if not self._is_closed:
-            self._call_in_loop(self._end, SenderDeletedError(self._what, self._signature))
+            self._call_in_loop(self._end, self._error())
 
     def _look(self) -> None:
         """Ask the connection whether it stands, now and every `_LOOK_INTERVAL` seconds."""
         if self._is_closed:
             return
-        if self._connection:
+        if self._connection.stands():
             self._next_look = self._loop.call_later(_LOOK_INTERVAL, self._look)
         else:
-            self._end(SenderDeletedError(self._what, self._signature))
+            self._end(self._error())
 
     def _end(self, error: Optional[Exception]) -> None:
         if self._is_closed:
             return
         self._is_closed = True
-        self._receiver = None  # which refers to us
+        self._connection.disconnect()
         if self._next_look is not None:
             self._next_look.cancel()
         if not self._loop.is_closed():
@@ -284,9 +254,18 @@ class _Connection:
         except RuntimeError:
             pass  # the loop was closed meanwhile, and nobody waits any more
 
+    def _error(self) -> SenderDeletedError:
+        return SenderDeletedError(self._what, self._signature)
+
 
 def _running_loop(what: str) -> asyncio.AbstractEventLoop:
     loop = _get_running_loop()
     if loop is None:
         raise OutsideCoroutineError(what)
     return loop
+
+
+def _owner(loop: asyncio.AbstractEventLoop) -> Any:
+    """Return the plug-in in whose name we are called, on a loop that knows (ours, of whichever copy), else None."""
+    variable = getattr(loop, "_as_owner", None)
+    return None if variable is None else variable.get()

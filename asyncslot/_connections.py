@@ -1,0 +1,156 @@
+"""Connections to a Qt signal that end safely, and that tell when the sender dies.
+
+A signal object of a binding says neither who its sender is nor whether it lives,
+and does not keep it alive. To disconnect a function from a dead sender's signal
+ends the process in PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2 and PySide6 6.5.3
+(seen 2026-11). Two ways around it need no knowledge of the sender:
+
+    OwnFunction   the receiver is a function that only the connection refers to.
+                  The sender dies, the connection goes, the function is collected,
+                  and a weak reference to it tells. Disconnected by the connection
+                  object, which is safe. PyQt, and PySide6 from 6.8 on.
+    OwnMethod     the receiver is a method of an object that only we refer to.
+                  Disconnected by dropping the object, which Qt is told of without
+                  a look at the sender. Whether the sender lives must be asked now
+                  and then. Older PySide, which frees functions late or never.
+
+Both are direct connections: the receiver is called in the thread that emits, and
+its arguments travel from there as Python objects. Qt would queue only types that
+its meta type system knows, and each thread's emissions in an order of their own.
+
+This module knows nothing of asyncio.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import weakref
+from typing import Any, Callable, List, Optional, Tuple, Union
+
+from ._binding import enum_member
+
+Arguments = Tuple[Any, ...]
+Receive = Callable[[Arguments], None]
+Connection = Union["OwnFunction", "OwnMethod"]
+
+
+def is_bound_signal(signal: Any) -> bool:
+    """Whether it is the signal of an object, of any binding."""
+    return type(signal).__name__ in ("pyqtBoundSignal", "SignalInstance")
+
+
+def signature_of(signal: Any) -> str:
+    """Return the C++ signature of a bound signal, `clicked(bool)`; of PySide's, what they say of themselves."""
+    code_and_signature: str = getattr(signal, "signal", "")
+    return code_and_signature[1:] or repr(signal)
+
+
+def connect(signal: Any, receive: Receive, on_gone: Callable[[object], None]) -> Connection:
+    """Have `receive(arguments)` called for each emission, in the thread that emits.
+
+    Args:
+        on_gone: called when the connection goes by itself, in any thread and with
+            an argument that says nothing; not called where `must_be_asked`.
+
+    Raises:
+        RuntimeError, TypeError: the binding could not connect; the sender is dead.
+    """
+    qt_core = sys.modules[type(signal).__module__]
+    direct = enum_member(qt_core.Qt, "ConnectionType", "DirectConnection")
+    package = qt_core.__name__.rpartition(".")[0]
+    if package == "PySide2" or (package == "PySide6" and tuple(sys.modules[package].__version_info__[:2]) < (6, 8)):
+        return OwnMethod(signal, direct, receive)
+    return OwnFunction(signal, direct, receive, on_gone)
+
+
+class OwnFunction:
+    """A connection that tells when it goes."""
+
+    must_be_asked = False
+
+    def __init__(self, signal: Any, direct: Any, receive: Receive, on_gone: Callable[[object], None]) -> None:
+        def receiver(*arguments: Any) -> None:
+            receive(arguments)
+
+        self._signal = signal
+        self._receiver: Optional[weakref.ref[Any]] = weakref.ref(receiver, on_gone)
+        self._connection = signal.connect(receiver, direct)
+
+    def stands(self) -> bool:
+        """Whether an emission can still come, as far as we have been told."""
+        return self._receiver is not None and self._receiver() is not None
+
+    def disconnect(self) -> None:
+        """End the connection, if the sender has not ended it by its death."""
+        if self.stands():
+            try:
+                self._signal.disconnect(self._connection)
+            except (RuntimeError, TypeError):
+                pass  # the sender is dead, and the function not yet collected
+        self._receiver = None  # and with it the call to `on_gone`
+
+
+class OwnMethod:
+    """A connection that must be asked whether it stands."""
+
+    must_be_asked = True
+
+    def __init__(self, signal: Any, direct: Any, receive: Receive) -> None:
+        self._relay: Optional[_Relay] = _Relay(receive)
+        self._connection = signal.connect(self._relay.receive, direct)
+
+    def stands(self) -> bool:
+        """Whether an emission can still come.
+
+        PySide refers weakly to a method's object for as long as the connection is
+        there. PySide6 lets go of it late in some versions, but has an object for
+        the connection that knows; PySide2 has only True.
+        """
+        return bool(self._connection) and weakref.getweakrefcount(self._relay) > 0
+
+    def disconnect(self) -> None:
+        """End the connection, whether the sender lives or not."""
+        self._relay = None
+
+
+class _Relay:
+    """An object to drop."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+
+    def receive(self, *arguments: Any) -> None:
+        self._receive(arguments)
+
+
+def own_copies(signature: str, arguments: Arguments) -> Arguments:
+    """Return a signal's arguments so that they may outlive the emission.
+
+    PyQt copies values for a slot only if Qt's meta type system knows their type;
+    else the slot gets a wrapper of C++'s own object, which is gone when emit()
+    returns (QItemSelection, QTextCharFormat; PyQt5 5.15.11 and PyQt6 6.11.0, seen
+    2026-11). PySide always copies. What a signal passes by pointer (QStandardItem,
+    a QObject) is somebody's, and is not copied.
+    """
+    types = _argument_types(signature)
+    if len(types) != len(arguments):
+        return arguments
+    return tuple(_copy(value) if type(value).__name__ == name else value for value, name in zip(arguments, types))
+
+
+def _argument_types(signature: str) -> List[str]:
+    """Return the types that a signature names, without template arguments; PySide's description gives none."""
+    if signature.startswith("<"):
+        return []
+    types, before = signature.partition("(")[2], ""
+    while types != before:
+        before, types = types, re.sub("<[^<>]*>", "", types)
+    return types.rstrip(")").split(",")
+
+
+def _copy(value: Any) -> Any:
+    try:
+        return type(value)(value)
+    except TypeError:
+        return value  # a class that cannot be copied

@@ -1,0 +1,321 @@
+"""asyncModal: a dialog that is awaited stands outside every step."""
+
+import asyncio
+import functools
+import gc
+import threading
+
+import pytest
+from qtpy import QtCore, QtWidgets
+
+import asyncslot
+from asyncslot import asyncModal, asyncSignal
+
+
+def run_qt(dialog_or_loop):
+    """Call exec(), which PySide2 spells with an underscore."""
+    return (getattr(dialog_or_loop, "exec", None) or dialog_or_loop.exec_)()
+
+
+class Dialog(QtWidgets.QDialog):
+    shown = QtCore.Signal()
+
+    def showEvent(self, event):
+        super().showEvent(event)
+        self.shown.emit()
+
+
+@pytest.fixture
+def dialog(app):
+    """A modal dialog; what it runs is `dialog.run`."""
+    dialog = Dialog()
+    dialog.run = functools.partial(run_qt, dialog)
+    return dialog
+
+
+@pytest.fixture
+def run(lease, spin):
+    """Return a function that runs a coroutine in a task of the lease, with Qt's loop, and returns its result."""
+
+    def run(coro):
+        task = lease.create_task(coro)
+        spin(task.done)
+        return task.result()
+
+    return run
+
+
+def soon(function, delay=0.01):
+    """Have Qt call a function, as it calls a plain slot."""
+    QtCore.QTimer.singleShot(int(delay * 1000), function)
+
+
+def test_the_result_of_the_dialog_is_returned(dialog, run):
+    """With the arguments that were given."""
+    soon(lambda: dialog.done(7), 0.05)
+    assert run(asyncModal(dialog.run)) == 7
+    assert run(asyncModal(divmod, 7, 2)) == (3, 1)
+    assert run(asyncModal(int, "11", base=2)) == 3
+
+
+def test_nothing_of_asyncio_is_on_the_stack(run):
+    """No running loop and no current task, in the thread of the GUI."""
+
+    def look():
+        return asyncio._get_running_loop(), threading.current_thread()
+
+    assert run(asyncModal(look)) == (None, threading.main_thread())
+
+
+def test_another_plugins_asyncio_run_works_while_the_dialog_is_open(dialog, run):
+    """What fails while a coroutine itself sits in exec()."""
+    found = []
+
+    async def other():
+        await asyncio.sleep(0.01)
+        return "the other plug-in's"
+
+    def slot():
+        try:
+            found.append(asyncio.run(other()))
+        finally:
+            dialog.accept()
+
+    soon(slot)
+    run(asyncModal(dialog.run))
+    assert found == ["the other plug-in's"]
+
+
+def test_other_tasks_go_on_while_the_dialog_is_open(dialog, lease, spin):
+    """And can close it."""
+    ticks = []
+
+    async def tick():
+        await asyncSignal(dialog.shown)
+        for number in range(10):
+            ticks.append((number, dialog.isVisible()))
+            await asyncio.sleep(0.001)
+        dialog.done(5)
+
+    lease.create_task(tick())
+    task = lease.create_task(asyncModal(dialog.run))
+    spin(task.done)
+    assert task.result() == 5
+    assert ticks == [(number, True) for number in range(10)]
+
+
+def test_dialogs_open_on_top_of_each_other(dialog, lease, run):
+    """A slot of the first awaits a second, whose result comes first."""
+    events = []
+
+    async def second():
+        inner = QtWidgets.QDialog()
+        soon(lambda: inner.done(2), 0.05)
+        events.append(await asyncModal(run_qt, inner))
+        dialog.done(1)
+
+    async def first():
+        soon(lambda: lease.create_task(second()))
+        events.append(await asyncModal(dialog.run))
+
+    run(first())
+    assert events == [2, 1]
+
+
+def test_a_signal_can_be_awaited_while_the_dialog_is_open(dialog, lease, spin):
+    """The two work together: the dialog is watched from outside."""
+
+    async def watch():
+        opened = asyncio.ensure_future(asyncModal(dialog.run))
+        finished = asyncSignal(dialog.finished)
+        soon(dialog.reject, 0.05)
+        return await finished, await opened
+
+    task = lease.create_task(watch())
+    spin(task.done)
+    assert task.result() == ((0,), 0)
+
+
+# -- when it goes wrong --------------------------------------------------------
+
+
+def test_an_exception_is_raised_where_it_is_awaited(run, caplog):
+    """And nowhere else."""
+
+    def fail():
+        raise ValueError("what went wrong")
+
+    with pytest.raises(ValueError, match="what went wrong"):
+        run(asyncModal(fail))
+    assert caplog.records == []
+
+
+def test_stop_iteration_is_an_error_like_any(run):
+    """It cannot be raised out of a coroutine; Python makes it a RuntimeError."""
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        run(asyncModal(next, iter([])))
+
+
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_exits_end_the_task_and_not_the_host(lease, spin, caplog, kind):
+    """A plug-in's sys.exit() in a dialog is reported, with the owner's name."""
+
+    def leave():
+        raise kind
+
+    task = lease.create_task(asyncModal(leave))
+    spin(task.done)
+    spin(lambda: caplog.records)
+    assert [record.getMessage().splitlines()[0] for record in caplog.records] == [
+        f"test: {kind.__name__} in a callback"
+    ]
+    with pytest.raises(kind):
+        task.result()
+
+
+def test_cancelled_before_the_dialog_opens_it_does_not_open(lease, spin):
+    """The function is not called at all."""
+    calls = []
+
+    async def cancel_at_once():
+        task = asyncio.ensure_future(asyncModal(calls.append, 1))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.sleep(0.05)
+        assert task.cancelled()
+
+    task = lease.create_task(cancel_at_once())
+    spin(task.done)
+    task.result()
+    assert calls == []
+
+
+def open_and_cancel(dialog, lease, ends):
+    """Open a dialog, cancel the task while it is open, and close the dialog by `ends` later; return the events."""
+    events = []
+
+    async def wait():
+        try:
+            await asyncModal(lambda: ends(run_qt(dialog)))
+        except asyncio.CancelledError:
+            events.append(("cancelled", dialog.isVisible()))
+            raise
+
+    task = lease.create_task(wait())
+
+    def cancel():
+        task.cancel()
+        soon(look, 0.05)
+
+    def look():
+        events.append(("still open", dialog.isVisible()))
+        gc.collect()
+        dialog.accept()
+
+    soon(cancel, 0.05)
+    return task, events
+
+
+def test_cancelled_while_the_dialog_is_open_it_stays_open(dialog, lease, spin, caplog):
+    """The coroutine goes on at once; the dialog's result is dropped."""
+    task, events = open_and_cancel(dialog, lease, lambda result: result)
+    spin(lambda: len(events) == 2 and not dialog.isVisible())
+    assert events == [("cancelled", True), ("still open", True)]
+    assert task.cancelled()
+    assert caplog.records == []
+
+
+def test_an_exception_after_the_task_was_cancelled_is_reported(dialog, lease, spin, caplog):
+    """Nobody awaits it any more, and it is not swallowed."""
+
+    def fail(result):
+        raise ValueError("too late")
+
+    _, events = open_and_cancel(dialog, lease, fail)
+    spin(lambda: len(events) == 2 and caplog.records)
+    assert [record.exc_info[1].args for record in caplog.records] == [("too late",)]
+    assert "cancelled" in caplog.records[0].getMessage()
+
+
+def test_cancelling_can_close_the_dialog(dialog, run):
+    """As the documentation says: catch CancelledError and reject."""
+
+    async def ask():
+        try:
+            return await asyncModal(dialog.run)
+        except asyncio.CancelledError:
+            dialog.reject()
+            raise
+
+    async def ask_for_a_moment():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(ask(), 0.05)
+
+    run(ask_for_a_moment())
+    assert not dialog.isVisible()
+
+
+def test_detach_while_the_dialog_is_open(app, dialog, spin):
+    """The plug-in is unloaded from inside its own dialog, which is closed by hand afterwards."""
+    reports = []
+    lease = asyncslot.attach("test")
+    lease.create_task(asyncModal(dialog.run))
+
+    def unload():
+        reports.append(lease.detach())
+        soon(dialog.accept, 0.05)
+
+    soon(unload, 0.05)
+    spin(lambda: reports and not dialog.isVisible())
+    assert (reports[0].ended, reports[0].abandoned) == (1, [])
+    assert lease.loop.is_closed()
+
+
+def test_a_hundred_dialogs_leave_no_qobject(app, lease, spin):
+    """The timers go with the calls."""
+
+    async def ask():
+        for _ in range(100):
+            await asyncModal(int)
+
+    def timers():
+        app.sendPostedEvents()
+        gc.collect()
+        return sum(isinstance(found, QtCore.QTimer) for found in gc.get_objects())
+
+    before = timers()
+    task = lease.create_task(ask())
+    spin(task.done)
+    del task
+    assert timers() <= before
+
+
+# -- bad input -----------------------------------------------------------------
+
+
+async def coroutine_function():
+    """Not what asyncModal() takes."""
+
+
+@pytest.mark.parametrize("given", [1, None, coroutine_function], ids=["a result", "None", "a coroutine function"])
+def test_what_is_no_plain_function_is_refused(run, given):
+    """The commonest slip is to call the function: asyncModal(dialog.exec())."""
+    with pytest.raises(asyncslot.NotFunctionError, match=r"asyncModal\(dialog\.exec\), not") as caught:
+        run(asyncModal(given))
+    assert isinstance(caught.value, TypeError)
+    assert repr(given) in str(caught.value)
+
+
+def test_in_another_thread_it_is_refused(app):
+    """A dialog belongs to the GUI thread."""
+    errors = []
+
+    def other_thread():
+        with pytest.raises(asyncslot.ThreadError, match=r"asyncModal\(\)") as caught:
+            asyncio.run(asyncModal(int))
+        errors.append(caught.type)
+
+    thread = threading.Thread(target=other_thread)
+    thread.start()
+    thread.join()
+    assert errors == [asyncslot.ThreadError]
