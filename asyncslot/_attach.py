@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import logging
 import sys
 import traceback
 from asyncio.events import _get_running_loop
-from typing import Any, Coroutine, Dict, List, Optional, Union
+from typing import Any, Coroutine, Dict, List, Optional, Union, cast
 
 from . import _meeting
 from ._binding import require_application
@@ -175,7 +174,7 @@ def _find_starter(package: str, what: str) -> Union[Lease, AsyncSlotEventLoop]:
         return place.leases[package]
     loop = _get_running_loop()
     if hasattr(loop, "run_task"):  # ours, of whichever copy
-        return loop
+        return cast(AsyncSlotEventLoop, loop)
     if loop is not None and place is None:
         raise ForeignLoopError(what, loop)
     return _find_lease(package, what)

@@ -6,8 +6,8 @@ asyncio, therefore leaves out. This file says what type they have, so that a
 checker knows them here and nowhere else; in which Python versions they were read
 stands where they are used.
 
-At run time there is nothing of this: `LoopBase` is `object`, and the handles are
-asyncio's.
+At run time there is nothing of this: `LoopBase` is `object`, tasks and handles are
+asyncio's, and what stands in annotations only is None.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Deque, List, Optional, Sequence, TypeVar
 
     from typing_extensions import TypeVarTuple
+    from typing_extensions import Unpack as Unpack
 
     # A callback's result, and its arguments: typeshed ties them together.
     T = TypeVar("T")
@@ -102,4 +103,6 @@ if TYPE_CHECKING:
 else:
     Handle = asyncio.Handle
     TimerHandle = asyncio.TimerHandle
+    Task = asyncio.Task
     LoopBase = object
+    T = Ts = Unpack = None

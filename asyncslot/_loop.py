@@ -34,8 +34,9 @@ import sys
 import threading
 from asyncio import events
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Any, Callable, Coroutine, Optional, Tuple
+from typing import Any, Callable, Coroutine, Optional, Tuple
 
+from ._base import T, Task, Ts, Unpack
 from ._binding import find_qt_core, run_qt_loop
 from ._clock import monotonic
 from ._errors import AttachedLoopError, NoApplicationError
@@ -46,11 +47,6 @@ from ._steps import SteppingMixin
 from ._tasks import run_task
 from ._wait import LONGEST
 from ._wait_thread import ThreadWait
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from ._base import T, Task, Ts
 
 if sys.platform == "win32":
     from ._windows import PlatformLoop
@@ -279,7 +275,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
             self._default_executor = DaemonExecutor()
         return super().run_in_executor(executor, func, *args)
 
-    def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts]) -> None:
+    def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts]) -> None:
         """Handle a signal, where this program owns its application.
 
         Raises:

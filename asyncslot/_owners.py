@@ -18,12 +18,9 @@ from __future__ import annotations
 import asyncio
 import weakref
 from contextvars import Context, ContextVar, copy_context
-from typing import TYPE_CHECKING, Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional
 
-from ._base import LoopBase
-
-if TYPE_CHECKING:
-    from ._base import Task
+from ._base import LoopBase, Task
 
 
 class Owner:

@@ -49,15 +49,9 @@ from asyncio import base_events, events
 from asyncio.format_helpers import _format_callback_source
 from asyncio.tasks import _enter_task, _leave_task
 from collections import deque
-from typing import TYPE_CHECKING, Any, Callable, Deque, List, Optional, Tuple
+from typing import Any, Callable, Deque, List, Optional, Tuple
 
-from ._base import Handle, LoopBase, TimerHandle
-
-if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
-    from ._base import Ts
-
+from ._base import Handle, LoopBase, TimerHandle, Ts, Unpack
 from ._clock import monotonic
 
 # Above this many timers, of which more than half are cancelled, the heap is
@@ -105,7 +99,7 @@ class SteppingMixin(LoopBase):
 
     # -- What others call to have something run -----------------------------
 
-    def call_soon(self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Any = None) -> Handle:
+    def call_soon(self, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts], context: Any = None) -> Handle:
         """Run `callback` in the next turn. GUI thread only, inside a step or out of one."""
         # asyncio's own version has a frame more, which shows in tracebacks of debug mode.
         if self._closed:
@@ -122,7 +116,7 @@ class SteppingMixin(LoopBase):
         return handle
 
     def call_soon_threadsafe(
-        self, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Any = None
+        self, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts], context: Any = None
     ) -> Handle:
         """Run `callback` in the next turn. Any thread."""
         if self._closed:
@@ -141,7 +135,7 @@ class SteppingMixin(LoopBase):
         return handle
 
     def call_at(
-        self, when: float, callback: Callable[[Unpack[Ts]], object], *args: Unpack[Ts], context: Any = None
+        self, when: float, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts], context: Any = None
     ) -> TimerHandle:
         """Run `callback` at `when`, in seconds of `time()`. GUI thread only."""
         if when is None:
