@@ -339,7 +339,7 @@ import asyncio, gc, logging, os, signal, sys, threading, warnings
 def census():
     return {
         "threads": threading.enumerate(),
-        "descriptors": os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else None,
+        "descriptors": os.listdir("/proc/self/fd") if sys.platform == "linux" else None,
         "signals": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
         "environment": dict(os.environ),
         "path": list(sys.path),

@@ -249,7 +249,7 @@ def test_example_plugins_download_and_leave_nothing_after_five_reloads_at_work(m
     with _demo_server.serving() as server:
         lines = mini_host(
             f"""
-            import os, threading
+            import os, sys, threading
             def fill_in_and_start():
                 downloader, mosaic = (host.plugins.running[name].dock for name in ("downloader", "mosaic"))
                 downloader.url.setText("{server}/file")
@@ -258,7 +258,7 @@ def test_example_plugins_download_and_leave_nothing_after_five_reloads_at_work(m
                 mosaic.button.click()
                 return downloader, mosaic
             def footprint():
-                fds = os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []
+                fds = os.listdir("/proc/self/fd") if sys.platform == "linux" else []
                 return len(fds), sorted(thread.name for thread in threading.enumerate())
             yield lambda: len(host.plugins.running) == 3
             before = footprint()

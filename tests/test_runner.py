@@ -39,6 +39,7 @@ def _in_a_slot(loop, fail):
     loop.timer = QtCore.QTimer()
     loop.slot = asyncSlot(slot)
     loop.timer.timeout.connect(loop.slot)
+    loop.timer.setSingleShot(True)
     loop.timer.start(0)
 
 
