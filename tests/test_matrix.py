@@ -130,7 +130,7 @@ def test_a_report_of_pytest_is_counted(matrix, tmp_path):
     """Failures and errors by name, skips by reason."""
     (tmp_path / "test_it.py").write_text(OUTCOMES)
     report = tmp_path / "report.xml"
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={report}", "test_it.py"]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--no-xvfb", f"--junitxml={report}"]
     subprocess.run(command, cwd=str(tmp_path), stdout=subprocess.DEVNULL)
     assert matrix._read_report(report) == {
         "passed": 1,
