@@ -12,7 +12,7 @@ import functools
 import sys
 import traceback
 from asyncio.events import _get_running_loop
-from typing import Any, Coroutine, Dict, List, Optional, Union, cast
+from typing import Any, Coroutine, Dict, List, Optional, TypeVar, Union, cast
 
 from . import _meeting
 from ._binding import require_application
@@ -23,6 +23,8 @@ from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._report import DetachReport
 from ._slots import make_slot
+
+_T = TypeVar("_T")
 
 # Other projects' modules of the same name that have been reported.
 _namesakes: List[Any] = []
@@ -92,7 +94,7 @@ def detach(owner: Optional[str] = None, *, timeout: float = 2.0) -> DetachReport
     return lease.detach(timeout=timeout)
 
 
-def create_task(coro: Coroutine[Any, Any, Any], *, name: Optional[str] = None) -> asyncio.Task[Any]:
+def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
     """Make a task under the calling package's lease. For plain slots, where asyncio.create_task() finds no loop.
 
     Raises:

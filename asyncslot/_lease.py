@@ -15,9 +15,10 @@ import asyncio
 import functools
 import threading
 from contextvars import copy_context
-from typing import Any, Callable, Coroutine, Optional, Set
+from typing import Any, Awaitable, Callable, Coroutine, Optional, Set, TypeVar
 
 from . import _meeting
+from ._base import Ts, Unpack
 from ._clock import monotonic
 from ._detach import end_work, tasks_on_stack
 from ._errors import DetachedError, TaskTimeoutError, ThreadError
@@ -27,7 +28,8 @@ from ._owners import Owner
 from ._report import DetachReport, where
 from ._slots import make_slot
 
-_Coro = Coroutine[Any, Any, Any]
+_T = TypeVar("_T")
+_Coro = Coroutine[Any, Any, _T]
 
 
 class Lease:
@@ -59,7 +61,7 @@ class Lease:
         """Whether the lease still holds."""
         return self._report is None
 
-    def create_task(self, coro: _Coro, *, name: Optional[str] = None) -> asyncio.Task[Any]:
+    def create_task(self, coro: _Coro[_T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
         """Make a task of `coro`, which starts in the next step. Works in plain slots, too.
 
         The lease keeps the task alive until it is done, and cancels it on detach.
@@ -71,7 +73,7 @@ class Lease:
         self._check("create_task()", coro)
         return self._keep(self._owner.context().run(self.loop.create_task, coro), name)
 
-    def run_task(self, coro: _Coro, *, name: Optional[str] = None) -> asyncio.Task[Any]:
+    def run_task(self, coro: _Coro[_T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
         """Like create_task(), but the first step runs now, before this returns."""
         self._check("run_task()", coro)
         return self._keep(self._owner.context().run(self.loop.run_task, coro), name)
@@ -87,7 +89,7 @@ class Lease:
         """
         return make_slot(coro_fn, self._is_wanted, self._start)
 
-    def to_thread(self, fn: Callable[..., Any], *args: Any) -> asyncio.Future[Any]:
+    def to_thread(self, fn: Callable[[Unpack[Ts]], _T], *args: Unpack[Ts]) -> asyncio.Future[_T]:
         """Run `fn(*args)` in a thread, and return a future to await. Touch nothing of Qt's GUI in `fn`.
 
         The thread is a daemon: a job that never ends does not keep the host from
@@ -97,7 +99,7 @@ class Lease:
         context = copy_context()
         return self._owner.context().run(self.loop.run_in_executor, None, functools.partial(context.run, fn, *args))
 
-    def run_until_complete(self, awaitable: Any, *, timeout: Optional[float] = None) -> Any:
+    def run_until_complete(self, awaitable: Awaitable[_T], *, timeout: Optional[float] = None) -> _T:
         """Block until `awaitable` is done, and return its result.
 
         asyncio runs alone meanwhile, the host's Qt loop does not; the GUI stands
@@ -111,7 +113,8 @@ class Lease:
             Exception: whatever `awaitable` raises.
         """
         self._check("run_until_complete()", awaitable)
-        future = self._owner.context().run(functools.partial(asyncio.ensure_future, awaitable, loop=self.loop))
+        ensure_future = functools.partial(asyncio.ensure_future, awaitable, loop=self.loop)
+        future: asyncio.Future[_T] = self._owner.context().run(ensure_future)
         future.add_done_callback(lambda future: future.cancelled() or future.exception())
         deadline = None if timeout is None else monotonic() + timeout
         if not self.loop._as_run_alone(future.done, deadline):
@@ -179,10 +182,10 @@ class Lease:
     def _is_wanted(self, _: Any) -> bool:
         return self.is_attached
 
-    def _start(self, _: Any, coro: _Coro) -> asyncio.Task[Any]:
+    def _start(self, _: Any, coro: _Coro[Any]) -> asyncio.Task[Any]:
         return self.run_task(coro)
 
-    def _keep(self, task: asyncio.Task[Any], name: Optional[str]) -> asyncio.Task[Any]:
+    def _keep(self, task: asyncio.Task[_T], name: Optional[str]) -> asyncio.Task[_T]:
         if name is not None and hasattr(task, "set_name"):  # Python 3.8
             task.set_name(name)
         if not task.done():

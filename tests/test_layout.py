@@ -65,7 +65,7 @@ LAYERS = {
     ],
     "_runner": ["_errors", "_loop"],
     "_detach": ["_clock", "_loop", "_owners", "_report"],
-    "_lease": ["_errors", "_clock", "_detach", "_hosts", "_loop", "_meeting", "_owners", "_report", "_slots"],
+    "_lease": ["_base", "_errors", "_clock", "_detach", "_hosts", "_loop", "_meeting", "_owners", "_report", "_slots"],
     "_attach": ["_errors", "_binding", "_hosts", "_lease", "_loop", "_meeting", "_owners", "_report", "_slots"],
     "__init__": ["_errors", "_attach", "_lease", "_loop", "_modal", "_report", "_runner", "_signals"],
 }
