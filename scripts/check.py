@@ -8,6 +8,7 @@ Exit codes: 0; 1 if a tool found something; 2 if this machine could not be set u
 """
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,9 @@ TIMEOUT = 300  # seconds, for each tool
 
 # The same place each time: mypy remembers what it found where.
 COPY = WORK / "checked"
+
+# What a checker is to find in a plug-in that uses the package.
+PLUGIN = "tests/typed_plugin.py"
 
 # For each system, what of the package is not for it.
 SYSTEMS = {"linux": "_windows.py", "darwin": "_windows.py", "win32": "_unix.py"}
@@ -53,7 +57,7 @@ def _checks():
     yield "ruff format", "ruff", "format", "--check"
     for system, stranger in SYSTEMS.items():
         options = ["--config-file=pyproject.toml", f"--cache-dir={COPY}-cache", f"--platform={system}"]
-        yield (f"mypy --strict for {system}", "mypy", *options, f"--exclude=/{stranger}$", COPY / "asyncslot")
+        yield (f"mypy --strict for {system}", "mypy", *options, f"--exclude=/{stranger}$", COPY / "asyncslot", PLUGIN)
     excluded = [word for name in NEWER_THAN_3_7 for word in ("--exclude", name)]
     yield ("vermin", "vermin", "-t=3.7-", "--no-tips", *excluded, "asyncslot", "host_adapters", "examples")
 
@@ -62,7 +66,13 @@ def _run(title, command):
     """Run a tool and return whether it found nothing; show what it says only if it did."""
     try:
         done = subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT
+            command,
+            cwd=ROOT,
+            env={**os.environ, "MYPYPATH": str(COPY)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT,
         )
         problem = f"exit code {done.returncode}\n{done.stdout}" if done.returncode else None
     except subprocess.TimeoutExpired:

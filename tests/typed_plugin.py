@@ -1,0 +1,53 @@
+"""What a type checker makes of a plug-in: read by mypy (scripts/check.py), never run.
+
+A line that must be refused carries the error as an ignore: --strict complains of
+one that is not needed.
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import asyncslot
+
+if TYPE_CHECKING:
+    from typing_extensions import assert_type
+
+
+async def count() -> int:
+    """Return a number."""
+    return 1
+
+
+def spell(number: int, language: str) -> str:
+    """Return a word."""
+    return f"{number} in {language}"
+
+
+def results_keep_their_types(lease: asyncslot.Lease) -> None:
+    """What a coroutine or a function returns is known behind the task or future."""
+    assert_type(lease.create_task(count()), "asyncio.Task[int]")
+    assert_type(lease.run_task(count(), name="counter"), "asyncio.Task[int]")
+    assert_type(asyncslot.create_task(count()), "asyncio.Task[int]")
+    assert_type(lease.loop.run_task(count()), "asyncio.Task[int]")
+    assert_type(lease.to_thread(spell, 1, "Latin"), "asyncio.Future[str]")
+    assert_type(lease.run_until_complete(count(), timeout=1.0), int)
+
+
+def arguments_are_checked(lease: asyncslot.Lease) -> None:
+    """They must be those of the function, as for asyncio's own methods."""
+    lease.to_thread(spell, "Latin", 1)  # type: ignore[arg-type]
+    lease.loop.call_soon(spell, 1)  # type: ignore[arg-type]
+    lease.loop.call_soon_threadsafe(spell, 1, 2)  # type: ignore[arg-type]
+    lease.loop.call_at(0.0, spell, 1, 2)  # type: ignore[arg-type]
+    lease.create_task(count)  # type: ignore[arg-type]
+
+
+def a_loop_is_asyncios(lease: asyncslot.Lease) -> asyncio.AbstractEventLoop:
+    """It goes wherever an event loop is wanted."""
+    return lease.loop
+
+
+def a_report_is_text(report: asyncslot.DetachReport) -> str:
+    """And numbers."""
+    assert_type(report.seconds, float)
+    return f"{report}: {report.ended}"
