@@ -142,7 +142,7 @@ def main():
         list(pool.map(lambda cell: _run(cell, options.pytest, with_cpythons), ready))
     done = time.monotonic()
 
-    say(f"\n{_table(cells)}\n\n{_skips(cells)}set-up {prepared - start:.0f} s, tests {done - prepared:.0f} s")
+    say(f"\n{table(cells)}\n\n{skips(cells)}set-up {prepared - start:.0f} s, tests {done - prepared:.0f} s")
     if options.json is not None:
         options.json.write_text(json.dumps([cell.result for cell in cells], indent=1) + "\n", encoding="utf-8")
     failed = [cell.name for cell in cells if cell.result["status"] == "failed"]
@@ -265,7 +265,7 @@ def _run_pytest(cell, env, for_pytest):
     command += ["--require-guests"] if cell.has_guests else ["--ignore=tests/guests"]
     command += [*cell.tests, *for_pytest]
     problems = _run_logged(cell, env, command, "pytest.log")
-    cell.result.update(_read_report(report))
+    cell.result.update(read_report(report))
     if problems and not cell.result["failures"]:
         cell.result["failed"] = None  # it did not come to its end, or not even to its beginning
     return problems
@@ -305,7 +305,7 @@ def _read_versions(cell, env):
     return json.loads(done.stdout) if done.returncode == 0 else {}
 
 
-def _read_report(report):
+def read_report(report):
     """Return the counts, the names of failed tests, and the reasons for skipped ones, from a JUnit file."""
     failures, skips, passed = [], Counter(), 0
     # A process that crashed has written none.
@@ -326,7 +326,8 @@ def _read_report(report):
 HEADINGS = ("cell", "Python", "binding", "Qt", "passed", "failed", "skipped", "CPython's nested", "attached", "seconds")
 
 
-def _table(cells):
+def table(cells):
+    """Return the table of all results."""
     rows = [HEADINGS, *(_row(cell.result) for cell in cells)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
     lines = ["  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip() for row in rows]
@@ -343,7 +344,7 @@ def _row(result):
     return (result["cell"], *versions, *counts, *cpythons, f"{result['seconds']:.0f}")
 
 
-def _skips(cells):
+def skips(cells):
     """Say what was skipped and why: no silent skip."""
     reasons = Counter()
     for cell in cells:

@@ -107,7 +107,7 @@ def test_a_missing_interpreter_is_said_and_not_passed_over(matrix, tmp_path, mon
     assert cell.result["status"] == "missing"
     assert "no Python 3.7" in cell.result["reason"]
     assert "PyQt5-3.7: not available: no Python 3.7" in capsys.readouterr().out
-    assert matrix._table([cell]).splitlines()[-1] == "PyQt5-3.7  not available"
+    assert matrix.table([cell]).splitlines()[-1] == "PyQt5-3.7  not available"
 
 
 OUTCOMES = """
@@ -132,7 +132,7 @@ def test_a_report_of_pytest_is_counted(matrix, tmp_path):
     report = tmp_path / "report.xml"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--no-xvfb", f"--junitxml={report}"]
     subprocess.run(command, cwd=str(tmp_path), stdout=subprocess.DEVNULL)
-    assert matrix._read_report(report) == {
+    assert matrix.read_report(report) == {
         "passed": 1,
         "failed": 3,
         "failures": [
@@ -159,7 +159,7 @@ def run(matrix, monkeypatch, cell, source):
     (cell.place.parent / "test_it.py").write_text(source)
     monkeypatch.setattr(matrix, "ROOT", cell.place.parent)
     matrix._run(cell, ["-p", "no:cacheprovider"], with_cpythons=False)
-    line = matrix._table([cell]).splitlines()[-1].split()
+    line = matrix.table([cell]).splitlines()[-1].split()
     return [line[0], *line[4:-1]]
 
 
