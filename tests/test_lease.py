@@ -1,6 +1,7 @@
 """attach, Lease and detach: one plug-in's hold on the loop, on any Qt application."""
 
 import asyncio
+import functools
 import gc
 import socket
 import sys
@@ -487,6 +488,27 @@ def test_errors_are_reported_to_the_host_and_name_the_owner(app, spin, recorder,
         assert [kind for _, kind in recorder.reports] == [exc_type]
         assert recorder.reports[0][0].startswith(f"{__name__}: ")
         spin(lease.create_task(asyncio.sleep(0.001)).done)
+
+
+@pytest.mark.parametrize("delay", [None, 0.001], ids=["at once", "after a sleep"])
+@pytest.mark.parametrize("way", ["create_task", "run_task", "loop.create_task"])
+def test_a_forgotten_tasks_failure_waits_for_no_garbage_collector(app, spin, recorder, way, delay):
+    """Nothing of ours keeps a failed task alive, so asyncio reports it as soon as it has ended."""
+
+    async def fail_later():
+        if delay is not None:
+            await asyncio.sleep(delay)
+        raise KeyError("x")
+
+    gc.collect()
+    gc.disable()
+    try:
+        with asyncslot.attach(__name__, host=recorder) as lease:
+            functools.reduce(getattr, way.split("."), lease)(fail_later())
+            spin(lambda: recorder.reports)
+    finally:
+        gc.enable()
+    assert [kind for _, kind in recorder.reports] == [KeyError]
 
 
 async def add_failing_callback():
