@@ -1,0 +1,182 @@
+"""Run the tests on Windows, without one: `python3 scripts/wine.py`.
+
+CPython's own Windows builds and Windows' Qt run under wine (`_wine.py` tells where they come from): the completion
+port, named pipes, Qt's Windows event dispatcher, no Unix socket and no /proc. It proves that the code for Windows runs;
+what only Windows' own kernel can show (races, consoles, moving a window by its frame) needs a real one.
+
+    python3 scripts/wine.py                                   the cells that .ci/run runs
+    python3 scripts/wine.py --cells PyQt5-3.8 PySide6-3.14    these
+    python3 scripts/wine.py --cells PyQt5-3.11 --cpython      CPython's own tests of what Windows has, on our loop, too
+    python3 scripts/wine.py -- -k subprocess                  what follows -- goes to pytest
+
+The first run installs wine and a compiler from Debian (as root; else it says how) and makes each Python, all below
+.work/wine/. Exit codes: 0; 1 if a test failed; 2 if this machine could not be set up.
+"""
+
+import argparse
+import json
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from _machine import ROOT, WORK, SetupError, say
+from _wine import WindowsPython, end_wine, need_wine, windows_path
+from matrix import CPYTHON_COUNTS, CPYTHON_MODES, VERSIONS, read_report, skips, table
+
+# What pip would find out for itself, were it the Python that it installs for.
+TEST_REQUIREMENTS = ["qtpy", "pytest", "pytest-timeout", "hypothesis", "setuptools", "wheel", "colorama"]
+FOR_OLDER_PYTHONS = ["exceptiongroup", "tomli", "typing-extensions"]
+
+# Seconds for the tests of one cell, and for CPython's in one mode.
+TIMEOUT = 900
+
+# CPython's tests of what is different on Windows.
+CPYTHON_MODULES = ["test_windows_events", "test_windows_utils", "test_streams", "test_subprocess", "test_sock_lowlevel"]
+
+# Tests of ours that are not run here, and why. What Windows itself does not have, the tests say themselves.
+NOT_UNDER_WINE = {
+    "tests/test_examples.py::test_minimal_gui_says_hi_once_for_a_double_click": "Qt's message boxes hang under wine 8",
+}
+
+
+class Cell:
+    """One binding on one Python for Windows.
+
+    Attributes:
+        result: what happened, in the shape of matrix.py's.
+    """
+
+    def __init__(self, name, *requirements):
+        self.name = name
+        self.binding, _, self.version = name.rpartition("-")
+        self.place = WORK / "wine" / name
+        self.python = WindowsPython(self.place / "python", self.version)
+        is_old = int(self.version.partition(".")[2]) < 11
+        self.requirements = [*requirements, *TEST_REQUIREMENTS, *(FOR_OLDER_PYTHONS if is_old else [])]
+        self.result = {"cell": f"{name} wine", "status": "missing"}
+
+
+TABLE = {
+    cell.name: cell
+    for cell in (
+        Cell("PyQt5-3.8", "PyQt5"),
+        Cell("PyQt5-3.11", "PyQt5"),
+        Cell("PySide6-3.14", "PySide6-Essentials"),
+    )
+}
+IN_CI = ["PyQt5-3.11", "PySide6-3.14"]
+
+
+def main():
+    options = _parse_arguments()
+    cells = [TABLE[name] for name in options.cells]
+    start = time.monotonic()
+    try:
+        need_wine()
+        for cell in cells:
+            cell.python.need(cell.requirements)
+    except SetupError as exc:
+        say(f"\n{exc}")
+        return 2
+    prepared = time.monotonic()
+    say(f"set-up: {prepared - start:.0f} s")
+    if options.setup_only:
+        return 0
+    try:
+        with ThreadPoolExecutor(options.jobs) as pool:
+            list(pool.map(lambda cell: _run(cell, options), cells))
+    finally:
+        end_wine()
+
+    say(f"\n{table(cells)}\n\n{skips(cells)}set-up {prepared - start:.0f} s, tests {time.monotonic() - prepared:.0f} s")
+    for name, reason in NOT_UNDER_WINE.items():
+        say(f"not run under wine: {name}: {reason}")
+    if options.json is not None:
+        options.json.write_text(json.dumps([cell.result for cell in cells], indent=1) + "\n", encoding="utf-8")
+    failed = [cell.name for cell in cells if cell.result["status"] == "failed"]
+    if failed:
+        say(f"FAILED: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def _parse_arguments():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--cells", nargs="+", metavar="CELL", choices=TABLE, default=IN_CI, help=", ".join(TABLE))
+    parser.add_argument("--setup-only", action="store_true", help="make the Pythons and run nothing")
+    parser.add_argument("--cpython", action="store_true", help="run CPython's own tests on our loop, too")
+    parser.add_argument("--jobs", type=int, default=2, help="cells at a time; 2 by default, as tests look at the clock")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE, too")
+    parser.add_argument("pytest", nargs="*", help="after --: arguments for pytest")
+    return parser.parse_args()
+
+
+def _run(cell, options):
+    """Run the cell's tests, fill in its result, and say how it went."""
+    start = time.monotonic()
+    problems = _run_pytest(cell, options.pytest)
+    if options.cpython:
+        for mode in CPYTHON_MODES:
+            problems += _run_cpythons(cell, mode)
+    cell.result.update(
+        _read_versions(cell),
+        system="Windows x86_64, wine",
+        seconds=round(time.monotonic() - start, 1),
+        status="failed" if problems else "passed",
+        problems=problems,
+    )
+    say(f"{cell.name}: {cell.result['status']}, {cell.result['seconds']:.0f} s")
+    for line in [*problems, *cell.result["failures"]]:
+        say(f"    {line}")
+
+
+def _run_pytest(cell, for_pytest):
+    """Run the project's tests, and return what is wrong altogether, in words."""
+    report = cell.place / "report.xml"
+    if report.exists():
+        report.unlink()
+    command = ["-X", "faulthandler", "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={windows_path(report)}"]
+    command += ["-c", windows_path(ROOT / "pyproject.toml"), "--rootdir", windows_path(ROOT)]
+    command += ["-m", "not qgis and not cpython", f"--ignore={windows_path(ROOT / 'tests' / 'guests')}"]
+    command += [f"--deselect={name}" for name in NOT_UNDER_WINE]
+    # Paths are as seen from the project's directory, which is not the current one: there, the source would hide
+    # what was installed.
+    words = [windows_path(ROOT / word) if word.startswith("tests/") else word for word in for_pytest]
+    if not any(word.startswith("tests/") for word in for_pytest):
+        words.append(windows_path(ROOT / "tests"))
+    problems = _run_logged(cell, [*command, *words], "pytest.log")
+    cell.result.update(read_report(report))
+    if problems and not cell.result["failures"]:
+        cell.result["failed"] = None  # it did not come to its end, or not even to its beginning
+    return problems
+
+
+def _run_cpythons(cell, mode):
+    """Run CPython's tests in one mode, and return what is wrong altogether, in words."""
+    name = f"cpython-{mode}.log"
+    script = windows_path(ROOT / "tests" / "cpython" / "run.py")
+    problems = _run_logged(cell, [script, "--mode", mode, "--jobs", "1", *CPYTHON_MODULES], name)
+    counts = CPYTHON_COUNTS.search((cell.place / name).read_text(encoding="utf-8", errors="replace"))
+    cell.result[mode] = "/".join(counts.groups()) if counts else "crashed"
+    return problems
+
+
+def _run_logged(cell, arguments, log_name):
+    log, empty = cell.place / log_name, cell.place / "empty"
+    empty.mkdir(exist_ok=True)
+    status = cell.python.run(arguments, cwd=empty, log=log, timeout=TIMEOUT)
+    if status is None:
+        return [f"{log.relative_to(ROOT)}: ended after {TIMEOUT} s"]
+    return [f"{log.relative_to(ROOT)}: exit code {status}"] if status else []
+
+
+def _read_versions(cell):
+    log = cell.place / "versions.log"
+    status = cell.python.run(["-c", VERSIONS, cell.binding], cwd=cell.place, log=log, timeout=60)
+    return json.loads(log.read_text(encoding="utf-8")) if status == 0 else {}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
