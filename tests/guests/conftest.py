@@ -1,8 +1,8 @@
 """What the tests with real asyncio libraries share.
 
-Each library runs in both modes and in asyncio's debug mode, against servers in
-the same process. A library that closes what it opened must leave nothing for us
-to close, and nothing may reach the exception handler.
+Each library runs in both modes and in asyncio's debug mode, warnings being errors,
+against servers in the same process. A library that closes what it opened must
+leave nothing for us to close, and nothing may reach the exception handler.
 """
 
 import asyncio
@@ -69,6 +69,26 @@ def attached(app, spin):
 def run(request, app):
     """Both ways of running a coroutine."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def unload(app, spin):
+    """Return a function that starts a task, and detaches in the middle of it, when `until()` holds.
+
+    That is what an unloaded plug-in does. The task must end, and sooner than the time that detach() has.
+    """
+
+    def unload(coro, until):
+        lease = asyncslot.attach("guest")
+        lease.loop.set_debug(True)
+        task = lease.create_task(coro)
+        spin(until)
+        report = lease.detach(timeout=5)
+        assert task.cancelled()
+        assert report.abandoned == [], str(report)
+        assert report.seconds < 2, str(report)
+
+    return unload
 
 
 @pytest.fixture(autouse=True)

@@ -4,8 +4,6 @@ import asyncio
 
 import pytest
 
-import asyncslot
-
 
 @pytest.fixture
 def websockets(guest):
@@ -92,9 +90,8 @@ def test_a_closing_server_says_goodbye(run, websockets):
     assert run(main()) == 1001  # going away
 
 
-def test_detach_ends_a_conversation(app, spin, websockets):
-    """A plug-in that is unloaded while both ends wait leaves no connection, and detach() is quick."""
-    lease = asyncslot.attach("guest")
+def test_detach_ends_a_conversation(unload, websockets):
+    """A plug-in that is unloaded while both ends wait leaves no connection."""
     connections = []
 
     async def main():
@@ -103,9 +100,4 @@ def test_detach_ends_a_conversation(app, spin, websockets):
                 connections.append(connection)
                 await connection.recv()
 
-    task = lease.create_task(main())
-    spin(lambda: connections)
-    report = lease.detach()
-    assert task.cancelled()
-    assert report.abandoned == []
-    assert report.seconds < 2, str(report)
+    unload(main(), lambda: connections)
