@@ -83,9 +83,8 @@ def test_a_file_is_sent(run, aiohttp, tmp_path, monkeypatch):
     sendfile = asyncslot.AsyncSlotEventLoop.sendfile
     sent = []
 
-    def noted_sendfile(*args, **kwargs):
-        sent.append(True)
-        return sendfile(*args, **kwargs)
+    async def noted_sendfile(*args, **kwargs):
+        sent.append(await sendfile(*args, **kwargs))
 
     # Where a loop cannot, aiohttp quietly goes another way.
     monkeypatch.setattr(asyncslot.AsyncSlotEventLoop, "sendfile", noted_sendfile)
@@ -98,7 +97,7 @@ def test_a_file_is_sent(run, aiohttp, tmp_path, monkeypatch):
             return await response.read()
 
     assert run(main()) == content
-    assert sent == [True]
+    assert sent == [len(content)]
 
 
 def test_tls(run, aiohttp, certificate):
