@@ -81,7 +81,7 @@ def test_a_response_is_streamed(run, httpx):
 
 
 def test_tls(run, httpx, certificate):
-    """The same over TLS, which anyio starts on a connection that is open already."""
+    """The same over TLS, which anyio speaks by itself over a plain connection."""
     there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     there.load_cert_chain(certificate)
     here = ssl.create_default_context(cafile=certificate)
