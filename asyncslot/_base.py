@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from typing import Any, Callable, Deque, List, Optional, Sequence, TypeVar
 
     from typing_extensions import TypeVarTuple
-    from typing_extensions import Unpack as Unpack
+    from typing_extensions import Unpack as Unpack  # "as": others import it from here
 
     # A callback's result, and its arguments: typeshed ties them together.
     T = TypeVar("T")
