@@ -178,8 +178,7 @@ def test_qgis_says_nothing_about_us(story):
 def test_download_does_not_cost_a_frame(story):
     """While the example downloads 8 MB, a timer of QGIS's goes on ticking every 16 ms."""
     download = story.step("download")
-    best = min(attempt["p99_ms"] for attempt in download["attempts"])
-    assert best < 25, "idle {idle}, downloading {attempts}".format(**download)
+    assert download["is_smooth"], download["attempts"]
     assert "bytes saved to" in download["status"]
     content = (story.directory / "downloaded.bin").read_bytes()
     assert hashlib.sha256(content).digest() == hashlib.sha256(FILE).digest()

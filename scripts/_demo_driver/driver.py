@@ -76,6 +76,7 @@ class Driver:
         stage.prepare()
         yield self._has_settled, "the host has started and is at rest", 60
 
+        at_rest, _ = _summary(stage.heartbeat.gaps[-60:])
         stage.heartbeat.reset()
         for name in stage.names:
             stage.fill_in(name)
@@ -98,7 +99,7 @@ class Driver:
         for name in stage.names:
             self._tell(*stage.verdict(name))
         yield from self._screenshot("done")
-        yield from self._judge_heartbeat()
+        yield from self._judge_heartbeat(at_rest)
 
         stage.start(stays)
         yield lambda: stage.is_busy(stays) and 0.05 < stage.progress(stays) < 1, f"{stays} starts once more", 10
@@ -129,23 +130,32 @@ class Driver:
         ticks = len(heartbeat.gaps)
         yield lambda: len(heartbeat.gaps) > ticks, "the heartbeat goes on", 5
 
-    def _judge_heartbeat(self):
+    def _judge_heartbeat(self, at_rest):
         stage = self._stage
         p99, text = _summary(stage.heartbeat.gaps)
         attempt = 1
-        # A machine that is busy with something else makes any host stutter: the best of three counts.
-        while p99 >= LATE_MS and attempt < 3:
+        # A machine that is busy with something else makes any host stutter, also at rest: the best of three
+        # counts, and beside what it was just before.
+        while p99 >= _limit(at_rest) and attempt < 3:
             attempt += 1
+            stage.heartbeat.reset()
+            yield lambda: len(stage.heartbeat.gaps) >= 60, "the heartbeat goes on", 20
+            at_rest, _ = _summary(stage.heartbeat.gaps)
             stage.heartbeat.reset()
             for name in stage.names:
                 stage.start(name)
             yield lambda: not any(stage.is_busy(name) for name in stage.names), "both downloads end", 60
             p99, text = _summary(stage.heartbeat.gaps)
-        self._tell(p99 < LATE_MS, f"a 16 ms timer of the host: {text}, in attempt {attempt} of 3 at most")
+        text = f"{text}; at rest {at_rest:.1f} ms, so it must be below {_limit(at_rest):.1f} ms"
+        self._tell(p99 < _limit(at_rest), f"a 16 ms timer of the host: {text}, in attempt {attempt} of 3 at most")
+
+
+def _limit(at_rest):
+    return max(LATE_MS, 1.5 * at_rest)
 
 
 def _summary(gaps):
     ordered = sorted(gap * 1000 for gap in gaps)
     p50, p99 = (ordered[int(len(ordered) * share)] for share in (0.5, 0.99))
-    text = f"{len(ordered)} ticks, gaps {p50:.1f} ms in the median, {p99:.1f} ms p99, {ordered[-1]:.1f} ms at worst"
-    return p99, f"{text} (p99 must be below {LATE_MS:.0f} ms)"
+    text = f"{len(ordered)} ticks, gaps {p50:.1f} ms in the median, {ordered[-1]:.1f} ms at worst, {p99:.1f} ms p99"
+    return p99, text

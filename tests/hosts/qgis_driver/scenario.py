@@ -113,19 +113,22 @@ def start(stage):
 
 
 def download(stage):
-    with Heartbeat() as idle:
-        yield from pause(2.0)
-
     def attempt():
-        yield from pause(0.2)
+        with Heartbeat() as idle:
+            yield from pause(2.0)
         with Heartbeat() as heartbeat:
             stage.start_download("/file", "downloaded.bin")
             yield from until(lambda: stage.dock.progress.value() > 40, 30, "the download is half way")
             yield from until(lambda: not stage.is_downloading(), 30, "the download has ended")
-        return heartbeat.facts()
+        return dict(heartbeat.facts(), idle_p99_ms=idle.facts()["p99_ms"])
 
-    attempts = yield from best_of_three(attempt, lambda facts: facts["p99_ms"] < 25)
-    return {"status": stage.dock.status.text(), "idle": idle.facts(), "attempts": attempts}
+    attempts = yield from best_of_three(attempt, is_smooth)
+    return {"status": stage.dock.status.text(), "attempts": attempts, "is_smooth": is_smooth(attempts[-1])}
+
+
+def is_smooth(attempt):
+    """Whether no frame is lost; on a machine so busy that QGIS stutters when idle, whether it stutters little more."""
+    return attempt["p99_ms"] < max(25, 1.5 * attempt["idle_p99_ms"])
 
 
 def cancelled_download(stage):
