@@ -28,6 +28,7 @@ def sender(app):
 @pytest.fixture
 def run(lease, spin):
     """Return a function that runs a coroutine in a task of the lease, with Qt's loop, and returns its result."""
+    lease.loop.set_debug(True)  # asyncio then sees what is called in the wrong thread
 
     def run(coro):
         task = lease.create_task(coro)
