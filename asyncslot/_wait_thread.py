@@ -63,7 +63,10 @@ class ThreadWait(TimerWait):
 
     def nudge_threadsafe(self) -> None:
         """Call `step` soon, in the GUI thread. Any thread."""
-        self._invoke(self._news, "start", self._queued)
+        try:
+            self._invoke(self._news, "start", self._queued)
+        except RuntimeError:
+            pass  # the application is gone, as in close(), and nobody steps any more
 
     def wake_at(self, when: float) -> None:
         """Call `step` at `when` (seconds, the loop's clock), never earlier, or when there is I/O."""
@@ -87,12 +90,15 @@ class ThreadWait(TimerWait):
 
     def close(self) -> None:
         """Call `step` no more, and end the thread. Safe inside `step`."""
-        super().close()
         self._is_closed = True
         if self._thread is not None:
             self._request.release()
             self._interrupt()
             self._thread.join(_PATIENCE)
+        super().close()
+
+    def _delete_qt_objects(self) -> None:
+        super()._delete_qt_objects()
         self._news.stop()
         self._news.deleteLater()
 
