@@ -249,7 +249,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
 
     def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
         """Make a task, in the next turn of which `coro` starts. GUI thread only."""
-        if self._task_factory is None or events._get_running_loop() is self:
+        if self._task_factory is None or self._as_handle is not None:
             task = super().create_task(coro, **kwargs)
         else:
             # A factory may run the first step itself (asyncio.eager_task_factory),
