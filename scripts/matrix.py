@@ -126,6 +126,9 @@ TABLE = [
 def main():
     options = _parse_arguments()
     cells = _select(options.cells, options.quick)
+    for cell in cells:
+        # A run with arguments of its own is another row than one without.
+        cell.result["cell"] = " ".join([cell.name, *options.pytest])
     start = time.monotonic()
     try:
         need_packages(QT_LIBRARIES + QT6_LIBRARIES, "the bindings")
@@ -323,7 +326,7 @@ def read_report(report):
 
 # -- what is shown ---------------------------------------------------------------
 
-HEADINGS = ("cell", "Python", "binding", "Qt", "passed", "failed", "skipped", "CPython's nested", "attached", "seconds")
+HEADINGS = ("cell", "system", "Python", "binding", "Qt", "passed", "failed", "skipped", "CPython's nested", "attached", "seconds")
 
 
 def table(cells):
@@ -340,7 +343,7 @@ def _row(result):
     failed = "crashed" if result["failed"] is None else str(result["failed"])
     counts = (str(result["passed"]), failed, str(sum(result["skipped"].values())))
     cpythons = (result.get(mode, "-") for mode in CPYTHON_MODES)
-    versions = (result.get(key, "?") for key in ("python", "binding", "qt"))
+    versions = (result.get(key, "?") for key in ("system", "python", "binding", "qt"))
     return (result["cell"], *versions, *counts, *cpythons, f"{result['seconds']:.0f}")
 
 

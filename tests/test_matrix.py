@@ -1,5 +1,6 @@
 """scripts/matrix.py: which cells there are, what they need, and what is told of them. No cell is run here."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,12 +156,12 @@ def cell(matrix, tmp_path):
 
 
 def run(matrix, monkeypatch, cell, source):
-    """Run the cell with one test file, and return its line of the table, without the versions."""
+    """Run the cell with one test file, and return its line of the table, without system and versions."""
     (cell.place.parent / "test_it.py").write_text(source)
     monkeypatch.setattr(matrix, "ROOT", cell.place.parent)
     matrix._run(cell, ["-p", "no:cacheprovider"], with_cpythons=False)
-    line = matrix.table([cell]).splitlines()[-1].split()
-    return [line[0], *line[4:-1]]
+    line = re.split("  +", matrix.table([cell]).splitlines()[-1])
+    return [line[0], *line[5:-1]]
 
 
 def test_a_cell_that_failed_says_what(matrix, monkeypatch, cell, capsys):
