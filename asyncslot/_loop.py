@@ -131,6 +131,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         outer = self._as_enter()
         try:
             self._as_signals = SignalWatch(self._csock.fileno(), self._as_interrupted)
+            self._as_rest()  # now that there are signals to wait for
             self._as_qt_loop = self._as_qt_core.QEventLoop()
             if self._stopping:
                 # stop() before run_forever() means one turn, as in asyncio.
