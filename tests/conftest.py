@@ -109,6 +109,19 @@ def lease(app):
 
 
 @pytest.fixture
+def run_coro(lease, spin):
+    """Return a function that runs a coroutine as a task of the lease, with Qt's loop, and returns its result."""
+    lease.loop.set_debug(True)  # asyncio then sees what is called in the wrong thread
+
+    def run_coro(coro):
+        task = lease.create_task(coro)
+        spin(task.done)
+        return task.result()
+
+    return run_coro
+
+
+@pytest.fixture
 def run_python(request):
     """Return a function that runs a program in a process of its own: run_python(source) -> CompletedProcess."""
 

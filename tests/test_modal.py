@@ -33,41 +33,29 @@ def dialog(app):
     return dialog
 
 
-@pytest.fixture
-def run(lease, spin):
-    """Return a function that runs a coroutine in a task of the lease, with Qt's loop, and returns its result."""
-
-    def run(coro):
-        task = lease.create_task(coro)
-        spin(task.done)
-        return task.result()
-
-    return run
-
-
 def soon(function, delay=0.01):
     """Have Qt call a function, as it calls a plain slot."""
     QtCore.QTimer.singleShot(int(delay * 1000), function)
 
 
-def test_the_result_of_the_dialog_is_returned(dialog, run):
+def test_the_result_of_the_dialog_is_returned(dialog, run_coro):
     """With the arguments that were given."""
     soon(lambda: dialog.done(7), 0.05)
-    assert run(asyncModal(dialog.run)) == 7
-    assert run(asyncModal(divmod, 7, 2)) == (3, 1)
-    assert run(asyncModal(int, "11", base=2)) == 3
+    assert run_coro(asyncModal(dialog.run)) == 7
+    assert run_coro(asyncModal(divmod, 7, 2)) == (3, 1)
+    assert run_coro(asyncModal(int, "11", base=2)) == 3
 
 
-def test_nothing_of_asyncio_is_on_the_stack(run):
+def test_nothing_of_asyncio_is_on_the_stack(run_coro):
     """No running loop and no current task, in the thread of the GUI."""
 
     def look():
         return asyncio._get_running_loop(), threading.current_thread()
 
-    assert run(asyncModal(look)) == (None, threading.main_thread())
+    assert run_coro(asyncModal(look)) == (None, threading.main_thread())
 
 
-def test_another_plugins_asyncio_run_works_while_the_dialog_is_open(dialog, run):
+def test_another_plugins_asyncio_run_works_while_the_dialog_is_open(dialog, run_coro):
     """What fails while a coroutine itself sits in exec()."""
     found = []
 
@@ -82,7 +70,7 @@ def test_another_plugins_asyncio_run_works_while_the_dialog_is_open(dialog, run)
             dialog.accept()
 
     soon(slot)
-    run(asyncModal(dialog.run))
+    run_coro(asyncModal(dialog.run))
     assert found == ["the other plug-in's"]
 
 
@@ -104,7 +92,7 @@ def test_other_tasks_go_on_while_the_dialog_is_open(dialog, lease, spin):
     assert ticks == [(number, True) for number in range(10)]
 
 
-def test_dialogs_open_on_top_of_each_other(dialog, lease, run):
+def test_dialogs_open_on_top_of_each_other(dialog, lease, run_coro):
     """A slot of the first awaits a second, whose result comes first."""
     events = []
 
@@ -118,7 +106,7 @@ def test_dialogs_open_on_top_of_each_other(dialog, lease, run):
         soon(lambda: lease.create_task(second()))
         events.append(await asyncModal(dialog.run))
 
-    run(first())
+    run_coro(first())
     assert events == [2, 1]
 
 
@@ -139,21 +127,21 @@ def test_a_signal_can_be_awaited_while_the_dialog_is_open(dialog, lease, spin):
 # -- when it goes wrong --------------------------------------------------------
 
 
-def test_an_exception_is_raised_where_it_is_awaited(run, caplog):
+def test_an_exception_is_raised_where_it_is_awaited(run_coro, caplog):
     """And nowhere else."""
 
     def fail():
         raise ValueError("what went wrong")
 
     with pytest.raises(ValueError, match="what went wrong"):
-        run(asyncModal(fail))
+        run_coro(asyncModal(fail))
     assert caplog.records == []
 
 
-def test_stop_iteration_is_an_error_like_any(run):
+def test_stop_iteration_is_an_error_like_any(run_coro):
     """It cannot be raised out of a coroutine; Python makes it a RuntimeError."""
     with pytest.raises(RuntimeError, match="StopIteration"):
-        run(asyncModal(next, iter([])))
+        run_coro(asyncModal(next, iter([])))
 
 
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
@@ -237,7 +225,7 @@ def test_an_exception_after_the_task_was_cancelled_is_reported(dialog, lease, sp
     assert "cancelled" in caplog.records[0].getMessage()
 
 
-def test_cancelling_can_close_the_dialog(dialog, run):
+def test_cancelling_can_close_the_dialog(dialog, run_coro):
     """As the documentation says: catch CancelledError and reject."""
 
     async def ask():
@@ -251,7 +239,7 @@ def test_cancelling_can_close_the_dialog(dialog, run):
         with pytest.raises(asyncio.TimeoutError):
             await asyncio.wait_for(ask(), 0.05)
 
-    run(ask_for_a_moment())
+    run_coro(ask_for_a_moment())
     assert not dialog.isVisible()
 
 
@@ -298,10 +286,10 @@ async def coroutine_function():
 
 
 @pytest.mark.parametrize("given", [1, None, coroutine_function], ids=["a result", "None", "a coroutine function"])
-def test_what_is_no_plain_function_is_refused(run, given):
+def test_what_is_no_plain_function_is_refused(run_coro, given):
     """The commonest slip is to call the function: asyncModal(dialog.exec())."""
     with pytest.raises(asyncslot.NotFunctionError, match=r"asyncModal\(dialog\.exec\), not") as caught:
-        run(asyncModal(given))
+        run_coro(asyncModal(given))
     assert isinstance(caught.value, TypeError)
     assert repr(given) in str(caught.value)
 

@@ -1,56 +1,19 @@
-"""A signal as an awaitable: what arrives, from where, and when the connection ends."""
+"""A signal as an awaitable: what arrives, and from where."""
 
 import asyncio
-import gc
-import sys
 import threading
 
 import pytest
-from qtpy import API_NAME, QtCore, QtGui, QtWidgets
+from qtpy import QtCore, QtGui, QtWidgets
 
 import asyncslot
 from asyncslot import asyncSignal, asyncSignals
-
-
-class Sender(QtCore.QObject):
-    none = QtCore.Signal()
-    one = QtCore.Signal(int)
-    two = QtCore.Signal(int, str)
-    python = QtCore.Signal(object)
-    pair = QtCore.Signal(QtCore.QObject, QtCore.QPoint)
+from senders import Sender, receivers
 
 
 @pytest.fixture
 def sender(app):
     return Sender()
-
-
-@pytest.fixture
-def run(lease, spin):
-    """Return a function that runs a coroutine in a task of the lease, with Qt's loop, and returns its result."""
-    lease.loop.set_debug(True)  # asyncio then sees what is called in the wrong thread
-
-    def run(coro):
-        task = lease.create_task(coro)
-        spin(task.done)
-        return task.result()
-
-    return run
-
-
-def receivers(sender, signal, signature):
-    """How many connections a signal has."""
-    if API_NAME.startswith("PyQt"):
-        return sender.receivers(signal)
-    return sender.receivers(QtCore.SIGNAL(signature))
-
-
-def delete_at_once(qobject):
-    """Delete a QObject as C++ does: at once, while Python still has its wrapper."""
-    if API_NAME.startswith("PyQt"):
-        sys.modules[f"{API_NAME}.sip"].delete(qobject)
-    else:
-        sys.modules[f"shiboken{API_NAME[-1]}"].delete(qobject)
 
 
 # -- what arrives --------------------------------------------------------------
@@ -71,7 +34,7 @@ class Anything:
         pytest.param("python", (None,), id="None"),
     ],
 )
-def test_the_result_is_always_the_tuple_of_arguments(sender, run, name, arguments):
+def test_the_result_is_always_the_tuple_of_arguments(sender, run_coro, name, arguments):
     """Also for one argument, and for none."""
     signal = getattr(sender, name)
 
@@ -79,12 +42,12 @@ def test_the_result_is_always_the_tuple_of_arguments(sender, run, name, argument
         asyncio.get_event_loop().call_soon(signal.emit, *arguments)
         return await asyncSignal(signal)
 
-    result = run(wait())
+    result = run_coro(wait())
     assert type(result) is tuple
     assert result == arguments
 
 
-def test_objects_arrive_themselves_and_values_as_they_were(sender, run):
+def test_objects_arrive_themselves_and_values_as_they_were(sender, run_coro):
     """A QObject is not copied; a value that is changed after the emission does not change here."""
 
     async def wait():
@@ -94,12 +57,12 @@ def test_objects_arrive_themselves_and_values_as_they_were(sender, run):
         point.setX(9)
         return await pair
 
-    who, where = run(wait())
+    who, where = run_coro(wait())
     assert who is sender
     assert (where.x(), where.y()) == (1, 2)
 
 
-def test_values_outlive_the_emission(run):
+def test_values_outlive_the_emission(run_coro):
     """PyQt hands over wrappers of C++'s own objects here, which die with the emission."""
     model = QtGui.QStandardItemModel(3, 3)
     table = QtWidgets.QTableView()
@@ -119,13 +82,13 @@ def test_values_outlive_the_emission(run):
         await asyncio.sleep(0.01)
         return await selected, await formatted
 
-    (new, old), (look,) = run(wait())
+    (new, old), (look,) = run_coro(wait())
     assert [(index.row(), index.column()) for index in new.indexes()] == [(1, 2)]
     assert old.indexes() == []
     assert look.fontItalic()
 
 
-def test_what_is_passed_by_pointer_is_not_copied(run):
+def test_what_is_passed_by_pointer_is_not_copied(run_coro):
     """The item is the model's own."""
     model = QtGui.QStandardItemModel()
     item = QtGui.QStandardItem("before")
@@ -136,10 +99,10 @@ def test_what_is_passed_by_pointer_is_not_copied(run):
         item.setText("after")
         return await changed
 
-    assert run(wait())[0] is item
+    assert run_coro(wait())[0] is item
 
 
-def test_it_is_connected_when_it_is_called(sender, run):
+def test_it_is_connected_when_it_is_called(sender, run_coro):
     """What is emitted before the await is not lost; of two emissions the first counts."""
 
     async def wait():
@@ -149,10 +112,10 @@ def test_it_is_connected_when_it_is_called(sender, run):
         await asyncio.sleep(0)
         return await emission
 
-    assert run(wait()) == (1,)
+    assert run_coro(wait()) == (1,)
 
 
-def test_an_overload_is_chosen_with_brackets(run):
+def test_an_overload_is_chosen_with_brackets(run_coro):
     """As in connect()."""
     mapper = QtCore.QSignalMapper()
     signal = mapper.mappedString if hasattr(mapper, "mappedString") else mapper.mapped[str]
@@ -163,13 +126,13 @@ def test_an_overload_is_chosen_with_brackets(run):
         mapper.map(mapper)
         return await emission
 
-    assert run(wait()) == ("text",)
+    assert run_coro(wait()) == ("text",)
 
 
 # -- from where ----------------------------------------------------------------
 
 
-def test_an_emission_in_another_thread_arrives_in_the_loops(sender, run):
+def test_an_emission_in_another_thread_arrives_in_the_loops(sender, run_coro):
     """The coroutine goes on in its own thread; the arguments are the objects that were emitted."""
     given = Anything()
 
@@ -181,10 +144,10 @@ def test_an_emission_in_another_thread_arrives_in_the_loops(sender, run):
         thread.join()
         return result, threading.current_thread()
 
-    assert run(wait()) == ((given,), threading.main_thread())
+    assert run_coro(wait()) == ((given,), threading.main_thread())
 
 
-def test_emissions_of_a_worker_arrive_all_and_in_order(run):
+def test_emissions_of_a_worker_arrive_all_and_in_order(run_coro):
     """A thousand, from an object that lives in a QThread."""
 
     class Worker(QtCore.QObject):
@@ -210,7 +173,7 @@ def test_emissions_of_a_worker_arrive_all_and_in_order(run):
         return found
 
     try:
-        assert run(wait()) == list(range(1000))
+        assert run_coro(wait()) == list(range(1000))
     finally:
         thread.quit()
         thread.wait()
@@ -235,221 +198,10 @@ def test_it_works_in_a_program_that_owns_its_application(sender):
     loop.close()
 
 
-# -- when the connection ends --------------------------------------------------
-
-
-def test_it_is_disconnected_when_the_emission_has_come(sender, run, spin):
-    """And the sender has as many connections as before."""
-
-    async def wait():
-        emission = asyncSignal(sender.one)
-        assert receivers(sender, sender.one, "one(int)") == 1
-        sender.one.emit(1)
-        return await emission
-
-    run(wait())
-    spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
-
-
-def test_it_is_disconnected_when_cancelled(sender, lease, spin):
-    """With the task that waits."""
-    started = []
-
-    async def wait():
-        started.append(True)
-        await asyncSignal(sender.one)
-
-    task = lease.create_task(wait())
-    spin(lambda: started)
-    assert receivers(sender, sender.one, "one(int)") == 1
-    task.cancel()
-    spin(task.done)
-    assert task.cancelled()
-    spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
-
-
-def test_a_timeout_is_asyncios_own(sender, run, spin):
-    """wait_for() gives up, and the connection goes."""
-
-    async def wait():
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(asyncSignal(sender.one), 0.01)
-
-    run(wait())
-    spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
-
-
-def test_a_waiting_task_lives_as_long_as_its_sender(sender, app, spin):
-    """asyncio keeps no task alive; here the connection does, although nobody else refers to it."""
-    found = []
-
-    async def wait():
-        found.append(await asyncSignal(sender.one))
-
-    with asyncslot.AsyncSlotEventLoop() as loop:
-        loop.create_task(wait())
-        spin(lambda: receivers(sender, sender.one, "one(int)") == 1)
-        gc.collect()
-        sender.one.emit(1)
-        spin(lambda: found)
-    loop.close()
-    assert found == [(1,)]
-
-
-def let_go(sender_and_more):
-    """Drop the last reference, which is Python's."""
-    sender_and_more.clear()
-
-
-def delete_later(sender_and_more):
-    sender_and_more[0].deleteLater()
-
-
-def delete_in_cpp(sender_and_more):
-    delete_at_once(sender_and_more[0])
-
-
-def delete_parent(sender_and_more):
-    parent = QtCore.QObject()
-    sender_and_more[0].setParent(parent)
-    delete_at_once(parent)
-
-
-def disconnect_everything(sender_and_more):
-    if API_NAME == "PySide2":
-        pytest.skip("PySide2 does not tell whether a connection stands, and keeps what it was connected to")
-    sender_and_more[0].one.disconnect()
-
-
-def end_thread(sender_and_more):
-    """Let the sender die in a thread of its own, as workers do."""
-    thread = QtCore.QThread()
-    sender_and_more[0].moveToThread(thread)
-    thread.finished.connect(sender_and_more[0].deleteLater)
-    thread.start()
-    thread.quit()
-    thread.wait()
-    sender_and_more.append(thread)
-
-
-@pytest.mark.parametrize("kind", ["asyncSignal", "asyncSignals"])
-@pytest.mark.parametrize("end", [let_go, delete_later, delete_in_cpp, delete_parent, disconnect_everything, end_thread])
-def test_a_dead_sender_ends_the_wait_with_an_error(lease, spin, end, kind):
-    """Whoever deletes it, and in whichever thread."""
-    started = []
-
-    async def wait(signal):
-        started.append(True)
-        if kind == "asyncSignal":
-            await asyncSignal(signal)
-        else:
-            async for _ in asyncSignals(signal):
-                pass
-
-    sender_and_more = [Sender()]
-    task = lease.create_task(wait(sender_and_more[0].one))
-    spin(lambda: started)
-    end(sender_and_more)
-    spin(task.done)
-    with pytest.raises(asyncslot.SenderDeletedError, match=rf"{kind}\(\) was waiting for .*Keep a reference") as caught:
-        task.result()
-    assert isinstance(caught.value, RuntimeError)
-
-
-@pytest.mark.parametrize("end", [let_go, delete_later, delete_in_cpp, delete_parent, end_thread])
-def test_cancelling_just_after_the_sender_died_is_safe(lease, spin, end):
-    """No turn of Qt's loop in between. To disconnect a dead sender crashes most bindings."""
-    started = []
-
-    async def wait(signal):
-        started.append(True)
-        await asyncSignal(signal)
-
-    sender_and_more = [Sender()]
-    task = lease.create_task(wait(sender_and_more[0].one))
-    spin(lambda: started)
-    end(sender_and_more)
-    del sender_and_more[:1]
-    gc.collect()
-    lease.detach()
-    assert task.cancelled()
-
-
-def test_a_sender_that_is_dead_already_is_an_error(sender, run):
-    """Not a wait for ever. PyQt raises RuntimeError before we are asked; ours is one."""
-    delete_at_once(sender)
-
-    async def wait():
-        await asyncSignal(sender.one)
-
-    with pytest.raises(RuntimeError, match="delete"):
-        run(wait())
-
-
-def test_nobody_is_told_of_a_dead_sender_that_nobody_awaits(lease, spin, caplog):
-    """A future that was not awaited is dropped without noise."""
-
-    async def start(signal):
-        asyncSignal(signal)
-
-    sender = Sender()
-    task = lease.create_task(start(sender.one))
-    spin(task.done)
-    del sender, task
-    gc.collect()
-    ticks = []
-    spin(lambda: ticks.append(0) or len(ticks) > 20)
-    gc.collect()
-    assert caplog.records == []
-
-
-# -- detach --------------------------------------------------------------------
-
-
-def test_detach_ends_every_wait_and_says_so(app, sender, spin):
-    """Those of tasks with their tasks; what an object of the plug-in's keeps is named in the report."""
-    kept = []
-
-    async def wait():
-        kept.append(asyncSignals(sender.two))
-        await asyncSignal(sender.one)
-
-    with asyncslot.attach("a plug-in") as other, asyncslot.attach("test") as lease:
-        task = lease.create_task(wait())
-        spin(lambda: kept)
-        report = lease.detach()
-        assert other.is_attached
-        assert task.cancelled()
-        assert [what.split(" ")[0] for what in report.closed] == ["asyncSignals()"]
-        spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
-        spin(lambda: receivers(sender, sender.two, "two(int,QString)") == 0)
-        sender.one.emit(1)
-        sender.two.emit(1, "one")
-
-
-def test_after_the_last_detach_emissions_find_nobody(app, sender, spin):
-    """The loop is closed; emit() is quiet, also in another thread."""
-    kept = []
-
-    async def wait():
-        kept.append(asyncSignals(sender.two))
-        kept.append(asyncSignal(sender.one))
-
-    with asyncslot.attach("test") as lease:
-        lease.create_task(wait())
-        spin(lambda: len(kept) == 2)
-    sender.one.emit(1)
-    thread = threading.Thread(target=sender.two.emit, args=(1, "one"))
-    thread.start()
-    thread.join()
-    assert kept[1].cancelled()
-    spin(lambda: receivers(sender, sender.two, "two(int,QString)") == 0)
-
-
 # -- asyncSignals --------------------------------------------------------------
 
 
-def test_no_emission_is_lost_between_iterations(sender, run):
+def test_no_emission_is_lost_between_iterations(sender, run_coro):
     """Those that come while the body awaits something else wait in order."""
 
     async def iterate():
@@ -466,7 +218,7 @@ def test_no_emission_is_lost_between_iterations(sender, run):
                     break
         return found
 
-    assert run(iterate()) == [(1, "one"), (2, "more"), (0, "less"), (3, "more")]
+    assert run_coro(iterate()) == [(1, "one"), (2, "more"), (0, "less"), (3, "more")]
 
 
 async def leave_by_break(signal):
@@ -506,7 +258,7 @@ def test_leaving_the_loop_disconnects(sender, lease, spin, leave):
     spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
 
 
-def test_what_was_emitted_before_the_senders_death_comes_first(run):
+def test_what_was_emitted_before_the_senders_death_comes_first(run_coro):
     """The error comes last, and again if asked again."""
 
     async def iterate():
@@ -521,7 +273,7 @@ def test_what_was_emitted_before_the_senders_death_comes_first(run):
                 await emissions.__anext__()
         return found
 
-    assert run(iterate()) == [(1,), (2,)]
+    assert run_coro(iterate()) == [(1,), (2,)]
 
 
 def test_closing_ends_the_iteration_of_another_task(sender, lease, spin):
@@ -562,7 +314,7 @@ def test_two_tasks_share_the_emissions(sender, lease, spin):
     assert sorted(tasks[0].result() + tasks[1].result()) == list(range(10))
 
 
-def test_each_item_can_have_a_timeout(sender, run):
+def test_each_item_can_have_a_timeout(sender, run_coro):
     """A wait that is given up takes no emission with it."""
 
     async def iterate():
@@ -572,7 +324,7 @@ def test_each_item_can_have_a_timeout(sender, run):
             sender.one.emit(1)
             return await asyncio.wait_for(emissions.__anext__(), 5)
 
-    assert run(iterate()) == (1,)
+    assert run_coro(iterate()) == (1,)
 
 
 # -- bad input -----------------------------------------------------------------
@@ -589,7 +341,7 @@ def test_each_item_can_have_a_timeout(sender, run):
         pytest.param(lambda sender: "one(int)", id="a name"),
     ],
 )
-def test_what_is_no_signal_is_refused(sender, run, function, wrong):
+def test_what_is_no_signal_is_refused(sender, run_coro, function, wrong):
     """The error shows what was given."""
 
     async def call():
@@ -598,7 +350,7 @@ def test_what_is_no_signal_is_refused(sender, run, function, wrong):
         assert isinstance(caught.value, TypeError)
         assert repr(wrong(sender))[:20] in str(caught.value)
 
-    run(call())
+    run_coro(call())
 
 
 @pytest.mark.parametrize("function", [asyncSignal, asyncSignals])

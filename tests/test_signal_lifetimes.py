@@ -1,0 +1,228 @@
+"""How long a connection lives that a coroutine waits for: emission, timeout, dead sender, detach."""
+
+import asyncio
+import gc
+import threading
+
+import pytest
+from qtpy import API_NAME, QtCore
+
+import asyncslot
+from asyncslot import asyncSignal, asyncSignals
+from senders import Sender, delete_at_once, receivers
+
+
+@pytest.fixture
+def sender(app):
+    return Sender()
+
+
+# -- when the connection ends --------------------------------------------------
+
+
+def test_it_is_disconnected_when_the_emission_has_come(sender, run_coro, spin):
+    """And the sender has as many connections as before."""
+
+    async def wait():
+        emission = asyncSignal(sender.one)
+        assert receivers(sender, sender.one, "one(int)") == 1
+        sender.one.emit(1)
+        return await emission
+
+    run_coro(wait())
+    spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
+
+
+def test_it_is_disconnected_when_cancelled(sender, lease, spin):
+    """With the task that waits."""
+    started = []
+
+    async def wait():
+        started.append(True)
+        await asyncSignal(sender.one)
+
+    task = lease.create_task(wait())
+    spin(lambda: started)
+    assert receivers(sender, sender.one, "one(int)") == 1
+    task.cancel()
+    spin(task.done)
+    assert task.cancelled()
+    spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
+
+
+def test_a_timeout_is_asyncios_own(sender, run_coro, spin):
+    """wait_for() gives up, and the connection goes."""
+
+    async def wait():
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(asyncSignal(sender.one), 0.01)
+
+    run_coro(wait())
+    spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
+
+
+def test_a_waiting_task_lives_as_long_as_its_sender(sender, app, spin):
+    """asyncio keeps no task alive; here the connection does, although nobody else refers to it."""
+    found = []
+
+    async def wait():
+        found.append(await asyncSignal(sender.one))
+
+    with asyncslot.AsyncSlotEventLoop() as loop:
+        loop.create_task(wait())
+        spin(lambda: receivers(sender, sender.one, "one(int)") == 1)
+        gc.collect()
+        sender.one.emit(1)
+        spin(lambda: found)
+    loop.close()
+    assert found == [(1,)]
+
+
+def let_go(sender_and_more):
+    """Drop the last reference, which is Python's."""
+    sender_and_more.clear()
+
+
+def delete_later(sender_and_more):
+    sender_and_more[0].deleteLater()
+
+
+def delete_in_cpp(sender_and_more):
+    delete_at_once(sender_and_more[0])
+
+
+def delete_parent(sender_and_more):
+    parent = QtCore.QObject()
+    sender_and_more[0].setParent(parent)
+    delete_at_once(parent)
+
+
+def disconnect_everything(sender_and_more):
+    if API_NAME == "PySide2":
+        pytest.skip("PySide2 does not tell whether a connection stands, and keeps what it was connected to")
+    sender_and_more[0].one.disconnect()
+
+
+def end_thread(sender_and_more):
+    """Let the sender die in a thread of its own, as workers do."""
+    thread = QtCore.QThread()
+    sender_and_more[0].moveToThread(thread)
+    thread.finished.connect(sender_and_more[0].deleteLater)
+    thread.start()
+    thread.quit()
+    thread.wait()
+    sender_and_more.append(thread)
+
+
+@pytest.mark.parametrize("kind", ["asyncSignal", "asyncSignals"])
+@pytest.mark.parametrize("end", [let_go, delete_later, delete_in_cpp, delete_parent, disconnect_everything, end_thread])
+def test_a_dead_sender_ends_the_wait_with_an_error(lease, spin, end, kind):
+    """Whoever deletes it, and in whichever thread."""
+    started = []
+
+    async def wait(signal):
+        started.append(True)
+        if kind == "asyncSignal":
+            await asyncSignal(signal)
+        else:
+            async for _ in asyncSignals(signal):
+                pass
+
+    sender_and_more = [Sender()]
+    task = lease.create_task(wait(sender_and_more[0].one))
+    spin(lambda: started)
+    end(sender_and_more)
+    spin(task.done)
+    with pytest.raises(asyncslot.SenderDeletedError, match=rf"{kind}\(\) was waiting for .*Keep a reference") as caught:
+        task.result()
+    assert isinstance(caught.value, RuntimeError)
+
+
+@pytest.mark.parametrize("end", [let_go, delete_later, delete_in_cpp, delete_parent, end_thread])
+def test_cancelling_just_after_the_sender_died_is_safe(lease, spin, end):
+    """No turn of Qt's loop in between. To disconnect a dead sender crashes most bindings."""
+    started = []
+
+    async def wait(signal):
+        started.append(True)
+        await asyncSignal(signal)
+
+    sender_and_more = [Sender()]
+    task = lease.create_task(wait(sender_and_more[0].one))
+    spin(lambda: started)
+    end(sender_and_more)
+    del sender_and_more[:1]
+    gc.collect()
+    lease.detach()
+    assert task.cancelled()
+
+
+def test_a_sender_that_is_dead_already_is_an_error(sender, run_coro):
+    """Not a wait for ever. PyQt raises RuntimeError before we are asked; ours is one."""
+    delete_at_once(sender)
+
+    async def wait():
+        await asyncSignal(sender.one)
+
+    with pytest.raises(RuntimeError, match="delete"):
+        run_coro(wait())
+
+
+def test_nobody_is_told_of_a_dead_sender_that_nobody_awaits(lease, spin, caplog):
+    """A future that was not awaited is dropped without noise."""
+
+    async def start(signal):
+        asyncSignal(signal)
+
+    sender = Sender()
+    task = lease.create_task(start(sender.one))
+    spin(task.done)
+    del sender, task
+    gc.collect()
+    ticks = []
+    spin(lambda: ticks.append(0) or len(ticks) > 20)
+    gc.collect()
+    assert caplog.records == []
+
+
+# -- detach --------------------------------------------------------------------
+
+
+def test_detach_ends_every_wait_and_says_so(app, sender, spin):
+    """Those of tasks with their tasks; what an object of the plug-in's keeps is named in the report."""
+    kept = []
+
+    async def wait():
+        kept.append(asyncSignals(sender.two))
+        await asyncSignal(sender.one)
+
+    with asyncslot.attach("a plug-in") as other, asyncslot.attach("test") as lease:
+        task = lease.create_task(wait())
+        spin(lambda: kept)
+        report = lease.detach()
+        assert other.is_attached
+        assert task.cancelled()
+        assert [what.split(" ")[0] for what in report.closed] == ["asyncSignals()"]
+        spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
+        spin(lambda: receivers(sender, sender.two, "two(int,QString)") == 0)
+        sender.one.emit(1)
+        sender.two.emit(1, "one")
+
+
+def test_after_the_last_detach_emissions_find_nobody(app, sender, spin):
+    """The loop is closed; emit() is quiet, also in another thread."""
+    kept = []
+
+    async def wait():
+        kept.append(asyncSignals(sender.two))
+        kept.append(asyncSignal(sender.one))
+
+    with asyncslot.attach("test") as lease:
+        lease.create_task(wait())
+        spin(lambda: len(kept) == 2)
+    sender.one.emit(1)
+    thread = threading.Thread(target=sender.two.emit, args=(1, "one"))
+    thread.start()
+    thread.join()
+    assert kept[1].cancelled()
+    spin(lambda: receivers(sender, sender.two, "two(int,QString)") == 0)
