@@ -204,7 +204,7 @@ class Neighbour:
         spin(lambda: done, "Houdini's loop does not work")
         lease = asyncslot.attach("subprocess under Houdini's policy")
         async def child():
-            return await (await asyncio.create_subprocess_exec("true")).wait()
+            return await (await asyncio.create_subprocess_exec(sys.executable, "-c", "")).wait()
         task = lease.create_task(child())
         spin(task.done, "no subprocess under Houdini's policy")
         assert task.result() == 0
