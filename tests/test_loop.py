@@ -494,7 +494,7 @@ def test_tasks_go_on_while_a_modal_dialog_is_open(lease, spin, opened_by):
         QtCore.QTimer.singleShot(0, lease.slot(in_coroutine))
         spin(lambda: len(done) == 2)
     # 50 with nothing else to do; a stalled loop has 0 or 1.
-    assert done[0] > 10
+    assert done[0] > 5
     seen = len(ticks)
     spin(lambda: len(ticks) > seen + 3)
 
@@ -563,7 +563,7 @@ def test_a_busy_loop_starves_nobody(run_python, dispatcher):
     ticks, spins, echoes = map(int, out.split()[-3:])
     # 100 if nothing is late, on a shared machine.
     assert ticks >= 60
-    assert spins > 1000
+    assert spins > 100
     assert echoes > 100
 
 
