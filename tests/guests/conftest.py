@@ -8,6 +8,7 @@ leave nothing for us to close, and nothing may reach the exception handler.
 import asyncio
 import importlib
 import logging
+import ssl
 import warnings
 
 import pytest
@@ -89,6 +90,14 @@ def unload(app, spin):
         assert report.seconds < 2, str(report)
 
     return unload
+
+
+@pytest.fixture
+def tls(certificate):
+    """Two TLS contexts: the server's, and that of a client who trusts it."""
+    there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    there.load_cert_chain(certificate)
+    return there, ssl.create_default_context(cafile=certificate)
 
 
 @pytest.fixture(autouse=True)

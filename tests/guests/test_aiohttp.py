@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ssl
 
 import pytest
 
@@ -100,11 +99,9 @@ def test_a_file_is_sent(run, aiohttp, tmp_path, monkeypatch):
     assert sent == [len(content)]
 
 
-def test_tls(run, aiohttp, certificate):
+def test_tls(run, aiohttp, tls):
     """The same handler over TLS, the certificate verified."""
-    there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    there.load_cert_chain(certificate)
-    here = ssl.create_default_context(cafile=certificate)
+    there, here = tls
 
     async def handler(request):
         return aiohttp.web.Response(text=request.scheme)
@@ -112,6 +109,53 @@ def test_tls(run, aiohttp, certificate):
     async def main():
         async with served(aiohttp, handler, ssl_context=there) as (session, url):
             async with session.get(url, ssl=here) as response:
+                return await response.text()
+
+    assert run(main()) == "https"
+
+
+@contextlib.asynccontextmanager
+async def tunnelled():
+    """A proxy that connects a client with whatever server it asks for; gives its URL."""
+    tasks = []
+
+    async def pump(reader, writer):
+        try:
+            while not reader.at_eof():
+                writer.write(await reader.read(2**16))
+                await writer.drain()
+        except ConnectionError:
+            pass  # the other side was quicker
+        finally:
+            writer.close()
+
+    async def serve(reader, writer):
+        tasks.append(asyncio.current_task())
+        head = await reader.readuntil(b"\r\n\r\n")
+        host, _, port = head.split()[1].decode().rpartition(":")
+        there_reader, there_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        await asyncio.gather(pump(reader, there_writer), pump(there_reader, writer))
+
+    proxy = await asyncio.start_server(serve, "localhost", 0)
+    try:
+        yield f"http://localhost:{proxy.sockets[0].getsockname()[1]}"
+    finally:
+        proxy.close()
+        await asyncio.wait(tasks)
+        await proxy.wait_closed()
+
+
+def test_tls_through_a_proxy(run, aiohttp, tls):
+    """TLS begins on a connection that is open already: loop.start_tls()."""
+    there, here = tls
+
+    async def handler(request):
+        return aiohttp.web.Response(text=request.scheme)
+
+    async def main():
+        async with tunnelled() as proxy, served(aiohttp, handler, ssl_context=there) as (session, url):
+            async with session.get(url, ssl=here, proxy=proxy) as response:
                 return await response.text()
 
     assert run(main()) == "https"

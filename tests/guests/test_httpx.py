@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ssl
 
 import pytest
 
@@ -80,11 +79,9 @@ def test_a_response_is_streamed(run, httpx):
     assert run(main()) == piece * 64
 
 
-def test_tls(run, httpx, certificate):
+def test_tls(run, httpx, tls):
     """The same over TLS, which anyio speaks by itself over a plain connection."""
-    there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    there.load_cert_chain(certificate)
-    here = ssl.create_default_context(cafile=certificate)
+    there, here = tls
 
     async def main():
         async with served(echo_path, tls=there) as url, httpx.AsyncClient(verify=here, trust_env=False) as client:
