@@ -161,6 +161,24 @@ def test_exits_end_the_task_and_not_the_host(lease, spin, caplog, kind):
         task.result()
 
 
+def test_exits_end_a_program_that_owns_its_application(run_python):
+    """Under AsyncSlotRunner, sys.exit() in a dialog is the program's."""
+    done = run_python(
+        """
+import sys
+from qtpy import QtWidgets
+import asyncslot
+
+app = QtWidgets.QApplication([])
+with asyncslot.AsyncSlotRunner() as loop:
+    task = loop.create_task(asyncslot.asyncModal(sys.exit, 5))
+    (getattr(app, "exec", None) or app.exec_)()
+""",
+        check=False,
+    )
+    assert done.returncode == 5, done.stderr
+
+
 def test_cancelled_before_the_dialog_opens_it_does_not_open(lease, spin):
     """The function is not called at all."""
     calls = []
