@@ -326,7 +326,19 @@ def read_report(report):
 
 # -- what is shown ---------------------------------------------------------------
 
-HEADINGS = ("cell", "system", "Python", "binding", "Qt", "passed", "failed", "skipped", "CPython's nested", "attached", "seconds")
+HEADINGS = (
+    "cell",
+    "system",
+    "Python",
+    "binding",
+    "Qt",
+    "passed",
+    "failed",
+    "skipped",
+    "CPython's nested",
+    "attached",
+    "seconds",
+)
 
 
 def table(cells):
