@@ -7,7 +7,7 @@ Everything comes from Debian and the package registries. What python.org's insta
     the standard library's .py files        a Python of the same minor version on this machine, else pyodide's, by npm
     python.exe                              compiled here: three lines that call Py_Main()
     python3.dll                             linked here: bindings want it, and it forwards all to pythonXY.dll
-    icuuc.dll                               linked here: Windows' own, which wine lacks and Qt 6 links to but can do without
+    icuuc.dll                               linked here: Windows' own, which wine lacks; Qt 6 does without it
     Qt and what else the tests need         pip, for another platform than its own
 
 So the .py files may be some patch releases older than the DLL; where that shows, CORRECTIONS makes up for it.
@@ -47,13 +47,18 @@ PYODIDE = {"3.14": "314.0.7"}
 
 # Of a standard library for Unix, what is of no use here.
 LEAVE_OUT = shutil.ignore_patterns(
-    "__pycache__", "site-packages", "dist-packages", "lib-dynload", "config-3*", "idlelib", "lib2to3", "sitecustomize.py"
+    *("__pycache__", "site-packages", "dist-packages", "lib-dynload"),
+    *("config-3*", "idlelib", "lib2to3", "sitecustomize.py"),
 )
 
 # Python: (file, what it says, what it must say for the DLL).
 CORRECTIONS = {
     # From 3.11.9 on, the import system inside the DLL calls it on the class.
-    "3.11": ("importlib/metadata/__init__.py", "\n    def invalidate_caches(cls)", "\n    @classmethod\n    def invalidate_caches(cls)"),
+    "3.11": (
+        "importlib/metadata/__init__.py",
+        "\n    def invalidate_caches(cls)",
+        "\n    @classmethod\n    def invalidate_caches(cls)",
+    ),
 }
 
 LAUNCHER = """\
@@ -81,7 +86,7 @@ class WindowsPython:
         self.site_packages = place / "Lib" / "site-packages"
 
     def need(self, requirements):
-        """See that it is there, with the requirements, each as on pip's command line, and with this project as it is now.
+        """See that it is there, with the requirements, each as on pip's command line, and this project as it is now.
 
         Raises: SetupError when something cannot be had.
         """
@@ -147,7 +152,8 @@ class WindowsPython:
     def _build_icu(self):
         """Give Qt 6 an icuuc.dll whose functions all return 0, for which it keeps to its own text codecs."""
         for core in self.site_packages.glob("*/**/Qt6Core.dll"):
-            listing = subprocess.run([OBJDUMP, "-p", str(core)], stdout=subprocess.PIPE, check=True).stdout.decode("latin-1")
+            dump = subprocess.run([OBJDUMP, "-p", str(core)], stdout=subprocess.PIPE, check=True)
+            listing = dump.stdout.decode("latin-1")
             table = listing.partition("DLL Name: icuuc.dll")[2].partition("\n\n")[0]
             names = re.findall(r"^\s+[0-9a-f]+\s+\d+\s+(\w+)", table, re.MULTILINE)
             if names:
@@ -168,7 +174,8 @@ class WindowsPython:
             run_quietly([*pip, "--wheel-dir", directory, directory], timeout=600)
             for path in self.site_packages.glob("asyncslot*"):
                 shutil.rmtree(path)
-            self._pip("install", "--no-deps", "--target", str(self.site_packages), *map(str, Path(directory).glob("*.whl")))
+            wheels = map(str, Path(directory).glob("*.whl"))
+            self._pip("install", "--no-deps", "--target", str(self.site_packages), *wheels)
 
     def _pip(self, command, *arguments):
         tag = "cp" + self.version.replace(".", "")
@@ -178,7 +185,7 @@ class WindowsPython:
         run_quietly([*pip, *platform, *abis, *arguments], timeout=1800)
 
     def run(self, arguments, *, cwd, log, timeout):
-        """Run it, with its output in the file `log`; return its exit code, or None if it was ended after `timeout` seconds."""
+        """Run it, with its output in the file `log`; return its exit code, or None if it was ended after `timeout`."""
         process = subprocess.Popen(
             [WINE, str(self.place / "python.exe"), *arguments],
             cwd=cwd,
@@ -236,7 +243,8 @@ def _prefix():
 
 def _environment():
     """Return the environment variables: few, for those of this shell are for programs of this system."""
-    env = {name: os.environ[name] for name in ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "USER") if name in os.environ}
+    kept = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "USER")
+    env = {name: os.environ[name] for name in kept if name in os.environ}
     env["WINEPREFIX"] = str(_prefix())
     env["WINEDEBUG"] = "-all"
     # No offers to install Mono and Gecko, and no debugger that starts at a crash: faulthandler says more.
@@ -254,7 +262,7 @@ def _exports(dll):
 
 
 def _find_standard_library(version):
-    """Return the directory of the standard library of a Python of this version, with all that Windows needs, or None."""
+    """Return where the standard library of a Python of this version is, with all that Windows needs, or None."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     candidates = [*pyenv.glob(f"{version}.*/lib/python{version}"), Path(f"/usr/lib/python{version}")]
     candidates = [path for path in candidates if (path / "asyncio" / "windows_events.py").exists()]

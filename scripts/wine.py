@@ -35,10 +35,12 @@ TIMEOUT = 900
 CPYTHON_MODULES = ["test_windows_events", "test_windows_utils", "test_streams", "test_subprocess", "test_sock_lowlevel"]
 
 # Tests of ours that are not run here, and why. What Windows itself does not have, the tests say themselves.
+BOXES = "Qt's message boxes hang or crash under wine 8"
+LINKS = "wine 8's symbolic links do not show"
 NOT_UNDER_WINE = {
-    "tests/test_examples.py::test_minimal_gui_says_hi_once_for_a_double_click": "Qt's message boxes hang or crash under wine 8",
-    "tests/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-plain]": "wine 8's symbolic links do not show",
-    "tests/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-force]": "wine 8's symbolic links do not show",
+    "tests/test_examples.py::test_minimal_gui_says_hi_once_for_a_double_click": BOXES,
+    "tests/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-plain]": LINKS,
+    "tests/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-force]": LINKS,
 }
 
 
