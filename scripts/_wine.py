@@ -7,7 +7,7 @@ Everything comes from Debian and the package registries. What python.org's insta
     the standard library's .py files        a Python of the same minor version on this machine, else pyodide's, by npm
     python.exe                              compiled here: three lines that call Py_Main()
     python3.dll                             linked here: bindings want it, and it forwards all to pythonXY.dll
-    icuuc.dll                               linked here: Windows' own, which wine lacks; Qt 6 does without it
+    icuuc.dll                               linked here: Windows' own, which Qt 6 links to and wine lacks
     Qt and what else the tests need         pip, for another platform than its own
 
 So the .py files may be some patch releases older than the DLL; where that shows, CORRECTIONS makes up for it.
