@@ -86,6 +86,8 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
     def _as_attach(self, qt_core: Any) -> None:
         """Begin to be called by the Qt loop of this thread."""
         self._as_qt_core = qt_core
+        # A thread that Qt has not started has no timers before its first QEventLoop.
+        qt_core.QEventLoop()
         self._as_wait = self._as_make_wait(qt_core)
         self._thread_id = threading.get_ident()  # from now on this loop "is running"
         self._as_start_io()

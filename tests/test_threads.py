@@ -70,6 +70,25 @@ def test_nested_mode_in_a_qthread(run_in_qthread, lease, spin):
     assert task.result() == threading.get_ident()
 
 
+def test_nested_mode_in_a_thread_of_pythons(app):
+    """Which Qt knows nothing of; twice, as what Qt makes for a thread goes with it."""
+    results = []
+
+    def in_thread():
+        loop = asyncslot.AsyncSlotEventLoop()
+        try:
+            results.append(loop.run_until_complete(job()))
+        finally:
+            loop.close()
+
+    for _ in range(2):
+        thread = threading.Thread(target=in_thread, daemon=True)
+        thread.start()
+        thread.join(20)
+        assert results == [thread.ident]
+        results.clear()
+
+
 def test_attached_mode_in_a_qthread(run_in_qthread):
     """The thread runs its Qt loop, and the loop is attached to that one."""
 
