@@ -33,9 +33,9 @@ def pytest_addoption(parser):
     )
     parser.addoption(
         "--wait",
-        choices=["notifier", "thread"],
-        default="notifier",
-        help="which way of waiting the loop uses on Linux; 'thread' is that of other systems",
+        choices=["native", "thread"],
+        default="native",
+        help="which way of waiting the loop uses: this system's own, or, on Linux, that of other systems",
     )
 
 
