@@ -230,7 +230,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         """Wait in select() for something to do, at most until `deadline`."""
         self._as_is_blocked = True
         self._as_idle = True
-        if not self._ready:  # other threads: see call_soon_threadsafe()
+        if not self._ready and not self._as_batch:  # other threads: see _as_rest()
             ends = [monotonic() + LONGEST]
             if deadline is not None:
                 ends.append(deadline)

@@ -287,7 +287,9 @@ class SteppingMixin(LoopBase):
             self._as_wait.wake_soon()
             return
         self._as_idle = self._as_alert = True
-        if self._ready:  # added by another thread since we looked
+        # Another thread may have added something since we looked, and to the batch, if it
+        # had its hand on the queue when the two changed places.
+        if self._ready or self._as_batch:
             self._as_idle = self._as_alert = False
             self._as_wait.wake_soon()
         elif self._scheduled:

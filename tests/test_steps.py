@@ -87,8 +87,9 @@ def test_threadsafe_calls_write_one_wake_up(loop):
     assert writes == [1, 1]
 
 
-def test_a_callback_added_while_the_loop_falls_asleep_is_not_lost(loop):
-    """Another thread may queue between the last look at the queue and the sleep."""
+@pytest.mark.parametrize("queue", ["_ready", "_as_batch"])
+def test_a_callback_added_while_the_loop_falls_asleep_is_not_lost(loop, queue):
+    """Another thread may queue between the last look at a queue and the sleep, without asking for a wake-up."""
 
     class Queue(type(loop._ready)):
         """A queue into which another thread puts a callback just after it was found empty."""
@@ -98,12 +99,13 @@ def test_a_callback_added_while_the_loop_falls_asleep_is_not_lost(loop):
         def __bool__(self):
             if not self.was_found_empty:
                 self.was_found_empty = True
-                loop.call_soon_threadsafe(int)
+                assert not loop._as_idle, "the other thread sees a loop that is awake"
+                self.append(asyncio.Handle(int, (), loop))
                 return False
             return len(self) > 0
 
     loop._as_idle = False
-    loop._ready = Queue()
+    setattr(loop, queue, Queue())
     loop._as_rest()
     assert loop._as_wait.take() == ["soon"]
     assert not loop._as_idle
