@@ -228,17 +228,18 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
 
     def _as_block(self, deadline: Optional[float]) -> None:
         """Wait in select() for something to do, at most until `deadline`."""
-        self._as_is_blocked = True
-        self._as_idle = True
-        if not self._ready and not self._as_batch:  # other threads: see _as_rest()
-            ends = [monotonic() + LONGEST]
-            if deadline is not None:
-                ends.append(deadline)
-            if self._scheduled:
-                ends.append(self._scheduled[0]._when)
-            self._as_collect(max(0.0, min(ends) - monotonic()))
-        self._as_idle = False
-        self._as_is_blocked = False
+        now = monotonic()
+        ends = [now + LONGEST]
+        if deadline is not None:
+            ends.append(deadline)
+        if self._scheduled:
+            ends.append(self._scheduled[0]._when)
+        self._as_is_blocked = self._as_idle = True
+        try:
+            if not self._ready and not self._as_batch:  # other threads: see _as_rest()
+                self._as_collect(max(0.0, min(ends) - now))
+        finally:
+            self._as_is_blocked = self._as_idle = False
 
     def _as_wake_threadsafe(self) -> None:
         """Wake the loop, wherever it waits. Any thread."""
