@@ -10,7 +10,8 @@ Everything comes from Debian and the package registries. What python.org's insta
     icuuc.dll                               linked here: Windows' own, which Qt 6 links to and wine lacks
     Qt and what else the tests need         pip, for another platform than its own
 
-So the .py files may be some patch releases older than the DLL; where that shows, CORRECTIONS makes up for it.
+So the .py files may be some patch releases older than the DLL; where that shows, and where wine 8 lacks something,
+CORRECTIONS makes up for it.
 
 wine 8 has three habits that run() knows: a Python whose output is a file does not start, so it gets a pipe; the pipe
 stays open for seconds after Python has ended, so nobody waits for its end; and Qt's environment variables are taken
@@ -51,15 +52,20 @@ LEAVE_OUT = shutil.ignore_patterns(
     *("config-3*", "idlelib", "lib2to3", "sitecustomize.py"),
 )
 
-# Python: (file, what it says, what it must say for the DLL).
-CORRECTIONS = {
+# (file, what it says, what it must say for the DLL or for wine).
+CORRECTIONS = [
     # From 3.11.9 on, the import system inside the DLL calls it on the class.
-    "3.11": (
+    (
         "importlib/metadata/__init__.py",
-        "\n    def invalidate_caches(cls)",
-        "\n    @classmethod\n    def invalidate_caches(cls)",
+        "\n\n    def invalidate_caches(",
+        "\n\n    @classmethod\n    def invalidate_caches(",
     ),
-}
+    # A function of Windows 8's that wine 8 has only the name of.
+    ("shutil.py", 'hasattr(_winapi, "CopyFile2")', "False"),
+]
+
+# For pip.
+QUIETLY = ["--disable-pip-version-check", "--no-input"]
 
 LAUNCHER = """\
 #include <wchar.h>
@@ -76,13 +82,11 @@ class WindowsPython:
     Args:
         place: the directory; made by need().
         version: the minor version, as in "3.11".
-        qt_platform: what goes into QT_QPA_PLATFORM.
     """
 
-    def __init__(self, place, version, qt_platform):
+    def __init__(self, place, version):
         self.place = place
         self.version = version
-        self.qt_platform = qt_platform
         self.site_packages = place / "Lib" / "site-packages"
 
     def need(self, requirements):
@@ -128,12 +132,10 @@ class WindowsPython:
             source = _find_standard_library(self.version) or _fetch_standard_library(self.version, directory)
             shutil.copytree(source, self.place / "Lib", ignore=LEAVE_OUT)
         self.site_packages.mkdir(exist_ok=True)
-        name, found, wanted = CORRECTIONS.get(self.version, (None, None, None))
-        if name is not None:
+        for name, found, wanted in CORRECTIONS:
             path = self.place / "Lib" / name
-            text = path.read_text(encoding="utf-8")
-            if wanted not in text:
-                path.write_text(text.replace(found, wanted), encoding="utf-8")
+            if path.exists():
+                path.write_text(path.read_text(encoding="utf-8").replace(found, wanted), encoding="utf-8")
 
     def _build(self, name, source=None, *arguments, forwarded=()):
         """Compile and link a program or a DLL; `forwarded` are lines for its list of exports."""
@@ -170,7 +172,7 @@ class WindowsPython:
                 shutil.copytree(ROOT / name, Path(directory) / name, ignore=LEAVE_OUT)
             for name in ("pyproject.toml", "README.md", "LICENSE"):
                 shutil.copy(ROOT / name, directory)
-            pip = [need_venv(), "-m", "pip", "wheel", "--disable-pip-version-check", "--no-input", "--no-deps"]
+            pip = [_find_pip(self.version), "-m", "pip", "wheel", *QUIETLY, "--no-deps"]
             run_quietly([*pip, "--wheel-dir", directory, directory], timeout=600)
             for path in self.site_packages.glob("asyncslot*"):
                 shutil.rmtree(path)
@@ -179,7 +181,7 @@ class WindowsPython:
 
     def _pip(self, command, *arguments):
         tag = "cp" + self.version.replace(".", "")
-        pip = [need_venv(), "-m", "pip", command, "--disable-pip-version-check", "--no-input", "--only-binary=:all:"]
+        pip = [_find_pip(self.version), "-m", "pip", command, *QUIETLY, "--only-binary=:all:"]
         platform = ["--platform", "win_amd64", "--python-version", self.version, "--implementation", "cp"]
         abis = ["--abi", tag, "--abi", "abi3", "--abi", "none"]
         run_quietly([*pip, *platform, *abis, *arguments], timeout=1800)
@@ -189,13 +191,13 @@ class WindowsPython:
         process = subprocess.Popen(
             [WINE, str(self.place / "python.exe"), *arguments],
             cwd=cwd,
-            env={**_environment(), "WINEQT_QPA_PLATFORM": self.qt_platform},
+            env=_environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
         deadline = time.monotonic() + timeout
-        with process.stdout, log.open("wb") as out:
+        with process.stdout, log.open("wb", buffering=0) as out:
             while True:
                 # Asked before the pipe is: what it wrote last is read all the same.
                 has_ended = process.poll() is not None
@@ -249,6 +251,9 @@ def _environment():
     env["WINEDEBUG"] = "-all"
     # No offers to install Mono and Gecko, and no debugger that starts at a crash: faulthandler says more.
     env["WINEDLLOVERRIDES"] = "mscoree,mshtml,winedbg.exe="
+    # Qt's dialogs hang now and then on its platform for Windows under wine 8. The event dispatcher is that of Windows
+    # on either.
+    env["WINEQT_QPA_PLATFORM"] = "offscreen"
     env["PYTHONPYCACHEPREFIX"] = windows_path(WORK / "wine" / "pycache")
     return env
 
@@ -267,6 +272,15 @@ def _find_standard_library(version):
     candidates = [*pyenv.glob(f"{version}.*/lib/python{version}"), Path(f"/usr/lib/python{version}")]
     candidates = [path for path in candidates if (path / "asyncio" / "windows_events.py").exists()]
     return max(candidates, key=lambda path: [int(number) for number in re.findall(r"\d+", str(path))], default=None)
+
+
+def _find_pip(version):
+    """Return a Python that has pip: of this version if there is one, for pip reads conditions as of its own Python."""
+    library = _find_standard_library(version)
+    python = None if library is None else library.parent.parent / "bin" / f"python{version}"
+    if python is not None and subprocess.run([python, "-c", "import pip"], stderr=subprocess.DEVNULL).returncode == 0:
+        return str(python)
+    return need_venv()
 
 
 def _fetch_standard_library(version, directory):

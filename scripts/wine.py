@@ -24,15 +24,17 @@ from _machine import ROOT, WORK, SetupError, say
 from _wine import WindowsPython, end_wine, need_wine, windows_path
 from matrix import CPYTHON_COUNTS, CPYTHON_MODES, VERSIONS, read_report, skips, table
 
-# What pip would find out for itself, were it the Python that it installs for.
+# As pyproject.toml has it, and what pytest needs on Windows only: pip decides by the system that it runs on.
 TEST_REQUIREMENTS = ["qtpy", "pytest", "pytest-timeout", "hypothesis", "setuptools", "wheel", "colorama"]
-FOR_OLDER_PYTHONS = ["exceptiongroup", "tomli", "typing-extensions"]
 
 # Seconds for the tests of one cell, and for CPython's in one mode.
 TIMEOUT = 900
 
 # CPython's tests of what is different on Windows.
-CPYTHON_MODULES = ["test_windows_events", "test_windows_utils", "test_streams", "test_subprocess", "test_sock_lowlevel"]
+CPYTHON_MODULES = [
+    f"test_{name}"
+    for name in ("windows_events", "events", "server", "streams", "subprocess", "sendfile", "sock_lowlevel")
+]
 
 # Tests of ours that are not run here, and why. What Windows itself does not have, the tests say themselves.
 BOXES = "Qt's message boxes hang or crash under wine 8"
@@ -43,6 +45,11 @@ NOT_UNDER_WINE = {
     "tests/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-force]": LINKS,
 }
 
+NOT_WITH_PYODIDE = {
+    f"tests/test_loop.py::test_tls[{mode}]": "the standard library is pyodide's, whose ssl is empty"
+    for mode in ("nested", "attached")
+}
+
 
 class Cell:
     """One binding on one Python for Windows.
@@ -50,30 +57,28 @@ class Cell:
     Args:
         name: "<binding>-<Python>".
         requirement: what pip knows the binding as.
-        qt_platform: which of Qt's platforms to run on.
+        not_run: tests that cannot be run, each with the reason, besides NOT_UNDER_WINE.
 
     Attributes:
         result: what happened, in the shape of matrix.py's.
     """
 
-    def __init__(self, name, requirement, qt_platform):
+    def __init__(self, name, requirement, not_run=None):
         self.name = name
         self.binding, _, self.version = name.rpartition("-")
         self.place = WORK / "wine" / name
-        self.python = WindowsPython(self.place / "python", self.version, qt_platform)
-        is_old = int(self.version.partition(".")[2]) < 11
-        self.requirements = [requirement, *TEST_REQUIREMENTS, *(FOR_OLDER_PYTHONS if is_old else [])]
+        self.python = WindowsPython(self.place / "python", self.version)
+        self.requirements = [requirement, *TEST_REQUIREMENTS]
+        self.not_run = {**NOT_UNDER_WINE, **(not_run or {})}
         self.result = {"cell": f"{name} wine", "status": "missing"}
 
 
-# Qt's own platform for Windows has the event dispatcher that users have, and needs no display for windows that nobody
-# sees. With Qt 6 dialogs hang in it under wine 8.
 TABLE = {
     cell.name: cell
     for cell in (
-        Cell("PyQt5-3.8", "PyQt5", "windows"),
-        Cell("PyQt5-3.11", "PyQt5", "windows"),
-        Cell("PySide6-3.14", "PySide6-Essentials", "offscreen"),
+        Cell("PyQt5-3.8", "PyQt5"),
+        Cell("PyQt5-3.11", "PyQt5"),
+        Cell("PySide6-3.14", "PySide6-Essentials", NOT_WITH_PYODIDE),
     )
 }
 IN_CI = ["PyQt5-3.11", "PySide6-3.14"]
@@ -101,8 +106,9 @@ def main():
         end_wine()
 
     say(f"\n{table(cells)}\n\n{skips(cells)}set-up {prepared - start:.0f} s, tests {time.monotonic() - prepared:.0f} s")
-    for name, reason in NOT_UNDER_WINE.items():
-        say(f"not run under wine: {name}: {reason}")
+    for cell in cells:
+        for name, reason in cell.not_run.items():
+            say(f"not run in {cell.name}: {name}: {reason}")
     if options.json is not None:
         options.json.write_text(json.dumps([cell.result for cell in cells], indent=1) + "\n", encoding="utf-8")
     failed = [cell.name for cell in cells if cell.result["status"] == "failed"]
@@ -150,8 +156,8 @@ def _run_pytest(cell, for_pytest):
         report.unlink()
     command = ["-X", "faulthandler", "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={windows_path(report)}"]
     command += ["-c", windows_path(ROOT / "pyproject.toml"), "--rootdir", windows_path(ROOT)]
-    command += ["-m", "not qgis", f"--ignore={windows_path(ROOT / 'tests' / 'guests')}"]
-    command += [f"--deselect={name}" for name in NOT_UNDER_WINE]
+    command += ["-m", "not qgis and not cpython", f"--ignore={windows_path(ROOT / 'tests' / 'guests')}"]
+    command += [f"--deselect={name}" for name in cell.not_run]
     # Paths are as seen from the project's directory, which is not the current one: there, the source would hide
     # what was installed.
     words = [windows_path(ROOT / word) if word.startswith("tests/") else word for word in for_pytest]

@@ -105,7 +105,7 @@ def main():
         name = _name(test)
         if args.only and not any(text in name for text in args.only):
             continue
-        if expected.is_left_out(name):
+        if expected.is_left_out(name, args.mode):
             left_out += 1
         else:
             suite.addTest(test)
