@@ -15,6 +15,7 @@ rides on Qt's, ours or not.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any, Callable, Optional, Tuple, TypeVar
 
 from ._binding import find_qt_core, require_application
@@ -49,7 +50,7 @@ async def asyncModal(fn: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
 
     Thread: GUI thread only.
     """
-    if not callable(fn) or asyncio.iscoroutinefunction(fn):
+    if not callable(fn) or inspect.iscoroutinefunction(fn):
         raise NotFunctionError(fn)
     qt_core = find_qt_core()
     require_application(qt_core, "asyncModal()")

@@ -6,6 +6,7 @@ test that ELSEWHERE names, or it is one that no test can show, and then UNTESTED
 
 import asyncio
 import email
+import inspect
 import re
 import sys
 import threading
@@ -327,7 +328,7 @@ def test_claim_20_the_shutdown_functions_are_coroutines_that_run_in_the_loop(app
     log = []
     loop = AsyncSlotEventLoop()
     names = ["shutdown_asyncgens", "shutdown_default_executor"][: 1 + hasattr(loop, "shutdown_default_executor")]
-    assert all(asyncio.iscoroutinefunction(getattr(loop, name)) for name in names)
+    assert all(inspect.iscoroutinefunction(getattr(loop, name)) for name in names)
     loop.run_until_complete(leave_work(log))
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
