@@ -34,10 +34,8 @@ def spin(until):
     raise AssertionError("nothing happened")
 
 async def work(results, name):
-    async def child():
-        await asyncio.sleep(0.001)
-        results.append(name)
-    await asyncio.ensure_future(child())
+    await asyncio.ensure_future(asyncio.sleep(0.001))
+    results.append(name)
 
 async def forever():
     await asyncio.get_event_loop().create_future()
