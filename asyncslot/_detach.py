@@ -68,7 +68,9 @@ def end_work(
 
     for resource in list(owner.resources):
         _close(resource, report)
-    loop._as_run_alone(lambda: _is_settled(loop, owner), start + timeout)
+    turns = loop.create_task(_some_turns())
+    loop._as_run_alone(lambda: turns.done() and _is_reaped(owner), start + timeout)
+    turns.cancel()
 
     for task in owner.pending():
         if task not in on_stack:
@@ -101,10 +103,17 @@ def _close(resource: Any, report: DetachReport) -> None:
             resource.close()
 
 
-def _is_settled(loop: AsyncSlotEventLoop, owner: Owner) -> bool:
-    """Whether protocols have heard of their lost connections, and ended children are reaped."""
-    if loop._ready or loop._as_batch:
-        return False
+async def _some_turns() -> None:
+    """Let protocols hear of their lost connections: asyncio tells them in the next turn, or one for each layer (TLS).
+
+    Turns are counted, for "until nothing is ready" may never come: the loop is shared, and others are at work.
+    """
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def _is_reaped(owner: Owner) -> bool:
+    """Whether the children that were killed have ended."""
     return all(
         resource.get_returncode() is not None
         for resource in owner.resources

@@ -142,7 +142,10 @@ class Lease:
         self._check("detach()")
         start = monotonic()
         report = self._report = _meeting.ended[self.owner] = DetachReport(self.owner)
-        self._unhook()
+        try:
+            self._unhook()
+        except Exception as exc:  # a broken adapter must not keep a plug-in from being unloaded
+            self._owner.report(f"{self.owner}: the adapter for {self.host.NAME} failed to unhook", exc)
         on_stack = [task for task in tasks_on_stack(self.loop) if task in self._owner.tasks]
         end_work(self.loop, self._owner, report, timeout, self._tasks, on_stack)
         if on_stack:

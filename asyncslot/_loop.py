@@ -288,6 +288,8 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         if self._as_on_error is not None:
             raise NotImplementedError("signal handlers belong to the host application, not to a loop attached to it")
         super().add_signal_handler(sig, callback, *args)
+        if self._as_idle:
+            self._as_wake()  # there is something new to wait for
 
     def default_exception_handler(self, context: Any) -> None:
         """Report an error where the host's users look; without a host, log it as asyncio does."""

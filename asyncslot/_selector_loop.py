@@ -51,11 +51,14 @@ class SelectorMixin(LoopBase):
         """Whether anything but the loop's own self-pipe is registered, or the self-pipe is for signals."""
         if self._as_signals is not None and self._as_signals.writes_to_fd:
             return True
+        if getattr(self, "_signal_handlers", None):  # Unix: signals that the loop handles come through it, too
+            return True
         return len(self._selector.get_map()) > 1
 
     def _as_start_io(self) -> None:
         """Nothing to do: the self-pipe is a reader like others."""
 
     def _as_stop_io(self) -> None:
-        """Forget whoever waited in a thread."""
+        """Forget whoever waited in a thread, and read the byte that interrupted the waiting."""
         self._selector.on_change = None
+        self._read_from_self()

@@ -4,6 +4,8 @@ Sets this machine up (everything that is made lies under .work/) and runs pytest
 where QGIS is installed. `--hosts` installs it from Debian first, and then it is an error if those tests did not run.
 All other arguments go to pytest: `python3 scripts/test.py -k detach -x`.
 
+CPython's own asyncio tests take minutes, and Debian's Python comes without them: `scripts/matrix.py` runs those.
+
 Exit codes: pytest's own; 1 also when the tests in the real QGIS were to run and did not; 2 also when this machine
 could not be set up.
 """
@@ -33,7 +35,7 @@ def main():
         return 2
     report = WORK / "test-report.xml"
     report.unlink(missing_ok=True)
-    command = [python, "-m", "pytest", f"--junitxml={report}", *for_pytest]
+    command = [python, "-m", "pytest", f"--junitxml={report}", "-m", "not cpython", *for_pytest]
     if arguments.hosts:
         command.append("--require-hosts")
     # Which binding is under test is decided here and not by a variable that happens to be set.

@@ -306,6 +306,38 @@ def test_what_is_left_open_is_closed(app):
         assert process.returncode is None
 
 
+def test_detach_does_not_wait_for_other_plugins_to_be_idle(app):
+    """Another plug-in's task that never rests shares the loop; closing a connection takes a few turns all the same."""
+    accepted, turns = [], []
+
+    async def spin():
+        while True:
+            turns.append(1)
+            await asyncio.sleep(0)
+
+    async def connect():
+        server = await asyncio.start_server(lambda *streams: accepted.append(streams), "127.0.0.1", 0)
+        accepted.append(await asyncio.open_connection(*server.sockets[0].getsockname()))
+
+    with asyncslot.attach("restless") as restless:
+        lease = asyncslot.attach("leaving")
+        restless.create_task(spin())
+        lease.run_until_complete(connect())
+        report = lease.detach(timeout=30)
+    assert len(report.closed) >= 2
+    # Not a measurement: it would be the whole timeout.
+    assert report.seconds < 15
+
+
+def test_an_adapter_that_fails_to_unhook_does_not_stop_detach(app, recorder):
+    """The plug-in is unloaded, and the error is reported."""
+    recorder.on_quit = lambda callback: lambda: 1 / 0
+    lease = asyncslot.attach("unhooked", host=recorder)
+    assert lease.detach().abandoned == []
+    assert lease.loop.is_closed()
+    assert recorder.reports == [("unhooked: the adapter for Recorder failed to unhook", ZeroDivisionError)]
+
+
 def test_detach_twice_is_detach_once(app):
     """The second call returns the first one's report, also through the function."""
     lease = asyncslot.attach("twice")
