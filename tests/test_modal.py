@@ -33,14 +33,20 @@ def dialog(app):
     return dialog
 
 
-def soon(function, delay=0.01):
-    """Have Qt call a function, as it calls a plain slot."""
-    QtCore.QTimer.singleShot(int(delay * 1000), function)
+def soon(function, dialog, delay=0.01):
+    """Have Qt call a function, as it calls a plain slot, when a dialog has been open for `delay` seconds.
+
+    However long it takes to open: one that is closed before it opens stays open for ever.
+    """
+    if dialog.isVisible():
+        QtCore.QTimer.singleShot(int(delay * 1000), function)
+    else:
+        QtCore.QTimer.singleShot(1, lambda: soon(function, dialog, delay))
 
 
 def test_the_result_of_the_dialog_is_returned(dialog, run_coro):
     """With the arguments that were given."""
-    soon(lambda: dialog.done(7), 0.05)
+    soon(lambda: dialog.done(7), dialog)
     assert run_coro(asyncModal(dialog.run)) == 7
     assert run_coro(asyncModal(divmod, 7, 2)) == (3, 1)
     assert run_coro(asyncModal(int, "11", base=2)) == 3
@@ -69,7 +75,7 @@ def test_another_plugins_asyncio_run_works_while_the_dialog_is_open(dialog, run_
         finally:
             dialog.accept()
 
-    soon(slot)
+    soon(slot, dialog)
     run_coro(asyncModal(dialog.run))
     assert found == ["the other plug-in's"]
 
@@ -98,12 +104,12 @@ def test_dialogs_open_on_top_of_each_other(dialog, lease, run_coro):
 
     async def second():
         inner = QtWidgets.QDialog()
-        soon(lambda: inner.done(2), 0.05)
+        soon(lambda: inner.done(2), inner)
         events.append(await asyncModal(run_qt, inner))
         dialog.done(1)
 
     async def first():
-        soon(lambda: lease.create_task(second()))
+        soon(lambda: lease.create_task(second()), dialog)
         events.append(await asyncModal(dialog.run))
 
     run_coro(first())
@@ -116,7 +122,7 @@ def test_a_signal_can_be_awaited_while_the_dialog_is_open(dialog, lease, spin):
     async def watch():
         opened = asyncio.ensure_future(asyncModal(dialog.run))
         finished = asyncSignal(dialog.finished)
-        soon(dialog.reject, 0.05)
+        soon(dialog.reject, dialog)
         return await finished, await opened
 
     task = lease.create_task(watch())
@@ -211,14 +217,14 @@ def open_and_cancel(dialog, lease, ends):
 
     def cancel():
         task.cancel()
-        soon(look, 0.05)
+        soon(look, dialog, 0.05)
 
     def look():
         events.append(("still open", dialog.isVisible()))
         gc.collect()
         dialog.accept()
 
-    soon(cancel, 0.05)
+    soon(cancel, dialog, 0.05)
     return task, events
 
 
@@ -269,9 +275,9 @@ def test_detach_while_the_dialog_is_open(app, dialog, spin):
 
     def unload():
         reports.append(lease.detach())
-        soon(dialog.accept, 0.05)
+        soon(dialog.accept, dialog, 0.05)
 
-    soon(unload, 0.05)
+    soon(unload, dialog, 0.05)
     spin(lambda: reports and not dialog.isVisible())
     assert (reports[0].ended, reports[0].abandoned) == (1, [])
     assert lease.loop.is_closed()
