@@ -251,8 +251,7 @@ def _environment():
     env["WINEDEBUG"] = "-all"
     # No offers to install Mono and Gecko, and no debugger that starts at a crash: faulthandler says more.
     env["WINEDLLOVERRIDES"] = "mscoree,mshtml,winedbg.exe="
-    # Qt's dialogs hang now and then on its platform for Windows under wine 8. The event dispatcher is that of Windows
-    # on either.
+    # As everywhere in the tests. The event dispatcher is that of Windows all the same.
     env["WINEQT_QPA_PLATFORM"] = "offscreen"
     env["PYTHONPYCACHEPREFIX"] = windows_path(WORK / "wine" / "pycache")
     return env

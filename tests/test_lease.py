@@ -381,8 +381,15 @@ def test_detach_inside_a_dialog_that_an_own_task_opened(app, spin):
 
     async def coro():
         dialog = QtWidgets.QDialog()
-        QtCore.QTimer.singleShot(20, lambda: log.append(lease.detach().abandoned))
-        QtCore.QTimer.singleShot(60, dialog.accept)
+
+        def unload():
+            if not dialog.isVisible():
+                QtCore.QTimer.singleShot(1, unload)
+                return
+            log.append(lease.detach().abandoned)
+            QtCore.QTimer.singleShot(40, dialog.accept)
+
+        unload()
         (getattr(dialog, "exec", None) or dialog.exec_)()
         log.append("closed")
         await asyncio.sleep(10)
