@@ -392,10 +392,7 @@ class SteppingMixin(LoopBase):
 
 
 def _is_same_method(one: Handle, other: Handle) -> bool:
-    """Whether two handles stand for the same method of one transport.
-
-    A proactor transport has its next read under way before its protocol gets the
-    data of the last one, so the next callback comes as another handle.
-    """
+    """Whether two handles stand for the same method of one transport."""
+    # A proactor transport reads on before its protocol gets the data of the last read.
     callback = one._callback
     return isinstance(getattr(callback, "__self__", None), asyncio.BaseTransport) and callback == other._callback
