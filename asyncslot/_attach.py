@@ -117,7 +117,8 @@ def asyncSlot(coro_fn: Any) -> Any:  # the name that the original README gave it
     Takes functions, methods, static and class methods, partials and callable
     objects, with or without Slot or pyqtSlot above or below. Arguments of the
     signal that `coro_fn` does not take are dropped. The receiver of a bound
-    method is held weakly: when it goes, the connection goes.
+    method is held weakly: when it goes, the connection goes. (A receiver without
+    `__dict__`, because its class has `__slots__`, is kept alive by the connection.)
 
     The task runs under the lease of the package in which `coro_fn` was defined;
     else on the loop that is running (AsyncSlotRunner, `with AsyncSlotEventLoop()`);
