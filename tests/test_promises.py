@@ -44,7 +44,7 @@ ELSEWHERE = {
 
 UNTESTED = {
     1: "The name and the badges claim nothing that runs.",
-    8: "Systems: this suite runs where it is started, by scripts/wine.py on Windows under wine; README says which were.",
+    8: "Systems: this suite runs where it is started, by scripts/wine.py on Windows under wine; README tells.",
     45: "The order of I/O and timers that are due at once is expressly not specified.",
     47: "The history of the project claims nothing that runs.",
 }
