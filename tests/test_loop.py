@@ -462,7 +462,7 @@ def test_asyncio_run_works_in_a_slot_beside_an_attached_loop(lease, spin):
 
 @pytest.mark.parametrize("opened_by", ["a plain slot", "a coroutine", "a coroutine's first step"])
 def test_tasks_go_on_while_a_modal_dialog_is_open(lease, spin, opened_by):
-    """Other tasks keep their rate, and the one that opened the dialog goes on afterwards."""
+    """The dialog closes when others have ticked twenty times; the one that opened it goes on afterwards."""
     from qtpy import QtCore, QtWidgets
 
     ticks, done = [], []
@@ -474,10 +474,14 @@ def test_tasks_go_on_while_a_modal_dialog_is_open(lease, spin, opened_by):
 
     def open_dialog():
         dialog = QtWidgets.QDialog()
-        QtCore.QTimer.singleShot(250, dialog.accept)
         before = len(ticks)
+        poll = QtCore.QTimer()
+        poll.timeout.connect(lambda: len(ticks) >= before + 20 and dialog.accept())
+        poll.start(1)
+        QtCore.QTimer.singleShot(10000, dialog.reject)  # with a loop that stands still
         (getattr(dialog, "exec", None) or dialog.exec_)()
-        done.append(len(ticks) - before)
+        poll.stop()
+        done.append(dialog.result() == 1)  # QDialog.Accepted
 
     async def in_coroutine():
         if opened_by == "a coroutine":
@@ -489,12 +493,12 @@ def test_tasks_go_on_while_a_modal_dialog_is_open(lease, spin, opened_by):
     lease.create_task(tick())
     if opened_by == "a plain slot":
         QtCore.QTimer.singleShot(0, open_dialog)
-        spin(lambda: len(done) == 1)
+        spin(lambda: len(done) == 1, timeout=15)
+        assert done == [True]
     else:
         QtCore.QTimer.singleShot(0, lease.slot(in_coroutine))
-        spin(lambda: len(done) == 2)
-    # 50 with nothing else to do; a stalled loop has 0 or 1.
-    assert done[0] > 5
+        spin(lambda: len(done) == 2, timeout=15)
+        assert done == [True, "went on"]
     seen = len(ticks)
     spin(lambda: len(ticks) > seen + 3)
 
@@ -558,13 +562,11 @@ def test_an_idle_loop_sleeps(lease, spin):
 
 @pytest.mark.parametrize("dispatcher", ["GLib", "Qt's own"])
 def test_a_busy_loop_starves_nobody(run_python, dispatcher):
-    """Endless callbacks and endless I/O leave Qt its timers, under either dispatcher."""
+    """Endless callbacks, endless I/O and Qt's timers all get their turns, under either dispatcher."""
     out = run_python(BUSY, env={"QT_NO_GLIB": "" if dispatcher == "GLib" else "1"}).stdout
-    ticks, spins, echoes = map(int, out.split()[-3:])
-    # 100 if nothing is late, on a shared machine.
-    assert ticks >= 60
-    assert spins > 100
-    assert echoes > 100
+    counts = list(map(int, out.split()[-3:]))
+    # How long that took is the machine's affair; one that is starved counts 0 or 1.
+    assert min(counts) >= 50, counts
 
 
 BUSY = """
@@ -595,13 +597,15 @@ async def ping():
 
 def tick():
     count["ticks"] += 1
+    if min(count.values()) >= 50:
+        app.quit()
 
 timer = QtCore.QTimer()
 timer.timeout.connect(tick)
 timer.start(10)
 lease.create_task(spin())
 lease.create_task(ping())
-QtCore.QTimer.singleShot(1000, app.quit)
+QtCore.QTimer.singleShot(15000, app.quit)
 (getattr(app, "exec", None) or app.exec_)()
 print(count["ticks"], count["spins"], count["echoes"])
 """
