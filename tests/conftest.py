@@ -79,10 +79,10 @@ def app():
 
 @pytest.fixture
 def spin(app):
-    """Return a function that runs the host's Qt loop until a condition holds: spin(until, timeout=5)."""
+    """Return a function that runs the host's Qt loop until a condition holds: spin(until, timeout=20)."""
     from qtpy import QtCore
 
-    def spin(until, timeout=5.0):
+    def spin(until, timeout=20.0):
         event_loop = QtCore.QEventLoop()
         poll = QtCore.QTimer()
         poll.timeout.connect(lambda: until() and event_loop.quit())
