@@ -56,6 +56,9 @@ FAILURES = {}
 if is_wine():
     # With asyncio's own loop, too.
     FAILURES["test_windows_events.ProactorTests.test_double_bind"] = "wine 8 lets two servers listen on one pipe"
+    if sys.version_info < (3, 11):
+        closes = "test_sendfile.ProactorEventLoopTests.test_sendfile_close_peer_in_the_middle_of_receiving"
+        FAILURES[closes] = "fails up to Python 3.10, for a reason not looked for"
     if (3, 11) <= sys.version_info < (3, 14):
         FAILURES["test_subprocess.SubprocessProactorTests.test_kill_issue43884"] = "there is no console for Ctrl+Break"
 
