@@ -18,6 +18,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import pytest
 
 from asyncslot import _meeting
+from mini_host_user import MiniHost
 
 
 def pytest_addoption(parser):
@@ -140,6 +141,12 @@ def run_python(request):
         return done
 
     return run
+
+
+@pytest.fixture
+def mini_host(tmp_path):
+    """Return a function that runs examples/mini_host: mini_host(steps, plugin_name=source, ...) -> its output."""
+    return MiniHost(tmp_path / "plugins").run
 
 
 @pytest.fixture

@@ -4,98 +4,12 @@ Each test starts it in a process of its own with plug-ins that it writes, one of
 comes back as lines.
 """
 
-import os
-import shutil
-import subprocess
-import sys
 import textwrap
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-MINI_HOST = ROOT / "examples" / "mini_host"
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import _demo_server  # noqa: E402 - scripts/ is no package
-
-# Plays the user: `{steps}` run one after the other, each as soon as Qt's loop is idle. A step that is a generator
-# function waits with `yield`, until what it yields comes true.
-USER = """
-import sys, time
-from qtpy.QtCore import QTimer
-
-def steps(host):
-    wait = lambda seconds: (lambda end: lambda: time.monotonic() > end)(time.monotonic() + seconds)
-{steps}
-    yield wait(0)
-    host.quit()
-
-class User:
-    def __init__(self, host):
-        self.host = host
-
-    def initGui(self):
-        self.steps = steps(self.host)
-        self.is_true = lambda: True
-        self.deadline = time.monotonic() + 40
-        self.timer = QTimer(self.host.window)
-        self.timer.timeout.connect(self.go_on)
-        self.timer.start(10)
-
-    def go_on(self):
-        if time.monotonic() > self.deadline:
-            print("THE USER GAVE UP", flush=True)
-            self.host.quit()
-        elif self.is_true():
-            try:
-                self.is_true = next(self.steps)
-            except StopIteration:
-                self.timer.stop()
-
-    def unload(self):
-        self.timer.stop()
-
-def classFactory(host):
-    return User(host)
-"""
-
-
-@pytest.fixture
-def mini_host(tmp_path):
-    """Return a function that runs mini_host: mini_host(steps, plugin_name=source, ...) -> its lines of output.
-
-    A plug-in whose source is a path is copied from there and gets a vendored copy of asyncslot.
-    """
-    directory = tmp_path / "plugins"
-
-    def run(steps, **plugins):
-        plugins["a_user"] = USER.format(steps=textwrap.indent(textwrap.dedent(steps), "    "))
-        for name, source in plugins.items():
-            if isinstance(source, Path):
-                shutil.copytree(str(source), str(directory / name), ignore=shutil.ignore_patterns("asyncslot"))
-                vendor = [sys.executable, str(ROOT / "scripts" / "vendor.py"), str(directory / name / "_vendor")]
-                subprocess.run(vendor, check=True, stdout=subprocess.DEVNULL)
-            else:
-                (directory / name).mkdir(parents=True)
-                (directory / name / "__init__.py").write_text(textwrap.dedent(source), encoding="utf-8")
-        command = [sys.executable, "-X", "faulthandler", str(MINI_HOST / "mini_host.py"), "--plugins", str(directory)]
-        env = dict(os.environ, QT_QPA_PLATFORM="offscreen")
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            env=env,
-        )
-        output = f"rc {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert done.returncode == 0, output
-        assert "THE USER GAVE UP" not in done.stdout, output
-        return done.stdout.splitlines()
-
-    return run
-
+import _demo_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
+from mini_host_user import MINI_HOST
 
 TRACE = """
     from qtpy.QtCore import QCoreApplication, QThread

@@ -1,0 +1,147 @@
+"""Run examples/mini_host in a process of its own, with plug-ins that a test writes and one that plays the user.
+
+The user is a plug-in, too, without asyncslot: its `steps` run one after the other, each as soon as Qt's loop is idle;
+what a step yields is waited for until it comes true. What they print comes back as lines.
+
+conftest.py makes a fixture of this: `mini_host(steps, plugin_name=source, ...)`.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MINI_HOST = ROOT / "examples" / "mini_host"
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import vendor  # noqa: E402 - scripts/ is no package
+
+USER = """
+import sys, time
+from qtpy.QtCore import QTimer
+
+def say(*words):
+    print(">", *words, flush=True)
+
+def steps(host):
+    wait = lambda seconds: (lambda end: lambda: time.monotonic() > end)(time.monotonic() + seconds)
+    lives = lambda plugin: (lambda enough: lambda: plugin.ticks > enough)(plugin.ticks + 3)
+    running = host.plugins.running
+{steps}
+    yield wait(0)
+    host.quit()
+
+class User:
+    def __init__(self, host):
+        self.host = host
+
+    def initGui(self):
+        self.steps = steps(self.host)
+        self.is_true = lambda: True
+        self.deadline = time.monotonic() + 40
+        self.timer = QTimer(self.host.window)
+        self.timer.timeout.connect(self.go_on)
+        self.timer.start(10)
+
+    def go_on(self):
+        if time.monotonic() > self.deadline:
+            print("THE USER GAVE UP", flush=True)
+            self.host.quit()
+        elif self.is_true():
+            self.timer.stop()  # a step may open a dialog, and must not be entered from there
+            try:
+                self.is_true = next(self.steps)
+            except StopIteration:
+                return
+            self.timer.start()
+
+    def unload(self):
+        self.timer.stop()
+
+def classFactory(host):
+    return User(host)
+"""
+
+
+class WithCopy:
+    """A plug-in's source, and the vendored copy that it gets.
+
+    Args:
+        name: what the copy is called.
+        pretend: VERSION or VERSION:PROTOCOL; the copy says that it is of that version.
+    """
+
+    def __init__(self, source, name="asyncslot", pretend=None):
+        self.source = source
+        self.name = name
+        self.pretend = pretend
+
+    def write(self, directory):
+        """Make the plug-in, in a directory that is there."""
+        (directory / "__init__.py").write_text(self.source, encoding="utf-8")
+        (directory / "_vendor").mkdir()
+        (directory / "_vendor" / "__init__.py").write_text("")
+        options = {} if self.pretend is None else {"pretend": self.pretend}
+        vendor.copy(directory / "_vendor", name=self.name, **options)
+
+
+class Lines(list):
+    """What a run has printed, line by line.
+
+    Attributes:
+        errors: what it wrote to stderr.
+        said: the lines that were printed by `say()`.
+    """
+
+    def __init__(self, done):
+        super().__init__(done.stdout.splitlines())
+        self.errors = done.stderr
+        self.said = [line[2:] for line in self if line.startswith("> ")]
+
+
+class MiniHost:
+    """A directory of plug-ins to run mini_host with."""
+
+    def __init__(self, directory):
+        self.directory = directory
+
+    def run(self, steps, **plugins):
+        """Run mini_host, which must end by itself and with 0; return its `Lines`.
+
+        A plug-in is given as source; as a `WithCopy`; or as a path, from where it is copied, and gets a copy.
+        """
+        plugins["a_user"] = USER.format(steps=textwrap.indent(textwrap.dedent(steps), "    "))
+        for name, source in plugins.items():
+            self._write(self.directory / name, source)
+        runtime = self.directory.parent / "runtime"  # or Qt says that there is none
+        runtime.mkdir(mode=0o700, exist_ok=True)
+        command = [sys.executable, "-X", "faulthandler", str(MINI_HOST / "mini_host.py")]
+        try:
+            done = subprocess.run(
+                [*command, "--plugins", str(self.directory)],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                env=dict(os.environ, QT_QPA_PLATFORM="offscreen", XDG_RUNTIME_DIR=str(runtime)),
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise AssertionError(f"mini_host was still there after 60 s\n{exc.stdout!r}\n{exc.stderr!r}") from None
+        output = f"rc {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, output
+        assert "THE USER GAVE UP" not in done.stdout, output
+        return Lines(done)
+
+    def _write(self, directory, source):
+        if isinstance(source, Path):
+            shutil.copytree(str(source), str(directory), ignore=shutil.ignore_patterns("asyncslot"))
+            vendor.copy(directory / "_vendor")
+            return
+        directory.mkdir(parents=True)
+        if isinstance(source, WithCopy):
+            source.write(directory)
+        else:
+            (directory / "__init__.py").write_text(textwrap.dedent(source), encoding="utf-8")
