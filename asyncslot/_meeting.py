@@ -33,7 +33,7 @@ from ._report import DetachReport
 if TYPE_CHECKING:
     from ._lease import Lease
 
-PROTOCOL = 1
+PROTOCOL = 2
 
 # The number is that of the outermost form, and will not change: copies with other
 # protocols must find each other to be able to say so.
@@ -65,6 +65,15 @@ def here() -> Optional[Place]:
     if record["protocol"] != PROTOCOL:
         raise IncompatibleCopyError(_describe(_record()), _describe(record))
     return Place(record)
+
+
+def find_elsewhere(owner: str) -> Optional[Lease]:
+    """Return an owner's lease in another thread's place, for a thread that has none of its own."""
+    for record in list(_all_places().values()):
+        if record["protocol"] == PROTOCOL and owner in record["leases"]:
+            lease: Lease = record["leases"][owner]
+            return lease
+    return None
 
 
 def open_place(loop: Any) -> Place:

@@ -94,20 +94,22 @@ class Differences:
         )
 
 
-def copy(dest, name=NAME, force=False):
+def copy(dest, name=NAME, force=False, pretend=None):
     """Make or update the copy DEST/NAME and return its path.
 
     Args:
         dest: the directory that is to hold the copy; made if need be.
         name: the copy's directory, and so the name under which it is imported.
         force: replace a copy even if it was edited; what was edited or added in it is lost.
+        pretend: "VERSION" or "VERSION:PROTOCOL", for tests of copies that meet: the copy says that it is of that
+            version, and speaks that protocol.
 
     Raises:
         VendorError: DEST/NAME is something other than a copy, or an edited copy and `force` is false.
     """
     target = _target(dest, name)
     # Everything is read before anything is removed.
-    files = source_files()
+    files = source_files() if pretend is None else _pretend(source_files(), pretend)
     record = _record(files, name)
     if target.exists() and any(target.iterdir()):
         edits = Differences(read_manifest(target), _hashes(_files_in(target)))
@@ -149,6 +151,20 @@ def source_files():
     paths.update((path.name, path) for path in package.glob("*.py"))
     paths.update(("host_adapters/" + path.name, path) for path in (ROOT / "host_adapters").glob("*.py"))
     return {relative: _content(path) for relative, path in paths.items()}
+
+
+def _pretend(files, what):
+    """Return the files as a copy of another version would say of itself; what they do is as it is here."""
+    version, _, protocol = what.partition(":")
+    changes = [("__init__.py", rb'^__version__ = ".*"$', f'__version__ = "{version}"')]
+    if protocol:
+        changes.append(("_meeting.py", rb"^PROTOCOL = \d+$", f"PROTOCOL = {int(protocol)}"))
+    files = dict(files)
+    for path, pattern, line in changes:
+        files[path], count = re.subn(pattern, line.encode(), files[path], flags=re.MULTILINE)
+        if count != 1:
+            raise VendorError(f"{path} has {count} lines like {line!r}, and --pretend needs exactly one to change.")
+    return files
 
 
 def read_manifest(target):
@@ -279,15 +295,22 @@ def main(arguments=None):
     )
     parser.add_argument("dest", metavar="DEST", help="the directory that holds the copy, or is to hold it")
     parser.add_argument("--name", default=NAME, help=f"the copy's directory and import name (default: {NAME})")
+    parser.add_argument(
+        "--pretend",
+        metavar="VERSION[:PROTOCOL]",
+        help="for tests of copies that meet: the copy says that it is of that version",
+    )
     parser.add_argument("--check", action="store_true", help="change nothing; tell if the copy was edited or is old")
     parser.add_argument("--force", action="store_true", help="replace a copy that was edited; the edits are lost")
     options = parser.parse_args(arguments)
     if options.check and options.force:
         parser.error("--check changes nothing, so there is nothing to --force")
+    if options.check and options.pretend:
+        parser.error("--check looks at a copy as it is, and --pretend is for making one")
     try:
         if options.check:
             return _check_and_tell(options.dest, options.name)
-        print(f"{copy(options.dest, options.name, options.force)} is ready.")
+        print(f"{copy(options.dest, options.name, options.force, options.pretend)} is ready.")
         return 0
     except (VendorError, OSError) as exc:
         print(f"vendor.py: {exc}", file=sys.stderr)

@@ -1,11 +1,13 @@
 """Several vendored copies in one process: one loop, leases of their own, any order of coming and going."""
 
 import itertools
-import re
+import random
 import sys
 from pathlib import Path
 
 import pytest
+
+from asyncslot import _meeting
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
@@ -16,8 +18,8 @@ from qtpy import QtCore, QtWidgets
 app = QtWidgets.QApplication([])
 sys.path.insert(0, {plugins!r})
 
-def load(name):
-    return importlib.import_module(name + "._vendor.asyncslot")
+def load(name, copy="asyncslot"):
+    return importlib.import_module(name + "._vendor." + copy)
 
 def purge(name):
     "As QGIS does on reload: every module of the plug-in's package."
@@ -43,16 +45,25 @@ async def forever():
 
 
 @pytest.fixture
-def plugins(tmp_path, monkeypatch):
-    """A directory of plug-ins one, two, three, each with a copy."""
+def make_plugin(tmp_path, monkeypatch):
+    """Return a function that makes a plug-in with a copy: make_plugin(name, copy="asyncslot", pretend=None)."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
     import vendor
 
-    for name in ("one", "two", "three"):
+    def make(name, copy="asyncslot", pretend=None):
         dest = tmp_path / name / "_vendor"
-        vendor.copy(dest)
+        vendor.copy(dest, copy, pretend=pretend, force=True)
         (tmp_path / name / "__init__.py").write_text("")
         (dest / "__init__.py").write_text("")
+
+    return make
+
+
+@pytest.fixture
+def plugins(tmp_path, make_plugin):
+    """A directory of plug-ins one, two, three, each with a copy."""
+    for name in ("one", "two", "three"):
+        make_plugin(name)
     return tmp_path
 
 
@@ -60,19 +71,6 @@ def plugins(tmp_path, monkeypatch):
 def run(run_python, plugins):
     """A function that runs a program with those plug-ins and returns what it printed."""
     return lambda source: run_python(PRELUDE.replace("{plugins!r}", repr(str(plugins))) + source).stdout.splitlines()
-
-
-def make_different(plugins, name, version, protocol):
-    """Make the copy in a plug-in one of another version, with another protocol."""
-    package = plugins / name / "_vendor" / "asyncslot"
-    for path, pattern, replacement in [
-        ("__init__.py", r'^__version__ = ".*"$', f'__version__ = "{version}"'),
-        ("_meeting.py", r"^PROTOCOL = \d+$", f"PROTOCOL = {protocol}"),
-    ]:
-        text = (package / path).read_text(encoding="utf-8")
-        changed, count = re.subn(pattern, replacement, text, flags=re.MULTILINE)
-        assert count == 1
-        (package / path).write_text(changed, encoding="utf-8")
 
 
 @pytest.mark.parametrize("leaving", list(itertools.permutations(["one", "two", "three"])), ids="-".join)
@@ -181,9 +179,9 @@ second.detach(), first.detach()
 
 
 @pytest.mark.parametrize("version", ["0.3.9", "9.9.9"], ids=["an older copy", "a newer copy"])
-def test_copies_of_different_versions_share_if_their_protocol_is_the_same(run, plugins, version):
+def test_copies_of_different_versions_share_if_their_protocol_is_the_same(run, make_plugin, version):
     """The version is for people; the protocol decides."""
-    make_different(plugins, "two", version, 1)
+    make_plugin("two", pretend=version)
     out = run(
         """
 one, two = load("one"), load("two")
@@ -195,9 +193,9 @@ second.detach(), first.detach()
     assert out == ["True True"]
 
 
-def test_a_copy_with_another_protocol_says_so(run, plugins):
+def test_a_copy_with_another_protocol_says_so(run, plugins, make_plugin):
     """Naming both versions and both paths, and disturbing nobody."""
-    make_different(plugins, "two", "0.9.0", 2)
+    make_plugin("two", pretend=f"0.9.0:{_meeting.PROTOCOL + 1}")
     out = run(
         """
 one, two = load("one"), load("two")
@@ -217,8 +215,56 @@ two.detach("two")
     )
     assert len(out) == 2
     assert "version 0.9.0 in" in out[0]
-    assert "(protocol 2)" in out[0]
-    assert "(protocol 1)" in out[0]
+    assert f"(protocol {_meeting.PROTOCOL + 1})" in out[0]
+    assert f"(protocol {_meeting.PROTOCOL})" in out[0]
     for name in ("one", "two"):
         assert repr(str(plugins / name / "_vendor" / "asyncslot")) in out[0] or sys.platform == "win32"
     assert out[1] == "True"
+
+
+NAMES = ["one", "two", "three", "four", "five"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_five_copies_of_different_names_and_versions_come_go_and_are_reloaded_at_random(run, make_plugin, seed):
+    """Whoever attaches, detaches, is purged and loaded again, and made the loop: all who are there have one loop."""
+    copies = {name: ["asyncslot", f"aio_{name}"][number % 2] for number, name in enumerate(NAMES)}
+    for number, name in enumerate(NAMES):
+        make_plugin(name, copies[name], pretend=f"0.{number}.0")
+    chance = random.Random(seed)
+    events = [(chance.choice(NAMES), chance.choice(["attach", "detach", "reload"])) for _ in range(60)]
+    out = run(
+        f"""
+copies, leases = {copies!r}, {{}}
+modules = {{name: load(name, copy) for name, copy in copies.items()}}
+assert len(set(module.__version__ for module in modules.values())) == 5
+
+def detach(name):
+    lease = leases.pop(name, None)
+    report = modules[name].detach(name)
+    # The one that never ends; what it did besides may have been done.
+    assert lease is None or (report.ended >= 1 and not report.abandoned), report
+
+for name, event in {events!r}:
+    if event == "attach":
+        leases[name] = modules[name].attach(name)
+        leases[name].create_task(forever())
+    else:
+        detach(name)
+    if event == "reload":
+        del modules[name]
+        purge(name)
+        modules[name] = load(name, copies[name])
+    results = []
+    for owner, lease in leases.items():
+        assert lease.is_attached and lease.loop is next(iter(leases.values())).loop
+        lease.create_task(work(results, owner))
+    spin(lambda: len(results) == len(leases))
+    assert sorted(results) == sorted(leases), results
+    assert any("asyncslot" in name for name in vars(asyncio)) == bool(leases)
+for name in list(leases):
+    detach(name)
+print([name for name in vars(asyncio) if "asyncslot" in name])
+"""
+    )
+    assert out == ["[]"]
