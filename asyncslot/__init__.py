@@ -12,7 +12,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _attach     attach, detach, create_task, asyncSlot: find the lease of whoever calls
     _lease      Lease: one plug-in's hold on the loop          _detach   how its work is ended
     _runner     AsyncSlotRunner: for a program that owns its application
-    _slots      a coroutine function as a slot                 _report   what detach() tells
+    _slots, _repeat   a coroutine function as a slot           _report   what detach() tells
     _signals, _connections   a signal as an awaitable          _modal    a dialog as an awaitable
     _hosts      the adapter contract, and plain Qt             host_adapters/  one file per host
     _meeting    where those who share a loop find each other
@@ -47,6 +47,7 @@ from ._errors import (
     NotCoroutineFunctionError,
     NotFunctionError,
     NotSignalError,
+    OptionError,
     OutsideCoroutineError,
     SenderDeletedError,
     TaskTimeoutError,
@@ -78,6 +79,7 @@ __all__ = [
     "NotCoroutineFunctionError",
     "NotFunctionError",
     "NotSignalError",
+    "OptionError",
     "OutsideCoroutineError",
     "SenderDeletedError",
     "TaskTimeoutError",

@@ -12,7 +12,8 @@ import functools
 import sys
 import traceback
 from asyncio.events import _get_running_loop
-from typing import Any, Coroutine, Dict, List, Optional, TypeVar, Union, cast
+from contextvars import Context
+from typing import Any, Callable, Coroutine, Dict, List, Optional, TypeVar
 
 from . import _meeting
 from ._binding import require_application
@@ -22,7 +23,7 @@ from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._report import DetachReport
-from ._slots import make_slot
+from ._slots import Options, Starter, make_slot
 
 _T = TypeVar("_T")
 
@@ -58,7 +59,8 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     require_application(qt_core, "attach()")
     place = _meeting.here()
     if place is None:
-        loop = AsyncSlotEventLoop()
+        # In an empty context: the loop belongs to nobody, whoever is running just now.
+        loop = Context().run(AsyncSlotEventLoop)
         loop._as_on_error = _report_error
         loop._as_attach(qt_core)
         place = _meeting.open_place(loop)
@@ -71,7 +73,7 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     return lease
 
 
-def detach(owner: Optional[str] = None, *, timeout: float = 2.0) -> DetachReport:
+def detach(owner: Optional[str] = None, *, timeout: float = 2.0, process_events: bool = False) -> DetachReport:
     """End the owner's lease; without one, do nothing. See Lease.detach().
 
     A host that quits ends all leases before it unloads plug-ins; called after
@@ -80,6 +82,7 @@ def detach(owner: Optional[str] = None, *, timeout: float = 2.0) -> DetachReport
     Args:
         owner: as in attach().
         timeout: seconds, >= 0, that may be spent on waiting for tasks to end.
+        process_events: let Qt's events through meanwhile, user input excluded.
 
     Returns:
         What became of the owner's tasks and connections; made for a log.
@@ -91,7 +94,7 @@ def detach(owner: Optional[str] = None, *, timeout: float = 2.0) -> DetachReport
     lease = None if place is None else place.leases.get(name)
     if lease is None:
         return _meeting.ended.get(name) or DetachReport(name)
-    return lease.detach(timeout=timeout)
+    return lease.detach(timeout=timeout, process_events=process_events)
 
 
 def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
@@ -111,8 +114,15 @@ def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) ->
     return lease.create_task(coro, name=name)
 
 
-def asyncSlot(coro_fn: Any) -> Any:  # the name that the original README gave it
+def asyncSlot(  # the name that the original README gave it
+    coro_fn: Any = ..., *, on_repeat: str = "concurrent", cancel_with_receiver: bool = False
+) -> Any:
     """Make a coroutine function connectable to a signal; its first step runs inside the emission.
+
+        button.clicked.connect(asyncSlot(self.save, on_repeat="drop"))
+
+        @asyncSlot                      # or @asyncSlot(on_repeat="restart")
+        async def search(self, text): ...
 
     Takes functions, methods, static and class methods, partials and callable
     objects, with or without Slot or pyqtSlot above or below. Arguments of the
@@ -125,13 +135,27 @@ def asyncSlot(coro_fn: Any) -> Any:  # the name that the original README gave it
     else under the only lease there is. After that package's detach(), emissions
     are ignored.
 
+    Args:
+        on_repeat: what another emission does while the task of an earlier one still
+            runs: "concurrent" starts one beside it, "drop" ignores the emission,
+            "queue" starts the next when the last has ended, "restart" cancels the
+            running one and starts the newest when that has ended. Each receiver is
+            counted for itself.
+        cancel_with_receiver: cancel the tasks of a method when Qt deletes its object
+            (a dialog that is closed, say); by default they go on.
+
     Raises:
         NotCoroutineFunctionError: `coro_fn` is not a coroutine function.
+        OptionError: `on_repeat` is none of the four.
 
     The slot itself raises NoLoopError, ForeignLoopError or AmbiguousLeaseError
     when it is called and there is no loop to start on.
     """
-    return make_slot(coro_fn, _is_wanted, _start)
+    options = Options(on_repeat, cancel_with_receiver)
+    starter = Starter(_is_wanted, _hand_over, _start)
+    if coro_fn is ...:  # left out: a decorator is wanted
+        return functools.partial(make_slot, starter=starter, options=options)
+    return make_slot(coro_fn, starter, options)
 
 
 def _warn_of_namesake(owner: str, host: Any) -> None:
@@ -160,24 +184,30 @@ def _is_wanted(fn: Any) -> bool:
     return _top_level(_module_of(fn)) not in _meeting.ended
 
 
-def _start(fn: Any, coro: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+def _hand_over(fn: Any, again: Callable[[], None]) -> bool:
+    """Let the package's lease answer an emission that came in a thread which has no loop of ours."""
+    if _get_running_loop() is not None or _meeting.here() is not None:
+        return False
+    lease = _meeting.find_elsewhere(_top_level(_module_of(fn)))
+    return lease is not None and lease._hand_over(fn, again)
+
+
+def _start(fn: Any, make: Callable[[], Coroutine[Any, Any, Any]]) -> Optional[asyncio.Task[Any]]:
     """Start a slot's coroutine where it belongs."""
-    try:
-        starter = _find_starter(_top_level(_module_of(fn)), f"The slot {getattr(fn, '__qualname__', fn)}()")
-    except Exception:
-        coro.close()
-        raise
-    return starter.run_task(coro)
+    starter = _find_starter(_top_level(_module_of(fn)), f"The slot {getattr(fn, '__qualname__', fn)}()")
+    is_lease = hasattr(starter, "owner")  # of whichever copy's class
+    task: Optional[asyncio.Task[Any]] = starter._start(fn, make) if is_lease else starter.run_task(make())
+    return task
 
 
-def _find_starter(package: str, what: str) -> Union[Lease, AsyncSlotEventLoop]:
+def _find_starter(package: str, what: str) -> Any:
     """Return the package's lease, else the loop of ours that is running, else the only lease."""
     place = _meeting.here()
     if place is not None and package in place.leases:
         return place.leases[package]
     loop = _get_running_loop()
     if hasattr(loop, "run_task"):  # ours, of whichever copy
-        return cast(AsyncSlotEventLoop, loop)
+        return loop
     if loop is not None and place is None:
         raise ForeignLoopError(what, loop)
     return _find_lease(package, what)
@@ -215,6 +245,13 @@ def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
     place = _meeting.here()
     leases = [] if place is None else list(place.leases.values())
     owner = _owner_of(loop, context, leases)
+    if owner is not None and owner.exception_handler is not None:
+        try:
+            owner.exception_handler(loop, context)
+        except (Exception, SystemExit, KeyboardInterrupt) as exc:
+            owner.report(f"{owner.name}: the exception handler failed to handle what is reported next", exc)
+        else:
+            return
     if owner is None and leases:
         # Nobody's in particular; the users of any host look in the same place.
         owner = leases[0]._owner
@@ -224,8 +261,15 @@ def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
     else:
         super(AsyncSlotEventLoop, loop).default_exception_handler(context)
         return
-    details = (f"{key}: {context[key]!r}" for key in ("task", "future", "handle", "transport") if key in context)
+    details = (f"{key}: {_repr(context[key])}" for key in ("task", "future", "handle", "transport") if key in context)
     owner.report("\n".join([message, *details]), context.get("exception"))
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as exc:  # the plug-in's own class
+        return f"<{type(value).__name__}, whose repr() raises {type(exc).__name__}>"
 
 
 def _owner_of(loop: AsyncSlotEventLoop, context: Dict[str, Any], leases: List[Lease]) -> Optional[Owner]:

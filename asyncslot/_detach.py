@@ -1,15 +1,16 @@
 """How the work of one owner is ended, in bounded time.
 
     servers stop listening -> the tasks that the plug-in made are cancelled, asyncio
-    is run alone until they have ended -> so are the others -> what they left open
-    is closed, and given time to say so
+    is run alone until they have ended -> so are the others -> async generators are
+    closed -> what is left open is closed, and given time to say so -> whatever is
+    still scheduled or registered is dropped, and what will not end is frozen
 
 The plug-in's own tasks go first, as asyncio.run() ends its main task first: a
 library's tasks are ended by the library then, in its own order. Cancelled under
 its feet, they leave things behind (grpc.aio 1.85 two epoll descriptors, 2026-11).
 Tasks first and connections second, so that a task's clean-up can still say
-goodbye over its connection. The host's Qt loop never runs meanwhile: whoever
-calls us may be in the middle of tearing Qt down.
+goodbye over its connection. The host's Qt loop does not run meanwhile, unless it
+is asked for: whoever calls us may be in the middle of tearing Qt down.
 
 This module does not know leases, only owners.
 """
@@ -17,67 +18,129 @@ This module does not know leases, only owners.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Collection, List
+from contextvars import Context
+from typing import Any, Callable, Collection, List, Optional
 
 from ._clock import monotonic
 from ._loop import AsyncSlotEventLoop
-from ._owners import Owner
+from ._owners import Owner, freeze
 from ._report import AbandonedTask, DetachReport, describe
 
-# The part of the time that tasks may use up; the rest is for killing and reaping
-# what they leave behind, which takes milliseconds.
-_FOR_TASKS = 0.9
-
-# The part of the time that the plug-in's own tasks have before all others are cancelled, too.
+# The parts of the time after which the next thing is done, whether the last has succeeded or not.
+# What is left after the last of them is for killing and reaping, which takes milliseconds.
 _FOR_OWN_TASKS = 0.5
+_FOR_TASKS = 0.8
+_FOR_ASYNC_GENERATORS = 0.9
 
 
-def end_work(
-    loop: AsyncSlotEventLoop,
-    owner: Owner,
-    report: DetachReport,
-    timeout: float,
-    own_tasks: Collection[asyncio.Task[Any]],
-    on_stack: Collection[asyncio.Task[Any]],
-) -> None:
-    """Cancel the owner's tasks and close what it has open; write down what happened.
+class Ending:
+    """The end of an owner's work: begin() while the caller waits, finish() when nothing of it is on the stack.
 
     Args:
-        timeout: seconds, for all of it.
-        own_tasks: those that the plug-in made through its lease, not those that
-            libraries made on its behalf.
-        on_stack: tasks that cannot end before the caller returns; they are
-            cancelled and not waited for.
+        timeout: seconds, for all that begin() does.
+        process_events: let Qt's events through meanwhile, user input excluded.
     """
-    start = monotonic()
-    for server in [resource for resource in owner.resources if isinstance(resource, asyncio.AbstractServer)]:
-        _close(server, report)
 
-    tasks = owner.pending()
-    own_tasks = list(own_tasks)
-    for task in own_tasks:
-        task.cancel()
-    loop._as_run_alone(
-        lambda: all(task.done() or task in on_stack for task in own_tasks), start + timeout * _FOR_OWN_TASKS
-    )
-    for task in owner.pending():
-        if task not in own_tasks:
+    def __init__(
+        self, loop: AsyncSlotEventLoop, owner: Owner, report: DetachReport, timeout: float, process_events: bool
+    ) -> None:
+        self._loop = loop
+        self._owner = owner
+        self._report = report
+        self._start = monotonic()
+        self._timeout = timeout
+        self._run = loop._as_run_with_events if process_events else loop._as_run_alone
+        self._tasks = owner.pending()
+        # They cannot end before the caller returns; they are cancelled and not waited for.
+        self.on_stack = [task for task in tasks_on_stack(loop) if task in owner.tasks]
+
+    def begin(self, own_tasks: Collection[asyncio.Task[Any]]) -> None:
+        """Cancel tasks and close what is open.
+
+        Args:
+            own_tasks: those that the plug-in made through its lease, not those that
+                libraries made on its behalf.
+        """
+        owner, report = self._owner, self._report
+        for server in [resource for resource in owner.resources if isinstance(resource, asyncio.AbstractServer)]:
+            self._close(server)
+
+        own_tasks = list(own_tasks)
+        for task in own_tasks:
             task.cancel()
-    # Tasks may start others while they clean up, so look again each time.
-    loop._as_run_alone(lambda: all(task in on_stack for task in owner.pending()), start + timeout * _FOR_TASKS)
+        self._run_until(lambda: self._have_ended(own_tasks), _FOR_OWN_TASKS)
+        for task in owner.pending():
+            if task not in own_tasks:
+                task.cancel()
+        # Tasks may start others while they clean up, so look again each time.
+        self._run_until(lambda: self._have_ended(owner.pending()), _FOR_TASKS)
+        self._close_async_generators()
 
-    for resource in list(owner.resources):
-        _close(resource, report)
-    turns = loop.create_task(_some_turns())
-    loop._as_run_alone(lambda: turns.done() and _is_reaped(owner), start + timeout)
-    turns.cancel()
+        for resource in list(owner.resources):
+            self._close(resource)
+        turns = self._create_task_of_nobody(_some_turns())
+        self._run_until(lambda: turns.done() and _is_reaped(owner), 1.0)
+        turns.cancel()
+        if owner.executor is not None:
+            report.jobs = owner.executor.abandon()
+        report.ended = sum(task.done() for task in self._tasks)
+        report.cancelled = sum(task.cancelled() for task in self._tasks)
+        report.seconds = monotonic() - self._start
 
-    for task in owner.pending():
-        if task not in on_stack:
-            report.abandoned.append(AbandonedTask(task))
-            # The report says so; asyncio need not say it again when the task is destroyed.
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
-    report.ended = sum(task.done() for task in tasks)
+    def finish(self) -> None:
+        """Drop what is still scheduled or registered, and freeze the tasks that would not end."""
+        owner, report = self._owner, self._report
+        abandoned = owner.pending()
+        report.abandoned += [AbandonedTask(task, owner.name) for task in abandoned]
+        report.closed += self._loop._as_forget(owner)
+        for task in abandoned:
+            error = freeze(task)
+            if error is not None:
+                owner.report(f"{owner.name}: closing the coroutine of {task!r}, which would not end, failed", error)
+        if abandoned:
+            self._loop._as_forget(owner)  # what they have scheduled while they were closed
+            owner.report(str(report), None)
+
+    def finish_later(self, then: Callable[[], None]) -> None:
+        """Wait until the tasks on the stack have ended, or time is over; finish(), and call `then`."""
+
+        async def wait() -> None:
+            await asyncio.wait(self.on_stack, timeout=self._timeout)
+            self.finish()
+            then()
+
+        self._create_task_of_nobody(wait())
+
+    def _have_ended(self, tasks: Collection[asyncio.Task[Any]]) -> bool:
+        return all(task.done() or task in self.on_stack for task in tasks)
+
+    def _run_until(self, is_done: Callable[[], bool], part: float) -> None:
+        self._run(is_done, self._start + self._timeout * part)
+
+    def _create_task_of_nobody(self, coro: Any) -> asyncio.Task[Any]:
+        """Make a task that is not the owner's, whoever is calling detach()."""
+        return Context().run(self._loop.create_task, coro)
+
+    def _close_async_generators(self) -> None:
+        """Have them run their `finally`, in the owner's name."""
+        generators = [agen for agen in self._owner.async_generators if agen.ag_frame is not None]
+        if not generators:
+            return
+        self._report.closed += map(describe, generators)
+        task = self._owner.context().run(self._loop.create_task, _close_all(self._loop, generators))
+        self._run_until(task.done, _FOR_ASYNC_GENERATORS)
+        task.cancel()
+        self._run_until(task.done, _FOR_ASYNC_GENERATORS)
+
+    def _close(self, resource: Any) -> None:
+        """Close one server or transport, if it is open, and write that down."""
+        try:
+            what = _close(resource)
+        except Exception as exc:  # a library's class; the others must be closed all the same
+            self._owner.report(f"{self._owner.name}: closing {resource!r} failed", exc)
+        else:
+            if what is not None:
+                self._report.closed.append(what)
 
 
 def tasks_on_stack(loop: AsyncSlotEventLoop) -> List[asyncio.Task[Any]]:
@@ -87,20 +150,32 @@ def tasks_on_stack(loop: AsyncSlotEventLoop) -> List[asyncio.Task[Any]]:
     return [task for task in owners_of_callbacks if isinstance(task, asyncio.Task)]
 
 
-def _close(resource: Any, report: DetachReport) -> None:
-    """Close one server or transport, if it is open, and write that down."""
+def _close(resource: Any) -> Optional[str]:
+    """Close one server or transport, and describe it; None if it was closed already."""
     if isinstance(resource, asyncio.AbstractServer):
         if not resource.is_serving():
-            return
-        report.closed.append(describe(resource))
+            return None
+        what = describe(resource)
         resource.close()
-    elif not resource.is_closing():
-        report.closed.append(describe(resource))
-        try:
-            # Not close(): it would wait for its buffer to drain, which may be never.
-            getattr(resource, "abort", resource.close)()
-        except NotImplementedError:  # inherited by the proactor's reading end of a pipe, which has no buffer
-            resource.close()
+        return what
+    if resource.is_closing():
+        return None
+    what = describe(resource)
+    try:
+        # Not close(): it would wait for its buffer to drain, which may be never.
+        getattr(resource, "abort", resource.close)()
+    except NotImplementedError:  # inherited by the proactor's reading end of a pipe, which has no buffer
+        resource.close()
+    return what
+
+
+async def _close_all(loop: Any, generators: List[Any]) -> None:
+    """Close async generators side by side, and report what goes wrong."""
+    outcomes = await asyncio.gather(*(agen.aclose() for agen in generators), return_exceptions=True)
+    for agen, outcome in zip(generators, outcomes):
+        if isinstance(outcome, Exception):
+            message = f"An error occurred while the async generator {agen!r} was closed"
+            loop.call_exception_handler({"message": message, "exception": outcome, "asyncgen": agen})
 
 
 async def _some_turns() -> None:

@@ -61,6 +61,13 @@ class NotCoroutineFunctionError(AsyncSlotError, TypeError):
         super().__init__(f"asyncSlot() was given {found!r}; it takes a coroutine function. Please {advice}")
 
 
+class OptionError(AsyncSlotError, ValueError):
+    """An option was given a value that it does not have."""
+
+    def __init__(self, option: str, found: object, choices: Iterable[str]) -> None:
+        super().__init__(f"{option}={found!r} was given; it takes one of {', '.join(map(repr, choices))}")
+
+
 class NoLoopError(AsyncSlotError, RuntimeError):
     """A coroutine was to start and no loop of ours is there to run it."""
 

@@ -9,12 +9,14 @@ This module knows nothing of Qt and of the loop.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import threading
 from concurrent.futures import Executor, Future
+from contextvars import Context
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import ParamSpec
@@ -31,12 +33,16 @@ _numbers = itertools.count()
 class DaemonExecutor(Executor):
     """Run jobs in up to `max_workers` daemon threads, which start when needed and stay."""
 
+    # A job that is under way when the executor is abandoned has nobody left to tell its result.
+    _is_abandoned = False
+
     def __init__(self, max_workers: Optional[int] = None) -> None:
         # The same bound as ThreadPoolExecutor's: I/O threads, mostly waiting.
         self._max_workers = max_workers or min(32, (os.cpu_count() or 1) + 4)
         self._jobs: SimpleQueue[Optional[_Job]] = SimpleQueue()
         self._threads: List[threading.Thread] = []
         self._idle = threading.Semaphore(0)
+        self._running: Dict[int, Callable[..., Any]] = {}  # by thread, each of which writes its own entry
         # Guards the two below against a submit() and a shutdown() at once; held for no call out.
         self._lock = threading.Lock()
         self._is_shut_down = False
@@ -73,6 +79,15 @@ class DaemonExecutor(Executor):
             for thread in self._threads:
                 thread.join()
 
+    def abandon(self) -> List[str]:
+        """Drop the jobs that wait and the results of those that run; return what the latter are.
+
+        A thread cannot be ended from outside: a job under way runs to its end.
+        """
+        self._is_abandoned = True
+        self.shutdown(wait=False, cancel_futures=True)
+        return [_describe(fn) for fn in list(self._running.values())]
+
     def _cancel_queued(self) -> None:
         while not self._jobs.empty():
             job = self._jobs.get()
@@ -86,13 +101,34 @@ class DaemonExecutor(Executor):
                 return
             future, fn, args, kwargs = job
             if future.set_running_or_notify_cancel():
-                try:
-                    result = fn(*args, **kwargs)
-                except BaseException as exc:
-                    future.set_exception(exc)
-                else:
-                    future.set_result(result)
+                self._running[threading.get_ident()] = fn
+                self._run(future, fn, args, kwargs)
+                del self._running[threading.get_ident()]
             # A thread that waits must not keep the last job's data alive.
             del job, future, fn, args, kwargs
-            result = None
             self._idle.release()
+
+    def _run(self, future: Future[Any], fn: Callable[..., Any], args: Tuple[Any, ...], kwargs: Any) -> None:
+        error: Optional[BaseException] = None
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as exc:
+            error = exc
+        if self._is_abandoned:
+            return  # the loop may be closed, and its future would complain
+        try:
+            if error is None:
+                future.set_result(result)
+            else:
+                future.set_exception(error)
+        finally:
+            error = None  # or its traceback and this frame keep each other alive
+
+
+def _describe(fn: Callable[..., Any]) -> str:
+    """Name a job's function; lease.to_thread() wraps it twice."""
+    while isinstance(fn, functools.partial):
+        is_in_context = isinstance(getattr(fn.func, "__self__", None), Context) and fn.args
+        fn = fn.args[0] if is_in_context else fn.func
+    name = getattr(fn, "__qualname__", None)
+    return repr(fn) if name is None else f"{getattr(fn, '__module__', None) or 'builtins'}.{name}()"

@@ -112,9 +112,12 @@ def _takes(function: Callable[..., Any], count: int) -> bool:
 
 
 def report_safely(host: Any, message: str, exc: Optional[BaseException]) -> None:
-    """Report through the adapter; an adapter that fails is logged with what it was to report."""
+    """Report through the adapter; an adapter that fails is logged with what it was to report. Never raises."""
     try:
         host.report(message, exc)
-    except Exception:
-        _logger.error(message, exc_info=exc)
-        _logger.exception("The adapter for %s failed to report this", host.NAME)
+    except (Exception, SystemExit, KeyboardInterrupt) as failure:
+        try:
+            _logger.error(message, exc_info=exc)
+            _logger.error("The adapter for %s failed to report this", host.NAME, exc_info=failure)
+        except Exception:
+            pass  # a stream that can neither take the message nor an error about it (Krita's is strict ASCII)

@@ -20,13 +20,13 @@ from typing import Any, Awaitable, Callable, Coroutine, Optional, Set, TypeVar
 from . import _meeting
 from ._base import Ts, Unpack
 from ._clock import monotonic
-from ._detach import end_work, tasks_on_stack
+from ._detach import Ending
 from ._errors import DetachedError, TaskTimeoutError, ThreadError
 from ._hosts import report_safely
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._report import DetachReport, where
-from ._slots import make_slot
+from ._slots import Options, Starter, make_slot
 
 _T = TypeVar("_T")
 _Coro = Coroutine[Any, Any, _T]
@@ -78,16 +78,23 @@ class Lease:
         self._check("run_task()", coro)
         return self._keep(self._owner.context().run(self.loop.run_task, coro), name)
 
-    def slot(self, coro_fn: Any) -> Any:
+    def slot(
+        self, coro_fn: Any = ..., *, on_repeat: str = "concurrent", cancel_with_receiver: bool = False
+    ) -> Any:
         """Return a slot for Qt signals that starts `coro_fn` under this lease, its first step at once.
 
-        Arguments of the signal that `coro_fn` does not take are dropped. After
-        detach, emissions are ignored.
+        Takes the same as asyncSlot(), and drops arguments of the signal that `coro_fn`
+        does not take. After detach, emissions are ignored.
 
         Raises:
             NotCoroutineFunctionError: `coro_fn` is not a coroutine function.
+            OptionError: `on_repeat` is none of the four.
         """
-        return make_slot(coro_fn, self._is_wanted, self._start)
+        options = Options(on_repeat, cancel_with_receiver)
+        starter = Starter(self._is_wanted, self._hand_over, self._start)
+        if coro_fn is ...:  # left out: a decorator is wanted
+            return functools.partial(make_slot, starter=starter, options=options)
+        return make_slot(coro_fn, starter, options)
 
     def to_thread(self, fn: Callable[[Unpack[Ts]], _T], *args: Unpack[Ts]) -> asyncio.Future[_T]:
         """Run `fn(*args)` in a thread, and return a future to await. Touch nothing of Qt's GUI in `fn`.
@@ -124,7 +131,7 @@ class Lease:
             raise TaskTimeoutError(self.owner, timeout, stack)
         return future.result()
 
-    def detach(self, *, timeout: float = 2.0) -> DetachReport:
+    def detach(self, *, timeout: float = 2.0, process_events: bool = False) -> DetachReport:
         """End the lease: cancel its tasks, close what it left open; return what became of it.
 
         Blocks for `timeout` seconds at most, plus the callback that is running
@@ -134,27 +141,30 @@ class Lease:
         Called from inside one of its own tasks, it cancels that task too and
         finishes when its step is over.
 
+        Args:
+            timeout: seconds, >= 0.
+            process_events: let Qt's events through meanwhile, user input excluded, for
+                clean-up that waits for something of Qt's: a QTimer, a QProcess, a
+                QNetworkReply. Anything that the host does on a timer can happen then.
+
         Raises:
             ThreadError: called from another thread.
         """
         if self._report is not None:
             return self._report
         self._check("detach()")
-        start = monotonic()
         report = self._report = _meeting.ended[self.owner] = DetachReport(self.owner)
         try:
             self._unhook()
         except Exception as exc:  # a broken adapter must not keep a plug-in from being unloaded
             self._owner.report(f"{self.owner}: the adapter for {self.host.NAME} failed to unhook", exc)
-        on_stack = [task for task in tasks_on_stack(self.loop) if task in self._owner.tasks]
-        end_work(self.loop, self._owner, report, timeout, self._tasks, on_stack)
-        if on_stack:
-            self.loop.create_task(self._leave_later(on_stack, timeout))
+        ending = Ending(self.loop, self._owner, report, timeout, process_events)
+        ending.begin(self._tasks)
+        if ending.on_stack:
+            ending.finish_later(self._leave)
         else:
+            ending.finish()
             self._leave()
-        report.seconds = monotonic() - start
-        if report.abandoned:
-            self._owner.report(str(report), None)
         return report
 
     def __enter__(self) -> Lease:
@@ -162,11 +172,6 @@ class Lease:
 
     def __exit__(self, *_: object) -> None:
         self.detach()
-
-    async def _leave_later(self, tasks: Any, timeout: float) -> None:
-        """Leave when the tasks that were on the stack during detach() have ended."""
-        await asyncio.wait(tasks, timeout=timeout)
-        self._leave()
 
     def _leave(self) -> None:
         """Give up the place; the last one closes the loop."""
@@ -185,7 +190,24 @@ class Lease:
     def _is_wanted(self, _: Any) -> bool:
         return self.is_attached
 
-    def _start(self, _: Any, coro: _Coro[Any]) -> asyncio.Task[Any]:
+    def _hand_over(self, _: Any, again: Callable[[], None]) -> bool:
+        """Let the GUI thread answer an emission that came in another one, by a direct connection."""
+        if threading.get_ident() == self.loop._thread_id or not self.is_attached:
+            return False
+        try:
+            self._owner.context().run(self.loop.call_soon_threadsafe, again)
+        except RuntimeError:
+            pass  # detached meanwhile
+        return True
+
+    def _start(self, fn: Any, make: Callable[[], _Coro[Any]]) -> Optional[asyncio.Task[Any]]:
+        """Start a slot's task. Reports what is wrong with the call: raised, it would go out into Qt."""
+        try:
+            coro = make()
+        except Exception as exc:
+            name = getattr(fn, "__qualname__", fn)
+            self._owner.report(f"{self.owner}: the slot {name}() cannot be called with what the signal brings", exc)
+            return None
         return self.run_task(coro)
 
     def _keep(self, task: asyncio.Task[_T], name: Optional[str]) -> asyncio.Task[_T]:

@@ -10,7 +10,7 @@ by a `_wait_*`. This file says when it runs, and who is in charge:
                 and there the loop stays the running loop throughout.
     nested      run_forever(): a QEventLoop is run until stop().
     alone       no Qt loop runs; asyncio blocks in select() as it does without Qt,
-                for as long as clean-up takes.
+                for as long as clean-up takes. (Or Qt's events are let through.)
 
 State of an attached loop, and where each transition is:
 
@@ -34,15 +34,15 @@ import sys
 import threading
 from asyncio import events
 from concurrent.futures import Executor
-from typing import Any, Callable, Coroutine, Optional, Tuple
+from typing import Any, Callable, Coroutine, List, Optional, Tuple
 
 from ._base import T, Task, Ts, Unpack
-from ._binding import find_qt_core, run_qt_loop
+from ._binding import enum_member, find_qt_core, run_qt_loop
 from ._clock import monotonic
 from ._errors import AttachedLoopError, NoApplicationError
 from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch
-from ._owners import OwningMixin
+from ._owners import ExceptionHandler, Owner, OwningMixin
 from ._steps import SteppingMixin
 from ._tasks import run_task
 from ._wait import LONGEST
@@ -52,6 +52,10 @@ if sys.platform == "win32":
     from ._windows import PlatformLoop
 else:
     from ._unix import PlatformLoop
+
+
+# How often it is looked whether time is over, while only Qt's events wake us.
+_LOOK_AGAIN_MS = 20
 
 
 class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
@@ -216,7 +220,8 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
                 if deadline is not None and now >= deadline:
                     break
                 try:
-                    self._as_drain(now + self.step_budget)
+                    end = now + self.step_budget
+                    self._as_drain(end if deadline is None else min(end, deadline))
                     if not is_done() and not self._as_batch:
                         self._as_block(deadline)
                 except BaseException as exc:  # as in _as_step()
@@ -224,6 +229,22 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         finally:
             self._as_leave(outer)
             self._as_rest()
+        return is_done()
+
+    def _as_run_with_events(self, is_done: Callable[[], bool], deadline: float) -> bool:
+        """Like _as_run_alone(), but handle Qt's events meanwhile, all but the user's."""
+        qt_core = self._as_qt_core
+        if qt_core.QCoreApplication.instance() is None:
+            return self._as_run_alone(is_done, deadline)
+        exclude_input = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "ExcludeUserInputEvents")
+        wait_for_more = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "WaitForMoreEvents")
+        # Event by event and not exec(): a host that is quitting ends every QEventLoop at once (Picard
+        # 2.8 on SIGTERM, 2026-11). The timer is for the deadline.
+        qt_loop, alarm = qt_core.QEventLoop(), qt_core.QTimer()
+        alarm.start(_LOOK_AGAIN_MS)
+        while not is_done() and monotonic() < deadline:
+            qt_loop.processEvents(exclude_input | wait_for_more)
+        alarm.stop()
         return is_done()
 
     def _as_block(self, deadline: Optional[float]) -> None:
@@ -274,9 +295,17 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
     def run_in_executor(
         self, executor: Optional[Executor], func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
     ) -> asyncio.Future[T]:
-        """Run `func` in a thread; by default one that never keeps the process from exiting."""
+        """Run `func` in a thread; by default one that never keeps the process from exiting.
+
+        Each owner has a default executor of its own, unless set_default_executor()
+        was called: its jobs end with its lease, and cannot take the threads of others.
+        """
         if executor is None and self._default_executor is None:
-            self._default_executor = DaemonExecutor()
+            owner = self._as_owner.get()
+            if owner is None:
+                self._default_executor = DaemonExecutor()
+            else:
+                executor = owner.executor = owner.executor or DaemonExecutor()
         return super().run_in_executor(executor, func, *args)
 
     def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts]) -> None:
@@ -291,6 +320,28 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         if self._as_idle:
             self._as_wake()  # there is something new to wait for
 
+    def set_exception_handler(self, handler: Optional[ExceptionHandler]) -> None:
+        """Have `handler` called for errors. In a host, for those of the plug-in that calls this, until its lease ends."""
+        owner = self._as_owner.get()
+        if owner is None:
+            super().set_exception_handler(handler)
+        else:
+            owner.exception_handler = _check_exception_handler(handler)
+
+    def get_exception_handler(self) -> Optional[ExceptionHandler]:
+        """Return what set_exception_handler() was given, in a host by the plug-in that calls this."""
+        owner = self._as_owner.get()
+        return super().get_exception_handler() if owner is None else owner.exception_handler
+
+    def call_exception_handler(self, context: Any) -> None:
+        """Tell of an error, through a handler if there is one. In a host, never raises."""
+        try:
+            super().call_exception_handler(context)
+        except (SystemExit, KeyboardInterrupt) as exc:  # which asyncio lets through
+            if self._as_on_error is None:
+                raise
+            self._as_on_error(self, {"message": f"{type(exc).__name__} in an exception handler", "exception": exc})
+
     def default_exception_handler(self, context: Any) -> None:
         """Report an error where the host's users look; without a host, log it as asyncio does."""
         if self._as_on_error is None:
@@ -301,10 +352,17 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
     def close(self) -> None:
         """Close the loop; what is still queued is dropped, executor jobs included."""
         if isinstance(self._default_executor, DaemonExecutor) and not self.is_running():
-            self._default_executor.shutdown(wait=False, cancel_futures=True)
+            self._default_executor.abandon()
         super().close()
         self._as_batch.clear()
         self._as_held.clear()
+
+    def _as_forget(self, owner: Owner) -> List[str]:
+        """Drop what an owner's code has scheduled and registered; describe the latter."""
+        for handle in [*self._ready, *self._as_batch, *self._as_held, *self._scheduled]:
+            if owner.owns(handle):
+                handle.cancel()
+        return self._as_forget_io(owner)
 
     # -- helpers -------------------------------------------------------------
 
@@ -326,3 +384,9 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         if self._as_signals is not None:
             self._as_signals.close()
             self._as_signals = None
+
+
+def _check_exception_handler(handler: Optional[ExceptionHandler]) -> Optional[ExceptionHandler]:
+    if handler is not None and not callable(handler):
+        raise TypeError(f"A callable object or None is expected, got {handler!r}")  # asyncio's own words
+    return handler

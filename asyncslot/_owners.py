@@ -10,7 +10,9 @@ This module knows nothing of Qt, of leases and of steps. It relies on these
 private methods of asyncio's selector loop, the places where things are made,
 read in Python 3.7, 3.8, 3.11, 3.12, 3.13: `_make_socket_transport
 _make_ssl_transport _make_datagram_transport _make_read_pipe_transport
-_make_write_pipe_transport _make_subprocess_transport _start_serving`, and on `_task_factory`.
+_make_write_pipe_transport _make_subprocess_transport _start_serving
+_asyncgen_firstiter_hook`, and on `_task_factory`, `Handle._context`,
+`Task._fut_waiter _coro _log_destroy_pending` and `Future._callbacks`.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ from __future__ import annotations
 import asyncio
 import weakref
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
-from ._base import LoopBase, Task
+from ._base import Handle, LoopBase, Task
+
+ExceptionHandler = Callable[[Any, Dict[str, Any]], Any]
 
 
 class Owner:
@@ -28,6 +32,11 @@ class Owner:
 
     Everything is held weakly: an owner watches, it does not keep alive. What
     must be kept alive (tasks that nobody else refers to) the lease holds.
+
+    Attributes:
+        executor: runs its to_thread() jobs, from the first one on; one that fills
+            all its threads with jobs that hang harms nobody but itself.
+        exception_handler: what its code has given to loop.set_exception_handler().
     """
 
     def __init__(
@@ -42,6 +51,9 @@ class Owner:
         self.report = report
         self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self.resources: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.async_generators: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.executor: Any = None
+        self.exception_handler: Optional[ExceptionHandler] = None
 
     def __repr__(self) -> str:
         return f"<Owner {self.name!r}>"
@@ -52,10 +64,18 @@ class Owner:
         context.run(self._variable.set, self)
         return context
 
+    def owns(self, handle: Handle) -> bool:
+        """Whether a callback was scheduled by this owner's code."""
+        return handle._context.get(self._variable) is self
+
     def pending(self) -> List[asyncio.Task[Any]]:
         """Return this owner's tasks that are not done."""
         return [task for task in self.tasks if not task.done()]
 
+
+# A coroutine that awaits in a `finally` stands there after close(), and is closed again. One
+# that does so for ever is left to the garbage collector.
+_MOST_CLOSES = 10
 
 # Asked for each task and transport; without a default, LookupError would cost
 # more than the answer.
@@ -83,6 +103,12 @@ class OwningMixin(LoopBase):
         if owner is not None:
             owner.tasks.add(task)
         return task
+
+    def _asyncgen_firstiter_hook(self, agen: Any) -> None:
+        owner = current()
+        if owner is not None:
+            owner.async_generators.add(agen)
+        super()._asyncgen_firstiter_hook(agen)
 
     def _make_socket_transport(self, *args: Any, **kwargs: Any) -> Any:
         return _note(super()._make_socket_transport(*args, **kwargs))
@@ -115,3 +141,30 @@ def _note(resource: Any) -> Any:
     if owner is not None and resource is not None:
         owner.resources.add(resource)
     return resource
+
+
+def freeze(task: Any) -> Optional[BaseException]:
+    """Stop a task for good that is suspended and will not end: nothing wakes it, and its coroutine is closed.
+
+    Closed as Python closes a coroutine that nobody refers to any more: GeneratorExit
+    is raised where it stands. Now rather than at some garbage collection, which
+    would tell stderr of a coroutine that awaits even then.
+
+    Returns:
+        What the coroutine raised instead of ending.
+    """
+    # The report of detach() tells of it; asyncio need not when the task is destroyed.
+    task._log_destroy_pending = False
+    waiter: Any = getattr(task, "_fut_waiter", None)
+    for callback, _ in list(getattr(waiter, "_callbacks", None) or ()):
+        if getattr(callback, "__self__", None) is task:
+            waiter.remove_done_callback(callback)
+    coro, error = task._coro, None
+    for _ in range(_MOST_CLOSES):
+        try:
+            coro.close()
+        except BaseException as exc:
+            error = exc
+        if getattr(coro, "cr_frame", None) is None:
+            break
+    return error

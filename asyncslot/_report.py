@@ -6,19 +6,22 @@ This module only describes; it knows nothing of leases and loops.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 from typing import Any, List, Optional
 
 
 class AbandonedTask:
-    """A task that did not end in time.
+    """A task that did not end in time. It is frozen where it stood, and never goes on.
 
     Attributes:
         name: the task's name.
+        owner: whose it was.
         stack: where it stood, as text, innermost frame last.
     """
 
-    def __init__(self, task: asyncio.Task[Any]) -> None:
+    def __init__(self, task: asyncio.Task[Any], owner: str) -> None:
+        self.owner = owner
         get_name = getattr(task, "get_name", None)  # Python 3.8
         self.name: str = get_name() if get_name else repr(task)
         out = io.StringIO()
@@ -26,7 +29,7 @@ class AbandonedTask:
         self.stack = out.getvalue()
 
     def __repr__(self) -> str:
-        return f"<AbandonedTask {self.name!r}>"
+        return f"<AbandonedTask {self.name!r} of {self.owner!r}>"
 
 
 class DetachReport:
@@ -34,25 +37,35 @@ class DetachReport:
 
     Attributes:
         owner: whose lease it was.
-        ended: how many tasks ended, having been cancelled.
+        ended: how many tasks were running, were cancelled, and ended.
+        cancelled: how many of these ended by being cancelled; the others returned
+            or raised something of their own.
         abandoned: the tasks that did not end in time.
-        closed: servers, connections and subprocesses that were still open, described.
+        closed: what was still open, described: servers, connections, subprocesses,
+            awaited signals, async generators, readers and writers.
+        jobs: the functions that still run in a thread of the default executor, by
+            name. Their threads are daemons, and their results are dropped.
         seconds: how long detach() took.
     """
 
     def __init__(self, owner: str) -> None:
         self.owner = owner
         self.ended = 0
+        self.cancelled = 0
         self.abandoned: List[AbandonedTask] = []
         self.closed: List[str] = []
+        self.jobs: List[str] = []
         self.seconds = 0.0
 
     def __str__(self) -> str:
         lines = [
-            f"{self.owner}: detached in {self.seconds:.3f} s; {_count(self.ended, 'task')} cancelled, "
+            f"{self.owner}: detached in {self.seconds:.3f} s; {_count(self.ended, 'task')} ended, "
             f"{_count(len(self.abandoned), 'task')} abandoned, {_count(len(self.closed), 'resource')} closed"
         ]
+        if self.cancelled < self.ended:
+            lines.append(f"  ended otherwise than by being cancelled: {_count(self.ended - self.cancelled, 'task')}")
         lines += [f"  closed: {what}" for what in self.closed]
+        lines += [f"  still runs in a thread: {what}" for what in self.jobs]
         for task in self.abandoned:
             lines.append(f"  abandoned: {task.name}, which did not end when it was cancelled")
             lines += [f"    {line}" for line in task.stack.splitlines()]
@@ -71,7 +84,9 @@ def where(future: asyncio.Future[Any]) -> Optional[str]:
 
 
 def describe(resource: Any) -> str:
-    """Say in a few words what a server, transport or connected signal is."""
+    """Say in a few words what a server, transport, async generator or connected signal is."""
+    if inspect.isasyncgen(resource):
+        return f"async generator {resource.__qualname__}()"
     sockets = getattr(resource, "sockets", None)
     if sockets is not None:
         return "server on " + ", ".join(str(sock.getsockname()) for sock in sockets)

@@ -31,6 +31,17 @@ class SelectorMixin(LoopBase):
         """Hear all descriptors again."""
         self._selector.unmute_all()
 
+    def _as_forget_io(self, owner: Any) -> List[str]:
+        """Remove the readers and writers that an owner's code has added; describe them."""
+        removed = []
+        for key in list(self._selector.get_map().values()):
+            for handle, kind in zip(key.data, ("reader", "writer")):
+                if handle is not None and owner.owns(handle):
+                    removed.append(f"{kind} of descriptor {key.fd}")
+                    remove = self._remove_reader if kind == "reader" else self._remove_writer
+                    remove(key.fd)
+        return removed
+
     def _as_make_wait(self, qt_core: Any) -> TimerWait:
         """Return the way of waiting that works with every selector: a thread in select()."""
         selector = self._selector

@@ -15,7 +15,7 @@ them stands a plain function, which Qt's bindings treat like any slot:
 An exception in a slot's task is reported at once. Nobody awaits such a task, and
 asyncio alone would report only when it is garbage-collected.
 
-This module does not know which loop a coroutine runs on: it is given `start`.
+This module does not know which loop a coroutine runs on: it is given a `Starter`.
 """
 
 from __future__ import annotations
@@ -25,65 +25,112 @@ import functools
 import inspect
 import sys
 import types
-from typing import Any, Callable, Coroutine, Optional
+import weakref
+from typing import Any, Callable, Coroutine, Dict, NamedTuple, Optional, Tuple
 
 from ._binding import is_deleted
-from ._errors import NotCoroutineFunctionError
+from ._errors import NotCoroutineFunctionError, OptionError
+from ._repeat import POLICIES, Repeats
 
 # asyncio's own version knows more below Python 3.12 (mocks, marked functions), and
 # is deprecated from 3.14 on.
 _is_coroutine_function = inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction
 
 CoroFn = Callable[..., Coroutine[Any, Any, Any]]
-Starter = Callable[[Any, Coroutine[Any, Any, Any]], Optional["asyncio.Task[Any]"]]
 
 
-def make_slot(fn: Any, may_start: Callable[[Any], bool], start: Starter) -> Any:
-    """Return a function that starts `fn`, with the arguments it takes, by `start(fn, coro)`.
+class Starter(NamedTuple):
+    """Where the tasks of a slot run. Each function is given the slot's coroutine function first.
+
+    Attributes:
+        is_wanted: (fn); asked first: if it says False, the emission is ignored.
+        hand_over: (fn, again); if the emission has come in another thread than the
+            loop's, have `again` called there and return True.
+        start: (fn, make); calls `make` for a coroutine and starts a task of it.
+    """
+
+    is_wanted: Callable[[Any], bool]
+    hand_over: Callable[[Any, Callable[[], None]], bool]
+    start: Callable[[Any, Callable[[], Coroutine[Any, Any, Any]]], Optional[asyncio.Task[Any]]]
+
+
+class Options(NamedTuple):
+    """What the author of a slot can choose; see asyncSlot()."""
+
+    on_repeat: str = "concurrent"
+    cancel_with_receiver: bool = False
+
+    def check(self) -> None:
+        """Raise OptionError for what is none."""
+        if self.on_repeat not in POLICIES:
+            raise OptionError("on_repeat", self.on_repeat, POLICIES)
+
+
+def make_slot(fn: Any, starter: Starter, options: Options) -> Any:
+    """Return a function that starts `fn` with the arguments that it takes.
 
     Args:
         fn: a coroutine function, method, static or class method object, partial,
             or object whose `__call__` is one.
-        may_start: asked first; if it says False the emission is ignored and no
-            coroutine is made.
-        start: makes a task of the coroutine.
 
     Raises:
         NotCoroutineFunctionError: `fn` is something else.
+        OptionError: an option has a value that it cannot have.
     """
+    options.check()
     if isinstance(fn, (staticmethod, classmethod)):
         # Applied on top of one of these in a class body: they go outermost.
-        return type(fn)(make_slot(fn.__func__, may_start, start))
+        return type(fn)(make_slot(fn.__func__, starter, options))
     if inspect.ismethod(fn) and not inspect.isclass(fn.__self__) and hasattr(fn.__self__, "__dict__"):
-        return _make_bound_slot(fn.__func__, fn.__self__, may_start, start)
-    return _make_slot(fn, may_start, start, is_bound=False)
+        return _make_bound_slot(fn.__func__, fn.__self__, starter, options)
+    return _make_slot(fn, starter, options, is_bound=False)
 
 
-def _make_bound_slot(function: Any, receiver: Any, may_start: Callable[[Any], bool], start: Starter) -> Any:
+def _make_bound_slot(function: Any, receiver: Any, starter: Starter, options: Options) -> Any:
     """Return a slot that is a method of `receiver`."""
     # PyQt5 and PyQt6 keep neither the receiver of a bound method nor its function
     # alive (a crash in 5.15.11 without this, 2026-11), so the receiver does: not a
     # table of ours, which would go when the plug-in's modules are purged.
-    slots = vars(receiver).setdefault("_asyncslot_slots", {})
-    key = (function, may_start, start)
+    slots = _kept_by(receiver)
+    key = (function, starter, options)
     if key not in slots:
-        slots[key] = _make_slot(function, may_start, start, is_bound=True)
+        slots[key] = _make_slot(function, starter, options, is_bound=True)
     return types.MethodType(slots[key], receiver)
 
 
-def _make_slot(fn: Any, may_start: Callable[[Any], bool], start: Starter, is_bound: bool) -> Any:
+def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> Any:
     """Return the function that starts `fn`; one that is to be bound gets the receiver as first argument."""
     if not is_coroutine_function(fn):
         raise NotCoroutineFunctionError(fn, inspect.iscoroutine(fn))
 
     most = _most_positional_arguments(fn)
+    is_wanted, hand_over, start = starter
+    needs_receiver = options != Options()
+    shared = Repeats(options.on_repeat)
 
     def slot(*args: Any) -> None:
-        if not may_start(fn) or (is_bound and is_deleted(args[0])):
-            return
-        task = start(fn, fn(*args[:most]))
+        if not hand_over(fn, functools.partial(emit, args)):
+            emit(args)
+
+    this = weakref.ref(slot)  # a function that refers to itself is not collected when its connection goes
+
+    def emit(args: Tuple[Any, ...]) -> None:
+        repeats, receiver = shared, None
+        if needs_receiver:
+            receiver = _receiver(this(), args, is_bound)
+            if receiver is not None:
+                repeats = _kept_by(receiver).setdefault(this(), shared.anew())
+        repeats.emit(functools.partial(start_task, receiver, args))
+
+    def start_task(receiver: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task[Any]]:
+        if not is_wanted(fn) or (is_bound and is_deleted(args[0])):
+            return None
+        task = start(fn, functools.partial(fn, *args[:most]))
         if task is not None:
             task.add_done_callback(_report_failure)
+            if options.cancel_with_receiver and receiver is not None:
+                _cancel_with(receiver, task)
+        return task
 
     # What Slot and pyqtSlot leave on a function is in its __dict__, and is kept. But
     # where the receiver is bound already, Qt knows its *own* method by that declaration,
@@ -93,6 +140,37 @@ def _make_slot(fn: Any, may_start: Callable[[Any], bool], start: Starter, is_bou
     # Without the link back: bindings would count the arguments of `fn`.
     del slot.__wrapped__  # type: ignore[attr-defined]
     return slot
+
+
+def _kept_by(receiver: Any) -> Dict[Any, Any]:
+    """Return what a receiver keeps for its slots."""
+    kept: Dict[Any, Any] = vars(receiver).setdefault("_asyncslot_slots", {})
+    return kept
+
+
+def _receiver(slot: Any, args: Tuple[Any, ...], is_bound: bool) -> Any:
+    """Return the object whose method is called; None if the slot is no method, or its object keeps nothing.
+
+    A slot that was decorated in a class body is a method if the class of its first
+    argument has it.
+    """
+    if not args or not hasattr(args[0], "__dict__"):
+        return None
+    if is_bound or any(vars(kind).get(slot.__name__) is slot for kind in type(args[0]).__mro__):
+        return args[0]
+    return None
+
+
+def _cancel_with(receiver: Any, task: asyncio.Task[Any]) -> None:
+    """Have the task cancelled when Qt deletes its receiver, whose Python side the running coroutine keeps alive."""
+    kept = _kept_by(receiver)
+    tasks: Optional[weakref.WeakSet[asyncio.Task[Any]]] = kept.get(_cancel_with)
+    if tasks is None:
+        tasks = kept[_cancel_with] = weakref.WeakSet()
+        doomed = tasks  # and not the receiver: the connection must not keep it alive
+        # One connection for good: to end one when its sender may be dead is not safe (`_connections`).
+        receiver.destroyed.connect(lambda *_: [task.cancel() for task in list(doomed)])
+    tasks.add(task)
 
 
 def is_coroutine_function(fn: Any) -> bool:

@@ -269,14 +269,15 @@ class SteppingMixin(LoopBase):
         due = self.time() + self._clock_resolution
         while scheduled:
             timer = scheduled[0]
-            if timer._cancelled:
-                self._timer_cancelled_count -= 1
-            elif timer._when < due:
-                self._ready.append(timer)
-            else:
+            if timer._when >= due and not timer._cancelled:
                 break
+            # Before anything else is called: the garbage collector may run a __del__ that runs the loop.
             heapq.heappop(scheduled)
             timer._scheduled = False
+            if timer._cancelled:
+                self._timer_cancelled_count -= 1
+            else:
+                self._ready.append(timer)
 
     def _as_rest(self) -> None:
         """Say when the next step is wanted. The last thing that a step does."""

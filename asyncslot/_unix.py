@@ -17,6 +17,7 @@ import os
 import select
 import threading
 from asyncio.unix_events import _UnixSubprocessTransport  # type: ignore[attr-defined]
+from contextvars import Context
 from typing import Any
 
 from ._selector import MutableSelector
@@ -61,7 +62,8 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
             name = f"asyncslot-waitpid-{pid}"
             threading.Thread(target=self._as_wait_for_child, args=(pid, transport), name=name, daemon=True).start()
         else:
-            self._add_reader(pidfd, self._as_child_ended, pid, pidfd, transport)
+            # In an empty context: the watch is the loop's, and outlives the owner whose child it is.
+            Context().run(self._add_reader, pidfd, self._as_child_ended, pid, pidfd, transport)
 
     def _as_child_ended(self, pid: int, pidfd: int, transport: Any) -> None:
         self._remove_reader(pidfd)

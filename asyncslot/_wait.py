@@ -31,12 +31,18 @@ LONGEST = 24 * 3600.0
 _SOON = 0.0
 
 
+# The same, and how long it then is, while a step has no room to run in.
+_LATER = -1.0
+_LATER_MS = 10
+
+
 class TimerWait:
     """Call `step` when a deadline has come, or soon; I/O is for the subclasses.
 
     Args:
         qt_core: the binding's QtCore module; the timer lives in the calling thread.
-        step: called without arguments, in the calling thread; must not raise.
+        step: called without arguments, in the calling thread; must not raise, but for
+            RecursionError where the host has left it no room.
     """
 
     def __init__(self, qt_core: Any, step: Callable[[], None]) -> None:
@@ -83,5 +89,16 @@ class TimerWait:
 
     def _on_timeout(self) -> None:
         self._armed_for = None
-        if self._step is not None:
-            self._step()
+        self._take_step()
+
+    def _take_step(self) -> None:
+        """Call `step`. What it raises nevertheless must not get out into Qt, where PyQt ends the process."""
+        try:
+            if self._step is not None:
+                self._step()
+        except (RecursionError, KeyboardInterrupt):
+            # The host has called so deep that there is no room left, or Ctrl+C came just between two
+            # callbacks. Whatever the step has come to, one that begins later finds its work again.
+            # Said to Qt here, and not by wake_at(): another frame might have no room either.
+            self._armed_for = _LATER
+            self._timer.start(_LATER_MS)

@@ -38,5 +38,4 @@ class NotifierWait(TimerWait):
 
     def _on_readable(self, *_: object) -> None:
         # What the bindings hand over (an int, a descriptor object, a type) we know.
-        if self._step is not None:
-            self._step()
+        self._take_step()

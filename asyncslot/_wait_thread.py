@@ -103,8 +103,7 @@ class ThreadWait(TimerWait):
         self._news.deleteLater()
 
     def _on_news(self) -> None:
-        if self._step is not None:
-            self._step()
+        self._take_step()
 
     def _run(self) -> None:
         while True:

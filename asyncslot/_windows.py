@@ -60,6 +60,10 @@ if sys.platform == "win32" and sys.version_info >= (3, 8):
         def _as_unmute(self) -> None:
             """Nothing was muted."""
 
+        def _as_forget_io(self, owner: Any) -> List[str]:
+            """Nothing to remove: there are no readers, and operations are futures, which tasks cancel."""
+            return []
+
         def _as_make_wait(self, qt_core: Any) -> TimerWait:
             """Return the way of waiting: a thread at the completion port."""
             port = self._proactor._iocp

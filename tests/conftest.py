@@ -109,6 +109,43 @@ def lease(app):
         yield lease
 
 
+class Recorder:
+    """A host that writes down what is reported to it."""
+
+    NAME = "Recorder"
+
+    def __init__(self):
+        self.reports = []
+
+    def is_running(self):
+        return True
+
+    def qt_core(self):
+        from qtpy import QtCore
+
+        from asyncslot._binding import find_qt_core
+
+        assert QtCore is not None
+        return find_qt_core()
+
+    def gui_parent(self):
+        return None
+
+    def on_quit(self, callback):
+        return lambda: None
+
+    def report(self, message, exc):
+        self.reports.append((message, type(exc)))
+
+    def progress(self, title, cancel):
+        return None
+
+
+@pytest.fixture
+def recorder():
+    return Recorder()
+
+
 @pytest.fixture
 def run_coro(lease, spin):
     """Return a function that runs a coroutine as a task of the lease, with Qt's loop, and returns its result."""

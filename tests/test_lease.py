@@ -451,52 +451,16 @@ print(lease.is_attached, lease.loop.is_closed())
 print(asyncslot.detach("plugin"))
 """
     ).stdout
-    first, second, third = out.splitlines()
+    first, second, third, fourth = out.splitlines()
     assert first == "False True"
     # asyncio's proactor loop accepts connections in a task of its own.
     tasks = "2 tasks" if sys.platform == "win32" else "1 task"
-    assert f"{tasks} cancelled, 0 tasks abandoned, 1 resource closed" in second
+    assert f"{tasks} ended, 0 tasks abandoned, 1 resource closed" in second
     assert third.startswith("  closed: server on ('127.0.0.1'")
+    assert fourth == "  still runs in a thread: time.sleep()"
 
 
 # -- errors ----------------------------------------------------------------------------
-
-
-class Recorder:
-    """A host that writes down what is reported to it."""
-
-    NAME = "Recorder"
-
-    def __init__(self):
-        self.reports = []
-
-    def is_running(self):
-        return True
-
-    def qt_core(self):
-        from qtpy import QtCore
-
-        from asyncslot._binding import find_qt_core
-
-        assert QtCore is not None
-        return find_qt_core()
-
-    def gui_parent(self):
-        return None
-
-    def on_quit(self, callback):
-        return lambda: None
-
-    def report(self, message, exc):
-        self.reports.append((message, type(exc)))
-
-    def progress(self, title, cancel):
-        return None
-
-
-@pytest.fixture
-def recorder():
-    return Recorder()
 
 
 async def fail():

@@ -315,10 +315,22 @@ def test_a_bool_that_nobody_wants_is_dropped(app, wrap):
     assert seen == [()]
 
 
-def test_a_missing_argument_is_an_error_of_the_caller(wrap):
-    """Too few arguments are Python's own TypeError, which names the function."""
-    with pytest.raises(TypeError, match=r"_both\(\) missing 1 required positional argument: 'b'"):
+@pytest.mark.parametrize("kind", ["asyncSlot", "Lease.slot"])
+def test_a_missing_argument_is_reported_and_not_raised_into_qt(app, recorder, kind):
+    """Too few arguments are Python's own TypeError, which names the function; raised through Qt it would end PyQt's."""
+    with asyncslot.attach("missing argument", host=recorder) as lease:
+        wrap = asyncSlot if kind == "asyncSlot" else lease.slot
         wrap(_both)(7)
+    [(message, kind_of_error)] = recorder.reports
+    assert "the slot _both() cannot be called" in message
+    assert kind_of_error is TypeError
+
+
+def test_a_missing_argument_is_an_error_of_the_caller_where_the_program_owns_the_loop(app):
+    """Without a host to report to, it is raised as it is."""
+    with asyncslot.AsyncSlotRunner():
+        with pytest.raises(TypeError, match=r"_both\(\) missing 1 required positional argument: 'b'"):
+            asyncSlot(_both)(7)
 
 
 # -- when it runs --------------------------------------------------------------
