@@ -59,7 +59,7 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     require_application(qt_core, "attach()")
     place = _meeting.here()
     if place is None:
-        # In an empty context: the loop belongs to nobody, whoever is running just now.
+        # In an empty context: the loop's own callbacks are nobody's, whoever is running just now.
         loop = Context().run(AsyncSlotEventLoop)
         loop._as_on_error = _report_error
         loop._as_attach(qt_core)

@@ -93,13 +93,14 @@ class Ending:
         abandoned = owner.pending()
         report.abandoned += [AbandonedTask(task, owner.name) for task in abandoned]
         report.closed += self._loop._as_forget(owner)
+        if not abandoned:
+            return
+        owner.report(str(report), None)
         for task in abandoned:
             error = freeze(task)
             if error is not None:
                 owner.report(f"{owner.name}: closing the coroutine of {task!r}, which would not end, failed", error)
-        if abandoned:
-            self._loop._as_forget(owner)  # what they have scheduled while they were closed
-            owner.report(str(report), None)
+        self._loop._as_forget(owner)  # what they have scheduled while they were closed
 
     def finish_later(self, then: Callable[[], None]) -> None:
         """Wait until the tasks on the stack have ended, or time is over; finish(), and call `then`."""

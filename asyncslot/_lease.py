@@ -78,9 +78,7 @@ class Lease:
         self._check("run_task()", coro)
         return self._keep(self._owner.context().run(self.loop.run_task, coro), name)
 
-    def slot(
-        self, coro_fn: Any = ..., *, on_repeat: str = "concurrent", cancel_with_receiver: bool = False
-    ) -> Any:
+    def slot(self, coro_fn: Any = ..., *, on_repeat: str = "concurrent", cancel_with_receiver: bool = False) -> Any:
         """Return a slot for Qt signals that starts `coro_fn` under this lease, its first step at once.
 
         Takes the same as asyncSlot(), and drops arguments of the signal that `coro_fn`

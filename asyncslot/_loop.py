@@ -321,7 +321,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
             self._as_wake()  # there is something new to wait for
 
     def set_exception_handler(self, handler: Optional[ExceptionHandler]) -> None:
-        """Have `handler` called for errors. In a host, for those of the plug-in that calls this, until its lease ends."""
+        """Have `handler` called for errors; in a host for the caller's own, until its lease ends."""
         owner = self._as_owner.get()
         if owner is None:
             super().set_exception_handler(handler)

@@ -58,9 +58,11 @@ class Repeats:
         elif self._policy == "queue":
             self._waiting.append(start)
         elif self._policy == "restart":
+            # Once: a second cancel() would end the clean-up that the first has begun.
+            is_cancelled = bool(self._waiting)
             self._waiting.clear()
             self._waiting.append(start)
-            if self._task is not None:
+            if self._task is not None and not is_cancelled:
                 self._task.cancel()
 
     def _is_busy(self) -> bool:
@@ -70,7 +72,7 @@ class Repeats:
         """Start what waits, one after the other, until one of them takes its time."""
         while self._waiting and not self._is_busy():
             start = self._waiting.popleft()
-            self._is_starting = True
+            self._is_starting, self._task = True, None
             try:
                 task = self._task = start()
             finally:

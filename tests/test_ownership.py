@@ -1,0 +1,408 @@
+"""Whatever is made under a lease ends with that lease, and only with it."""
+
+import asyncio
+import concurrent.futures
+import gc
+import os
+import socket
+import sys
+import threading
+import time
+
+import pytest
+
+import asyncslot
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+needs_readers = pytest.mark.skipif(sys.platform == "win32", reason="asyncio's proactor loop has no add_reader()")
+
+
+@pytest.fixture
+def leases(app):
+    """Two leases: of the one that is detached, and of one that stays."""
+    with asyncslot.attach("staying") as staying, asyncslot.attach("leaving") as leaving:
+        yield leaving, staying
+
+
+async def forever():
+    """Wait until cancelled."""
+    await asyncio.get_event_loop().create_future()
+
+
+async def first_of(generator):
+    """Begin to iterate."""
+    return await generator.__anext__()
+
+
+def in_both(leases, start):
+    """Run start(loop, log) in a task of each lease; return the two logs."""
+    logs = [], []
+    for lease, log in zip(leases, logs):
+
+        async def call(log=log):
+            start(asyncio.get_event_loop(), log)
+
+        lease.run_until_complete(call())
+    return logs
+
+
+# -- async generators -------------------------------------------------------------
+
+
+def test_async_generators_are_closed_with_their_lease(leases):
+    """Their `finally` runs, and may await; another plug-in's are left alone."""
+    log, generators = [], []
+
+    async def numbers(name):
+        try:
+            while True:
+                yield 1
+        finally:
+            await asyncio.sleep(0.001)
+            log.append(name)
+
+    async def begin(name):
+        generators.append(numbers(name))
+        await generators[-1].__anext__()
+
+    for lease in leases:
+        lease.run_until_complete(begin(lease.owner))
+    report = leases[0].detach()
+    assert log == ["leaving"]
+    assert any("async generator" in what and "numbers()" in what for what in report.closed)
+    assert generators[1].ag_frame is not None
+    leases[1].detach()
+    assert log == ["leaving", "staying"]
+
+
+def test_an_async_generator_that_will_not_end_is_abandoned(leases):
+    """Within the time, and its error goes to the report of whose it is."""
+
+    async def clinging():
+        try:
+            yield 1
+        finally:
+            await forever()
+
+    generator = clinging()
+    leases[0].run_until_complete(first_of(generator))
+    report = leases[0].detach(timeout=0.1)
+    assert report.seconds < 10
+    assert any("clinging()" in what for what in report.closed)
+
+
+def test_an_error_while_an_async_generator_is_closed_is_reported(app, recorder):
+    """As asyncio does it, and it is nobody else's error."""
+
+    async def failing():
+        try:
+            yield 1
+        finally:
+            raise KeyError("x")
+
+    lease = asyncslot.attach("failing", host=recorder)
+    generator = failing()
+    lease.run_until_complete(first_of(generator))
+    lease.detach()
+    [(message, kind)] = recorder.reports
+    assert message.startswith("failing: An error occurred while the async generator")
+    assert kind is KeyError
+
+
+# -- callbacks, timers, readers ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        pytest.param(lambda loop, log: loop.call_later(0.01, log.append, 1), id="call_later"),
+        pytest.param(lambda loop, log: loop.call_at(loop.time() + 0.01, log.append, 1), id="call_at"),
+        pytest.param(lambda loop, log: again_and_again(loop, log), id="call_soon for ever"),
+    ],
+)
+def test_callbacks_end_with_their_lease(leases, spin, start):
+    """What is scheduled is not called any more; what others have scheduled is."""
+    leaving, staying = in_both(leases, start)
+    leases[0].detach()
+    del leaving[:]
+    spin(lambda: staying)
+    leases[1].run_until_complete(asyncio.sleep(0.02))
+    assert leaving == []
+
+
+def again_and_again(loop, log):
+    """A callback that schedules itself, as some libraries' heartbeats do."""
+    log.append(1)
+    loop.call_soon(again_and_again, loop, log)
+
+
+@needs_readers
+@pytest.mark.parametrize("kind", ["reader", "writer"])
+def test_readers_and_writers_end_with_their_lease(leases, spin, kind):
+    """The descriptor stays open, for whoever opened it, and is watched no more."""
+    pairs = [socket.socketpair() for _ in leases]
+    for lease, (left, right) in zip(leases, pairs):
+        left.setblocking(False)
+        right.send(b"x")
+
+        async def watch(left=left):
+            getattr(asyncio.get_event_loop(), f"add_{kind}")(left.fileno(), int)
+
+        lease.run_until_complete(watch())
+    report = leases[0].detach()
+    assert report.closed == [f"{kind} of descriptor {pairs[0][0].fileno()}"]
+    watched = leases[1].loop._selector.get_map()
+    assert pairs[0][0].fileno() not in watched
+    assert pairs[1][0].fileno() in watched
+    for pair in pairs:
+        for end in pair:
+            getattr(leases[1].loop, f"remove_{kind}")(end.fileno())
+            end.close()
+
+
+@needs_readers
+def test_a_reader_is_found_while_it_is_muted(leases, spin):
+    """Detached from inside its own callback, in a nested Qt loop: the descriptor is not heard again afterwards."""
+    from qtpy import QtCore
+
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    calls, reports = [], []
+
+    def on_readable():
+        calls.append(1)
+        nested = QtCore.QEventLoop()
+        QtCore.QTimer.singleShot(20, lambda: (reports.append(leases[0].detach()), nested.quit()))
+        (getattr(nested, "exec", None) or nested.exec_)()
+
+    async def watch():
+        asyncio.get_event_loop().add_reader(left.fileno(), on_readable)
+
+    leases[0].run_until_complete(watch())
+    right.send(b"x")
+    spin(lambda: reports)
+    leases[1].run_until_complete(asyncio.sleep(0.02))
+    assert calls == [1]
+    left.close()
+    right.close()
+
+
+# -- executor jobs --------------------------------------------------------------------
+
+
+def test_jobs_end_with_their_lease(leases, spin):
+    """Those that wait for a thread are not begun; those that run are named, and their results are dropped."""
+    gate, begun = threading.Event(), []
+
+    def job(number):
+        begun.append(number)
+        gate.wait(30)
+
+    try:
+        for number in range(100):
+            leases[0].to_thread(job, number)
+        deadline = time.monotonic() + 20
+        while len(begun) < min(32, (os.cpu_count() or 1) + 4) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        running = len(begun)
+        done = leases[1].to_thread(int)
+        spin(done.done)  # another owner's threads are its own, however many hang
+        report = leases[0].detach()
+        assert len(report.jobs) == running
+        assert report.jobs[0].endswith("test_jobs_end_with_their_lease.<locals>.job()")
+        assert "  still runs in a thread: " in str(report)
+    finally:
+        gate.set()
+    assert len(begun) == running
+
+
+def test_a_job_that_ends_after_its_lease_says_nothing(run_python):
+    """Neither to a loop that is closed, nor on stderr."""
+    done = run_python(
+        """
+import threading
+from qtpy import QtCore
+import asyncslot
+app = QtCore.QCoreApplication([])
+lease = asyncslot.attach("plugin")
+begun, gate, over = threading.Event(), threading.Event(), threading.Event()
+def job():
+    begun.set()
+    gate.wait(30)
+    threading.current_thread().on_end = over  # gone when the thread drops the job
+future = lease.to_thread(job)
+assert begun.wait(30)
+print(lease.detach().jobs)
+gate.set()
+for thread in threading.enumerate():
+    if thread.name.startswith("asyncslot"):
+        thread.join(30)
+"""
+    )
+    assert done.stdout.strip() == "['__main__.job()']"
+    assert done.stderr == ""
+
+
+def test_an_executor_of_ones_own_choice_is_used(leases, spin):
+    """Set by set_default_executor(), which is for all that share the loop."""
+    with concurrent.futures.ThreadPoolExecutor(1, "chosen") as executor:
+        leases[0].loop.set_default_executor(executor)
+        names = [lease.to_thread(lambda: threading.current_thread().name) for lease in leases]
+        spin(lambda: all(name.done() for name in names))
+        assert all(name.result().startswith("chosen") for name in names)
+        leases[0].loop._default_executor = None
+
+
+# -- exception handlers ------------------------------------------------------------------
+
+
+def test_an_exception_handler_is_its_owners(app, spin, recorder):
+    """It hears of the owner's errors and nobody else's, and is gone with the lease."""
+    heard = []
+
+    async def set_handler():
+        loop = asyncio.get_event_loop()
+        handler = lambda loop, context: heard.append(type(context["exception"]))  # noqa: E731 - compared below
+        loop.set_exception_handler(handler)
+        assert loop.get_exception_handler() is handler
+
+    async def fail():
+        raise KeyError
+
+    with asyncslot.attach("other", host=recorder) as other:
+        with asyncslot.attach("handling", host=recorder) as handling:
+            handling.run_until_complete(set_handler())
+            assert handling.loop.get_exception_handler() is None  # outside of the owner's code
+            handling.slot(fail)()
+            other.slot(fail)()
+            spin(lambda: heard and recorder.reports)
+        with asyncslot.attach("handling", host=recorder) as handling:
+            handling.slot(fail)()
+            spin(lambda: len(recorder.reports) == 2)
+    assert heard == [KeyError]
+    assert [message.partition(":")[0] for message, _ in recorder.reports] == ["other", "handling"]
+
+
+def test_a_wrong_exception_handler_is_refused_in_asyncios_words(lease):
+    """Where it is set, and not when there is an error to be handled."""
+
+    async def set_handler():
+        asyncio.get_event_loop().set_exception_handler(1)
+
+    with pytest.raises(TypeError, match="A callable object or None is expected, got 1"):
+        lease.run_until_complete(set_handler())
+
+
+# -- abandoned tasks --------------------------------------------------------------------
+
+
+async def swallow():
+    """Ignore every cancellation."""
+    while True:
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            pass
+
+
+async def cling():
+    """Wait for ever in `finally`."""
+    try:
+        await forever()
+    finally:
+        await forever()
+
+
+async def spin_for_ever():
+    """Never rest, and ignore every cancellation."""
+    while True:
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            pass
+
+
+@pytest.mark.parametrize("coro_fn", [swallow, cling, spin_for_ever])
+def test_an_abandoned_task_is_named_and_never_goes_on(leases, coro_fn):
+    """The loop lives on with another plug-in; the task is closed as Python closes a coroutine, and collected."""
+    steps = []
+    task = leases[0].create_task(coro_fn())
+    leases[1].run_until_complete(asyncio.sleep(0.001))
+    task.add_done_callback(steps.append)
+    report = leases[0].detach(timeout=0.05)
+    assert [(abandoned.owner, coro_fn.__name__ in abandoned.stack) for abandoned in report.abandoned] == [
+        ("leaving", True)
+    ]
+    assert report.ended == 0
+    assert task._coro.cr_frame is None
+    task.cancel()
+    leases[1].run_until_complete(asyncio.sleep(0.005))
+    assert not task.done()
+    assert steps == []
+    del task, report
+    gc.collect()  # says nothing, or the warning would fail this test
+
+
+def test_what_an_abandoned_task_raises_when_it_is_closed_is_reported(app, recorder):
+    """Nothing is swallowed."""
+
+    async def fail_when_closed():
+        while True:
+            try:
+                await forever()
+            except asyncio.CancelledError:
+                pass
+            except GeneratorExit:
+                raise KeyError("x") from None
+
+    lease = asyncslot.attach("failing", host=recorder)
+    lease.create_task(fail_when_closed())
+    lease.run_until_complete(asyncio.sleep(0))
+    assert len(lease.detach(timeout=0.05).abandoned) == 1
+    assert [kind for _, kind in recorder.reports] == [type(None), KeyError]
+    assert "would not end, failed" in recorder.reports[1][0]
+
+
+@pytest.mark.parametrize(
+    ("end", "ended", "cancelled"),
+    [
+        pytest.param(None, 1, 1, id="cancelled"),
+        pytest.param("return", 1, 0, id="returns"),
+        pytest.param("raise", 1, 0, id="raises"),
+    ],
+)
+def test_the_report_tells_how_tasks_ended(app, recorder, end, ended, cancelled):
+    """By being cancelled, or otherwise."""
+
+    async def task():
+        try:
+            await forever()
+        except asyncio.CancelledError:
+            if end == "return":
+                return
+            if end == "raise":
+                raise KeyError from None
+            raise
+
+    lease = asyncslot.attach("reporting", host=recorder)
+    lease.create_task(task())
+    lease.run_until_complete(asyncio.sleep(0))
+    report = lease.detach()
+    assert (report.ended, report.cancelled, report.abandoned) == (ended, cancelled, [])
+    assert ("ended otherwise than by being cancelled: 1 task" in str(report)) == (cancelled == 0)
+
+
+# -- what does not belong to anybody -----------------------------------------------------
+
+
+def test_a_child_is_reaped_though_its_owner_has_left(leases, spin):
+    """The watch is the loop's: a child that took longer to die than detach() waited leaves no zombie."""
+    processes = []
+
+    async def start():
+        processes.append(await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(100)"))
+
+    leases[0].run_until_complete(start())
+    leases[0].detach(timeout=0)
+    spin(lambda: processes[0].returncode is not None)
