@@ -87,6 +87,8 @@ class Cell:
         extras, pins = ["test"], []
         if has_guests:
             extras.append("guests")
+            if self.binding == "PySide6":
+                extras.append("guests-pyside6")
         if is_pinned:
             pins.append(f"{requirement}.*")
         else:

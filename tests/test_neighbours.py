@@ -1,242 +1,145 @@
-"""Other plug-ins with event loops of their own, in the same GUI thread: each goes on working beside us.
+"""Other plug-ins with event loops of their own, in the same GUI thread: each goes on working beside us, and we do.
 
-A neighbour is a program fragment that starts something of its own (`start()`), tells whether it
-works (`works()`), and ends it (`stop()`). Each is tried in every order of starting and stopping
-beside a plug-in of ours, in a process of its own.
+Each neighbour (neighbours.py) is tried in every order of starting and stopping beside a plug-in of ours, in a process
+of its own. README's "Beside other plug-ins" says in short what is shown here.
 """
 
 import importlib.util
 
 import pytest
+from qtpy import API_NAME
 
-HOST = """
-import asyncio, sys, threading
-from qtpy import QtCore, QtWidgets
-app = QtWidgets.QApplication([])
-import asyncslot
+from neighbours import BESIDE, HOST, NEEDS, NEIGHBOURS
 
-def spin(until, what):
-    event_loop, poll, limit = QtCore.QEventLoop(), QtCore.QTimer(), QtCore.QTimer()
-    poll.timeout.connect(lambda: until() and event_loop.quit())
-    poll.start(1)
-    limit.setSingleShot(True)
-    limit.timeout.connect(event_loop.quit)
-    limit.start(10000)
-    (getattr(event_loop, "exec", None) or event_loop.exec_)()
-    poll.stop()
-    assert until(), what
 
-async def job(done):
-    # What most libraries need: a timer, a connection, a thread, a child task.
-    loop = asyncio.get_running_loop()
-    async def answer(reader, writer):
-        writer.write(await reader.readline())
-        writer.close()
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
-    writer.write(b"hello\\n")
-    assert await asyncio.ensure_future(reader.readline()) == b"hello\\n"
-    writer.close()
-    server.close()
-    await asyncio.sleep(0.005)
-    await loop.run_in_executor(None, int)
-    assert asyncio.get_running_loop() is loop
-    done.append(loop)
+@pytest.fixture
+def need(guest_missing):
+    """A function that skips the test if a neighbour is not installed."""
 
-class Ours:
-    def start(self):
-        self.lease = asyncslot.attach("ours")
-    def works(self):
-        done = []
-        self.lease.create_task(job(done))
-        spin(lambda: done, "ours does not work")
-        assert done == [self.lease.loop]
-        first = []
-        async def slot():
-            first.append(asyncio.current_task())
-            await asyncio.sleep(0)
-            first.append(asyncio.current_task())
-        QtCore.QTimer.singleShot(0, self.lease.slot(slot))
-        spin(lambda: len(first) == 2 and first[0] is first[1], "our slot does not work")
-    def stop(self):
-        report = self.lease.detach()
-        assert not report.abandoned, report
-"""
+    def need(name):
+        module = NEEDS.get(name)
+        if module is None:
+            return
+        package = module.partition(".")[0]
+        if package.startswith("PySide") and package != API_NAME:
+            pytest.skip(f"{module} runs on {package} only")
+        if importlib.util.find_spec(package) is None or importlib.util.find_spec(module) is None:
+            guest_missing(f"{module} is not installed (extra 'guests' or 'guests-pyside6')")
 
-ORDERS = """
-ours, theirs = Ours(), Neighbour()
-order = {order!r}
-for who in order[0]:
-    dict(o=ours, n=theirs)[who].start()
-for _ in range(2):
-    ours.works()
-    theirs.works()
-first, second = (dict(o=ours, n=theirs)[who] for who in order[1])
-first.stop()
-second.works()
-second.stop()
-print("fine")
-"""
-
-NEIGHBOURS = {
-    "a 20 ms timer pump": """
-class Neighbour:
-    def start(self):
-        self.loop = asyncio.SelectorEventLoop()
-        self.timer = QtCore.QTimer()
-        self.timer.timeout.connect(self.pump)
-        self.timer.start(20)
-    def pump(self):
-        self.loop.call_soon(self.loop.stop)
-        self.loop.run_forever()
-    def works(self):
-        done = []
-        self.task = self.loop.create_task(job(done))
-        spin(lambda: done, "the pump does not work")
-        assert done == [self.loop]
-    def stop(self):
-        self.timer.stop()
-        self.loop.close()
-""",
-    "asyncio.run() in a slot": """
-class Neighbour:
-    def start(self):
-        pass
-    def works(self):
-        done = []
-        QtCore.QTimer.singleShot(0, lambda: asyncio.run(job(done)))
-        spin(lambda: done, "asyncio.run() does not work")
-    def stop(self):
-        pass
-""",
-    "a thread with a loop of its own": """
-class Neighbour:
-    def start(self):
-        self.loop = asyncio.SelectorEventLoop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
-        self.thread.start()
-    def works(self):
-        done = []
-        asyncio.run_coroutine_threadsafe(job(done), self.loop)
-        spin(lambda: done, "the thread does not work")
-    def stop(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join()
-        self.loop.close()
-""",
-    "a QThread with a nested loop of ours": """
-class Neighbour:
-    def start(self):
-        self.loop = asyncslot.AsyncSlotEventLoop()
-        owner = self
-        class Worker(QtCore.QThread):
-            def run(self):
-                owner.loop.run_forever()
-                owner.loop.close()
-        self.worker = Worker()
-        self.worker.start()
-    def works(self):
-        done = []
-        asyncio.run_coroutine_threadsafe(job(done), self.loop)
-        spin(lambda: done, "the QThread does not work")
-    def stop(self):
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        assert self.worker.wait(5000)
-""",
-    "qasync": """
-import qasync
-class Neighbour:
-    def start(self):
-        self.loop = qasync.QEventLoop(app, already_running=True)
-    def works(self):
-        done = []
-        async def their_job():
-            # Not its sockets and threads: what its plug-ins use most, tasks and timers.
-            await asyncio.ensure_future(asyncio.sleep(0.005))
-            done.append(asyncio.get_running_loop())
-        self.task = self.loop.create_task(their_job())
-        spin(lambda: done, "qasync does not work")
-        assert done == [self.loop]
-    def stop(self):
-        # Not its stop(): it is app.exit().
-        asyncio._set_running_loop(None)
-""",
-    "qtinter": """
-import qtinter
-class Neighbour:
-    def start(self):
-        self.context = qtinter.using_asyncio_from_qt()
-        self.context.__enter__()
-    def works(self):
-        done = []
-        QtCore.QTimer.singleShot(0, lambda: asyncio.create_task(job(done)))
-        spin(lambda: done, "qtinter does not work")
-    def stop(self):
-        self.context.__exit__(None, None, None)
-""",
-    "Houdini's policy": """
-class Watcherless(asyncio.SelectorEventLoop):
-    def get_task_factory(self):
-        raise NotImplementedError
-class HoudiniPolicy(asyncio.AbstractEventLoopPolicy):
-    loop = Watcherless()
-    def get_event_loop(self):
-        return self.loop
-    def new_event_loop(self):
-        return self.loop
-    def set_event_loop(self, loop):
-        pass
-    def get_child_watcher(self):
-        raise NotImplementedError
-class Neighbour:
-    def start(self):
-        asyncio.set_event_loop_policy(HoudiniPolicy())
-        self.timer = QtCore.QTimer()
-        self.timer.timeout.connect(self.turn)
-        self.timer.start(50)
-    def turn(self):
-        self.loop = asyncio.get_event_loop_policy().get_event_loop()
-        self.loop.call_soon(self.loop.stop)
-        self.loop.run_forever()
-    def works(self):
-        done = []
-        asyncio.get_event_loop_policy().get_event_loop().create_task(job(done))
-        spin(lambda: done, "Houdini's loop does not work")
-        lease = asyncslot.attach("subprocess under Houdini's policy")
-        async def child():
-            return await (await asyncio.create_subprocess_exec(sys.executable, "-c", "")).wait()
-        task = lease.create_task(child())
-        spin(task.done, "no subprocess under Houdini's policy")
-        assert task.result() == 0
-        lease.detach()
-    def stop(self):
-        self.timer.stop()
-        asyncio.set_event_loop_policy(None)
-""",
-    "nest_asyncio": """
-import nest_asyncio
-class Neighbour:
-    def start(self):
-        nest_asyncio.apply(asyncio.SelectorEventLoop())
-    def works(self):
-        done = []
-        QtCore.QTimer.singleShot(0, lambda: asyncio.run(job(done)))
-        spin(lambda: done, "asyncio.run() does not work after nest_asyncio.apply()")
-    def stop(self):
-        pass
-""",
-}
-
-# Those that have to be installed; the extra "guests" does.
-NEEDS = {"qasync": "qasync", "qtinter": "qtinter", "nest_asyncio": "nest_asyncio"}
+    return need
 
 
 @pytest.mark.parametrize("order", [("on", "no"), ("on", "on"), ("no", "no"), ("no", "on")], ids="-".join)
 @pytest.mark.parametrize("name", NEIGHBOURS)
-def test_beside(run_python, guest_missing, name, order):
+def test_beside(run_python, need, name, order):
     """`o` is ours, `n` the neighbour: first who starts before whom, then who stops before whom."""
-    module = NEEDS.get(name)
-    if module is not None and importlib.util.find_spec(module) is None:
-        guest_missing(f"{module} is not installed (extra 'guests')")
-    source = HOST + NEIGHBOURS[name] + ORDERS.replace("{order!r}", repr(order))
+    need(name)
+    source = HOST + NEIGHBOURS[name] + BESIDE.replace("{order!r}", repr(order))
     assert run_python(source).stdout.split() == ["fine"]
+
+
+# A neighbour that is there while `works` is done, and whose loop is published meanwhile.
+WHILE_IT_RUNS = """
+neighbour = Neighbour()
+def story():
+    yield
+    works()
+    yield
+neighbour.live(story())
+print("fine", file=sys.__stdout__)
+"""
+
+
+@pytest.mark.parametrize("name", ["qasync", "qtinter", "PySide6.QtAsyncio"])
+def test_no_other_loop_runs_while_one_is_published(run_python, need, name):
+    """asyncio's rule of one running loop per thread: asyncio.run() and our nested mode, which are not attached, say so.
+
+    Theirs stays published.
+    """
+    need(name)
+    works = """
+def works():
+    published = asyncio.get_running_loop()
+    loop = asyncslot.AsyncSlotEventLoop()
+    for start in (loop.run_forever, loop.__enter__, asyncslot.AsyncSlotRunner().__enter__):
+        try:
+            start()
+        except RuntimeError as exc:
+            assert "while another loop is running" in str(exc), exc
+        else:
+            raise AssertionError(f"{start} did not fail")
+    loop.close()
+    coro = asyncio.sleep(0)
+    try:
+        asyncio.run(coro)
+    except RuntimeError as exc:
+        assert "running event loop" in str(exc), exc
+    else:
+        raise AssertionError("asyncio.run() did not fail")
+    coro.close()
+    assert asyncio.get_running_loop() is published
+    neighbour.works()
+"""
+    assert run_python(HOST + NEIGHBOURS[name] + works + WHILE_IT_RUNS).stdout.split() == ["fine"]
+
+
+def test_qtasyncio_runs_the_application_or_nothing(run_python, need):
+    """It refuses to run in a host whose Qt loop runs, with and without us; ours goes on."""
+    need("PySide6.QtAsyncio")
+    run_python(
+        HOST
+        + """
+from PySide6 import QtAsyncio
+ours, errors = Ours(), []
+ours.start()
+def slot():
+    try:
+        QtAsyncio.run()
+    except RuntimeError as exc:
+        errors.append(str(exc))
+QtCore.QTimer.singleShot(0, slot)
+spin(lambda: errors, "QtAsyncio runs")
+assert errors == ["Event loop is already running"]
+asyncio.set_event_loop_policy(None)  # which it leaves behind when it fails
+ours.works()
+ours.stop()
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("way", "outcome"),
+    [
+        ("dialog_exec()", "asyncio.run() cannot be called from a running event loop"),
+        ("await asyncslot.asyncModal(dialog_exec)", "done"),
+    ],
+    ids=["exec", "asyncModal"],
+)
+def test_asyncio_run_in_a_dialog_that_a_coroutine_opens(run_python, way, outcome):
+    """A coroutine that sits in dialog.exec() is a step that is not over; with asyncModal() it is over."""
+    run_python(
+        HOST
+        + f"""
+found = []
+def dialog_exec():
+    dialog = QtWidgets.QDialog()
+    def slot():
+        coro = asyncio.sleep(0, "done")
+        try:
+            found.append(asyncio.run(coro))
+        except RuntimeError as exc:
+            coro.close()
+            found.append(str(exc))
+        dialog.accept()
+    QtCore.QTimer.singleShot(0, slot)
+    run(dialog)
+async def main():
+    {way}
+lease = asyncslot.attach()
+task = lease.create_task(main())
+spin(task.done, "the dialog does not close")
+task.result()
+assert found == [{outcome!r}], found
+lease.detach()
+"""
+    )
