@@ -248,7 +248,7 @@ def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
     if owner is not None and owner.exception_handler is not None:
         try:
             owner.exception_handler(loop, context)
-        except (Exception, SystemExit, KeyboardInterrupt) as exc:
+        except BaseException as exc:  # whatever it is, it is an error of the handler's
             owner.report(f"{owner.name}: the exception handler failed to handle what is reported next", exc)
         else:
             return
@@ -275,12 +275,16 @@ def _repr(value: Any) -> str:
 def _owner_of(loop: AsyncSlotEventLoop, context: Dict[str, Any], leases: List[Lease]) -> Optional[Owner]:
     """Tell from the context of an error whose error it is."""
     handle = context.get("handle")
-    if handle is not None:
-        owner: Optional[Owner] = handle._context.get(loop._as_owner)
+    owner: Optional[Owner] = None if handle is None else handle._context.get(loop._as_owner)
+    if owner is not None:
         return owner
-    for key in ("task", "future", "transport"):
+    # A callback that a plain slot has added to a task has no owner, but is given the task.
+    suspects = [context.get(key) for key in ("task", "future", "transport")] + list(
+        getattr(handle, "_args", None) or ()
+    )
+    for suspect in suspects:
         for lease in leases:
-            if context.get(key) in lease._owner.tasks or context.get(key) in lease._owner.resources:
+            if _is_in(suspect, lease._owner.tasks) or _is_in(suspect, lease._owner.resources):
                 return lease._owner
     # A task that reports while the garbage collector has it is in no weak set any
     # more; its traceback tells whose code it was.
@@ -291,3 +295,10 @@ def _owner_of(loop: AsyncSlotEventLoop, context: Dict[str, Any], leases: List[Le
         if package in owners:
             return owners[package]
     return loop._as_owner.get()
+
+
+def _is_in(thing: Any, weak_set: Any) -> bool:
+    try:
+        return thing in weak_set
+    except TypeError:  # of a class without a hash
+        return False

@@ -115,7 +115,7 @@ def report_safely(host: Any, message: str, exc: Optional[BaseException]) -> None
     """Report through the adapter; an adapter that fails is logged with what it was to report. Never raises."""
     try:
         host.report(message, exc)
-    except (Exception, SystemExit, KeyboardInterrupt) as failure:
+    except BaseException as failure:  # sys.exit() in an adapter, too
         try:
             _logger.error(message, exc_info=exc)
             _logger.error("The adapter for %s failed to report this", host.NAME, exc_info=failure)

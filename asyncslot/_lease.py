@@ -154,7 +154,7 @@ class Lease:
         report = self._report = _meeting.ended[self.owner] = DetachReport(self.owner)
         try:
             self._unhook()
-        except Exception as exc:  # a broken adapter must not keep a plug-in from being unloaded
+        except BaseException as exc:  # a broken adapter must not keep a plug-in from being unloaded
             self._owner.report(f"{self.owner}: the adapter for {self.host.NAME} failed to unhook", exc)
         ending = Ending(self.loop, self._owner, report, timeout, process_events)
         ending.begin(self._tasks)

@@ -337,7 +337,7 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         """Tell of an error, through a handler if there is one. In a host, never raises."""
         try:
             super().call_exception_handler(context)
-        except (SystemExit, KeyboardInterrupt) as exc:  # which asyncio lets through
+        except BaseException as exc:  # asyncio lets SystemExit and KeyboardInterrupt through, Python 3.7 all
             if self._as_on_error is None:
                 raise
             self._as_on_error(self, {"message": f"{type(exc).__name__} in an exception handler", "exception": exc})

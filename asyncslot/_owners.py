@@ -11,7 +11,7 @@ private methods of asyncio's selector loop, the places where things are made,
 read in Python 3.7, 3.8, 3.11, 3.12, 3.13: `_make_socket_transport
 _make_ssl_transport _make_datagram_transport _make_read_pipe_transport
 _make_write_pipe_transport _make_subprocess_transport _start_serving
-_asyncgen_firstiter_hook`, and on `_task_factory`, `Handle._context`,
+_asyncgen_firstiter_hook _asyncgen_finalizer_hook`, and on `_asyncgens`, `_task_factory`, `Handle._context`,
 `Task._fut_waiter _coro _log_destroy_pending` and `Future._callbacks`.
 """
 
@@ -77,6 +77,9 @@ class Owner:
 # that does so for ever is left to the garbage collector.
 _MOST_CLOSES = 10
 
+# So many owners of async generators are kept before it is looked which generators are gone.
+_FEW_GENERATORS = 100
+
 # Asked for each task and transport; without a default, LookupError would cost
 # more than the answer.
 CURRENT: ContextVar[Optional[Owner]] = ContextVar("asyncslot_owner", default=None)
@@ -104,11 +107,33 @@ class OwningMixin(LoopBase):
             owner.tasks.add(task)
         return task
 
+    def __init__(self, *args: Any) -> None:
+        # By id(): when a generator is finalized, no weak reference to it is left.
+        self._as_generator_owners: Dict[int, Owner] = {}
+        super().__init__(*args)
+
     def _asyncgen_firstiter_hook(self, agen: Any) -> None:
         owner = current()
-        if owner is not None:
+        if owner is None:
+            # The last one of this id may have been somebody's.
+            self._as_generator_owners.pop(id(agen), None)
+        else:
             owner.async_generators.add(agen)
+            self._as_generator_owners[id(agen)] = owner
         super()._asyncgen_firstiter_hook(agen)
+        if len(self._as_generator_owners) > 2 * len(self._asyncgens) + _FEW_GENERATORS:
+            # Those that ran to their end are not finalized.
+            owners, alive = self._as_generator_owners, {id(agen) for agen in self._asyncgens}
+            self._as_generator_owners = {key: owner for key, owner in owners.items() if key in alive}
+
+    def _asyncgen_finalizer_hook(self, agen: Any) -> None:
+        # The garbage collector runs in anybody's code, and in any thread; the clean-up is the owner's.
+        owner = self._as_generator_owners.pop(id(agen), None)
+        finalize = super()._asyncgen_finalizer_hook
+        if owner is None:
+            Context().run(finalize, agen)
+        else:
+            owner.context().run(finalize, agen)
 
     def _make_socket_transport(self, *args: Any, **kwargs: Any) -> Any:
         return _note(super()._make_socket_transport(*args, **kwargs))

@@ -4,9 +4,11 @@
                wake_at(when)     the timer runs to the deadline; I/O is watched
                wake_soon()       a timer of 0 ms: in the next turn of the Qt loop
 
-The timer is a single-shot one and started anew for each step. A repeating one
-would save that, but Qt does not fire a timer whose slot is still running
-(QTimerInfoList::activateTimers), and so not in a dialog that a step opens.
+The timer is started anew for each step: Qt does not fire a timer whose slot is
+still running (QTimerInfoList::activateTimers), and so not in a dialog that a step
+opens. It repeats all the same. In a host that handles Ctrl+C in Python (FreeCAD)
+KeyboardInterrupt is raised in the first line of Python that Qt calls next, before
+any `try` of ours, and what has not been heard must come again.
 
 A 0 ms timer, and not a posted event: under GLib's dispatcher an event that is
 posted behind another one whose handler opens a dialog is not delivered until
@@ -18,6 +20,7 @@ Nothing here knows what a step is, only that it wants to be called.
 from __future__ import annotations
 
 import math
+import sys
 from typing import Any, Callable, Optional
 
 from ._binding import enum_member
@@ -31,18 +34,12 @@ LONGEST = 24 * 3600.0
 _SOON = 0.0
 
 
-# The same, and how long it then is, while a step has no room to run in.
-_LATER = -1.0
-_LATER_MS = 10
-
-
 class TimerWait:
     """Call `step` when a deadline has come, or soon; I/O is for the subclasses.
 
     Args:
         qt_core: the binding's QtCore module; the timer lives in the calling thread.
-        step: called without arguments, in the calling thread; must not raise, but for
-            RecursionError where the host has left it no room.
+        step: called without arguments, in the calling thread; must not raise.
     """
 
     def __init__(self, qt_core: Any, step: Callable[[], None]) -> None:
@@ -51,14 +48,13 @@ class TimerWait:
         self._timer = qt_core.QTimer()
         # The default, a coarse timer, fires up to 5 % too early.
         self._timer.setTimerType(enum_member(qt_core.Qt, "TimerType", "PreciseTimer"))
-        self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._on_timeout)
 
     def wake_soon(self) -> None:
         """Call `step` in the next turn of whichever Qt loop runs then, nested ones included."""
         if self._armed_for != _SOON:
             self._armed_for = _SOON
-            self._timer.start(0)
+            self._start_timer(0)
 
     def wake_at(self, when: float) -> None:
         """Call `step` at `when` (seconds, the loop's clock), never earlier, or when there is I/O."""
@@ -66,13 +62,22 @@ class TimerWait:
             self._armed_for = when
             delay = min(max(0.0, when - monotonic()), LONGEST)
             delay_ms = math.ceil(delay * 1000)
-            self._timer.start(delay_ms)
+            self._start_timer(delay_ms)
 
     def rest(self) -> None:
         """Call `step` only when there is I/O."""
         if self._armed_for is not None:
             self._armed_for = None
-            self._timer.stop()
+            try:
+                self._timer.stop()
+            except RuntimeError:
+                pass  # see _start_timer()
+
+    def _start_timer(self, delay_ms: int) -> None:
+        try:
+            self._timer.start(delay_ms)
+        except RuntimeError:
+            pass  # the application is gone, and PyQt deletes with it what Python has made: nobody steps any more
 
     def close(self) -> None:
         """Call `step` no more. Safe inside `step`."""
@@ -80,7 +85,7 @@ class TimerWait:
         try:
             self._delete_qt_objects()
         except RuntimeError:
-            pass  # the application is gone, and PyQt deletes with it what Python has made
+            pass  # see _start_timer()
 
     def _delete_qt_objects(self) -> None:
         self._timer.stop()
@@ -91,14 +96,28 @@ class TimerWait:
         self._armed_for = None
         self._take_step()
 
-    def _take_step(self) -> None:
-        """Call `step`. What it raises nevertheless must not get out into Qt, where PyQt ends the process."""
+    def _take_step(self) -> bool:
+        """Call `step`, if there is room for it; return whether it was called. Never raises: PyQt ends the process then.
+
+        What is not done now is done in the next call, which comes: the timer repeats,
+        and a notifier speaks for as long as there is something to read.
+        """
         try:
-            if self._step is not None:
+            if self._step is not None and _has_room():
                 self._step()
+                return True
         except (RecursionError, KeyboardInterrupt):
-            # The host has called so deep that there is no room left, or Ctrl+C came just between two
-            # callbacks. Whatever the step has come to, one that begins later finds its work again.
-            # Said to Qt here, and not by wake_at(): another frame might have no room either.
-            self._armed_for = _LATER
-            self._timer.start(_LATER_MS)
+            pass  # the last frame that there was; Ctrl+C between two callbacks
+        return False
+
+
+def _has_room() -> bool:
+    """Whether a quarter of the stack is left; a host may run its Qt loop from deep inside a recursion of its own.
+
+    Python 3.11 does not even tell a task that it has no room to run in: it just never goes on.
+    """
+    try:
+        sys._getframe(sys.getrecursionlimit() * 3 // 4)
+    except ValueError:  # not so many frames below us; the rule
+        return True
+    return False

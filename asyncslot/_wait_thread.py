@@ -54,9 +54,9 @@ class ThreadWait(TimerWait):
         self._is_closed = False
         self._request = threading.Semaphore(0)
         self._thread: Optional[threading.Thread] = None
-        # A timer of its own: a queued start() takes the interval as it is then.
+        # A timer of its own: a queued start() takes the interval as it is then. It repeats
+        # until it has been heard: see _wait.
         self._news = qt_core.QTimer()
-        self._news.setSingleShot(True)
         self._news.timeout.connect(self._on_news)
         self._invoke = qt_core.QMetaObject.invokeMethod
         self._queued = enum_member(qt_core.Qt, "ConnectionType", "QueuedConnection")
@@ -103,7 +103,9 @@ class ThreadWait(TimerWait):
         self._news.deleteLater()
 
     def _on_news(self) -> None:
-        self._take_step()
+        self._news.stop()
+        if not self._take_step() and self._step is not None:
+            self.nudge_threadsafe()
 
     def _run(self) -> None:
         while True:

@@ -92,6 +92,49 @@ def test_an_async_generator_that_will_not_end_is_abandoned(leases):
     assert any("clinging()" in what for what in report.closed)
 
 
+def test_a_dropped_async_generator_is_closed_in_its_owners_name(leases, spin):
+    """Whoever's code is running when the garbage collector finds it; another plug-in's detach does not end that."""
+    owners, box = [], []
+
+    async def numbers():
+        try:
+            yield 1
+        finally:
+            await asyncio.sleep(0)
+            owners.append(leases[0].loop._as_owner.get())
+
+    async def begin():
+        box.append(numbers())
+        await box[0].__anext__()
+
+    async def drop():
+        box.clear()
+        gc.collect()
+
+    leases[1].run_until_complete(begin())
+    leases[0].run_until_complete(drop())
+    leases[0].detach()
+    spin(lambda: owners == [leases[1]._owner])
+
+
+def test_owners_of_async_generators_are_not_kept_for_ever(leases):
+    """However many generators run to their end."""
+
+    async def numbers():
+        yield 1
+
+    async def run_many():
+        kept = [numbers() for _ in range(50)]
+        for generator in kept:
+            await generator.__anext__()
+        for _ in range(1000):
+            async for _ in numbers():
+                pass
+
+    leases[0].run_until_complete(run_many())
+    assert len(leases[0].loop._as_generator_owners) < 400
+
+
 def test_an_error_while_an_async_generator_is_closed_is_reported(app, recorder):
     """As asyncio does it, and it is nobody else's error."""
 
