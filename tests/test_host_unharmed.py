@@ -231,10 +231,19 @@ def test_attached_and_detached_30_times_it_leaves_nothing(mini_host, how):
         """
         import threading
         def footprint():
-            if sys.platform != "linux":
-                return sorted(thread.name for thread in threading.enumerate())
-            with open("/proc/thread-self/children") as children:
-                return len(os.listdir("/proc/self/fd")), children.read(), len(os.listdir("/proc/self/task"))
+            # Qt's own pool of threads comes and goes: its threads are called so, and have an eventfd each.
+            tasks, fds = [], []
+            if sys.platform == "linux":
+                for task in os.listdir("/proc/self/task"):
+                    with open("/proc/self/task/" + task + "/comm") as comm, \\
+                         open("/proc/self/task/" + task + "/children") as children:
+                        tasks += [comm.read(), children.read()]
+                for fd in os.listdir("/proc/self/fd"):
+                    if os.path.lexists("/proc/self/fd/" + fd):  # not: the one that listdir() had open
+                        fds += [os.readlink("/proc/self/fd/" + fd).rstrip("0123456789]")]
+                tasks = [task for task in tasks if task.strip() and "pooled" not in task]
+                fds = [fd for fd in fds if "eventfd" not in fd]
+            return sorted(fds), sorted(tasks), sorted(thread.name for thread in threading.enumerate())
         before = None
         for _ in range(31):
             running["plug"].begin()
@@ -247,8 +256,11 @@ def test_attached_and_detached_30_times_it_leaves_nothing(mini_host, how):
                 running["plug"].initGui()
             yield lambda: running["plug"].ticks
             before = before or footprint()  # of the second one, as of the others
-        yield lambda: footprint() == before
+        end = time.monotonic() + 5
+        yield lambda: footprint() == before or time.monotonic() > end
+        say("the same footprint:", footprint() == before or (before, footprint()))
         """.replace("HOW", repr(how)),
         plug=plugin(BUSY),
     )
+    assert lines.said == ["the same footprint: True"]
     assert lines.errors == ""
