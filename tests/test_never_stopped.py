@@ -452,12 +452,15 @@ def interrupt():
         os.kill(os.getpid(), signal.SIGINT)
         pause.wait(0.002)
 pause = threading.Event()
-thread = threading.Thread(target=interrupt)
+thread = threading.Thread(target=interrupt, daemon=True)
 thread.start()
 while thread.is_alive():
-    if not lease._owner.pending():
-        lease.create_task(busy())
-    app.processEvents()
+    try:
+        if not lease._owner.pending():
+            lease.create_task(busy())
+        app.processEvents()
+    except KeyboardInterrupt:
+        pass  # in the first line of a slot; PySide2 passes it on to here
 thread.join()
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.excepthook = sys.__excepthook__
