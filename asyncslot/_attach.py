@@ -146,7 +146,8 @@ def asyncSlot(  # the name that the original README gave it
 
     Raises:
         NotCoroutineFunctionError: `coro_fn` is not a coroutine function.
-        OptionError: `on_repeat` is none of the four.
+        OptionError: `on_repeat` is none of the four, or `cancel_with_receiver` is
+            wanted for a method of something that is no QObject.
 
     The slot itself raises NoLoopError, ForeignLoopError or AmbiguousLeaseError
     when it is called and there is no loop to start on.

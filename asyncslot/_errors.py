@@ -62,10 +62,10 @@ class NotCoroutineFunctionError(AsyncSlotError, TypeError):
 
 
 class OptionError(AsyncSlotError, ValueError):
-    """An option was given a value that it does not have."""
+    """An option of a slot was given a value that it cannot have here."""
 
-    def __init__(self, option: str, found: object, choices: Iterable[str]) -> None:
-        super().__init__(f"{option}={found!r} was given; it takes one of {', '.join(map(repr, choices))}")
+    def __init__(self, option: str, found: object, needed: str) -> None:
+        super().__init__(f"{option}={found!r} was given to a slot; {needed}")
 
 
 class NoLoopError(AsyncSlotError, RuntimeError):

@@ -86,7 +86,7 @@ class Lease:
 
         Raises:
             NotCoroutineFunctionError: `coro_fn` is not a coroutine function.
-            OptionError: `on_repeat` is none of the four.
+            OptionError: as from asyncSlot().
         """
         options = Options(on_repeat, cancel_with_receiver)
         starter = Starter(self._is_wanted, self._hand_over, self._start)

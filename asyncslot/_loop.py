@@ -358,7 +358,8 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         self._as_held.clear()
 
     def _as_forget(self, owner: Owner) -> List[str]:
-        """Drop what an owner's code has scheduled and registered; describe the latter."""
+        """Drop what an owner's code has set, scheduled and registered; describe the latter."""
+        self._as_unset(owner)
         for handle in [*self._ready, *self._as_batch, *self._as_held, *self._scheduled]:
             if owner.owns(handle):
                 handle.cancel()

@@ -110,6 +110,8 @@ class OwningMixin(LoopBase):
     def __init__(self, *args: Any) -> None:
         # By id(): when a generator is finalized, no weak reference to it is left.
         self._as_generator_owners: Dict[int, Owner] = {}
+        # Who has given the loop what all who share it use.
+        self._as_set_by: Dict[str, Optional[Owner]] = {}
         super().__init__(*args)
 
     def _asyncgen_firstiter_hook(self, agen: Any) -> None:
@@ -134,6 +136,23 @@ class OwningMixin(LoopBase):
             Context().run(finalize, agen)
         else:
             owner.context().run(finalize, agen)
+
+    def set_task_factory(self, factory: Any) -> None:
+        """Have all tasks of this loop made by `factory`, in a host until the lease of who called this ends."""
+        super().set_task_factory(factory)
+        self._as_set_by["_task_factory"] = current()
+
+    def set_default_executor(self, executor: Any) -> None:
+        """Have all jobs of this loop run by `executor`, in a host until the lease of who called this ends."""
+        super().set_default_executor(executor)
+        self._as_set_by["_default_executor"] = current()
+
+    def _as_unset(self, owner: Owner) -> None:
+        """Take back what an owner has given the loop."""
+        for name, giver in list(self._as_set_by.items()):
+            if giver is owner:
+                del self._as_set_by[name]
+                setattr(self, name, None)
 
     def _make_socket_transport(self, *args: Any, **kwargs: Any) -> Any:
         return _note(super()._make_socket_transport(*args, **kwargs))

@@ -60,10 +60,13 @@ class Options(NamedTuple):
     on_repeat: str = "concurrent"
     cancel_with_receiver: bool = False
 
-    def check(self) -> None:
-        """Raise OptionError for what is none."""
+    def check(self, fn: Any) -> None:
+        """Raise OptionError for what cannot be chosen for `fn`."""
         if self.on_repeat not in POLICIES:
-            raise OptionError("on_repeat", self.on_repeat, POLICIES)
+            raise OptionError("on_repeat", self.on_repeat, f"it takes one of {', '.join(map(repr, POLICIES))}")
+        if self.cancel_with_receiver and inspect.ismethod(fn) and not hasattr(fn.__self__, "destroyed"):
+            needed = f"it takes a method of a QObject, and {fn.__self__!r} is none. Leave the option out"
+            raise OptionError("cancel_with_receiver", True, needed)
 
 
 def make_slot(fn: Any, starter: Starter, options: Options) -> Any:
@@ -77,7 +80,7 @@ def make_slot(fn: Any, starter: Starter, options: Options) -> Any:
         NotCoroutineFunctionError: `fn` is something else.
         OptionError: an option has a value that it cannot have.
     """
-    options.check()
+    options.check(fn)
     if isinstance(fn, (staticmethod, classmethod)):
         # Applied on top of one of these in a class body: they go outermost.
         return type(fn)(make_slot(fn.__func__, starter, options))
@@ -128,7 +131,7 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
         task = start(fn, functools.partial(fn, *args[:most]))
         if task is not None:
             task.add_done_callback(_report_failure)
-            if options.cancel_with_receiver and receiver is not None:
+            if options.cancel_with_receiver and hasattr(receiver, "destroyed"):
                 _cancel_with(receiver, task)
         return task
 

@@ -287,14 +287,42 @@ for thread in threading.enumerate():
     assert done.stderr == ""
 
 
-def test_an_executor_of_ones_own_choice_is_used(leases, spin):
-    """Set by set_default_executor(), which is for all that share the loop."""
+def test_an_executor_of_ones_own_choice_is_used_by_all_until_its_givers_detach(leases, spin):
+    """Set by set_default_executor(), which asyncio means for the whole loop."""
+
+    async def choose(executor):
+        asyncio.get_event_loop().set_default_executor(executor)
+
+    def where_jobs_run():
+        jobs = [lease.to_thread(lambda: threading.current_thread().name) for lease in leases if lease.is_attached]
+        spin(lambda: all(job.done() for job in jobs))
+        return {job.result().rstrip("0123456789_-") for job in jobs}
+
     with concurrent.futures.ThreadPoolExecutor(1, "chosen") as executor:
-        leases[0].loop.set_default_executor(executor)
-        names = [lease.to_thread(lambda: threading.current_thread().name) for lease in leases]
-        spin(lambda: all(name.done() for name in names))
-        assert all(name.result().startswith("chosen") for name in names)
-        leases[0].loop._default_executor = None
+        leases[0].run_until_complete(choose(executor))
+        assert where_jobs_run() == {"chosen"}
+        leases[0].detach()
+        assert where_jobs_run() == {"asyncslot"}
+
+
+def test_a_task_factory_is_used_until_its_givers_detach(leases):
+    """It would otherwise go on making tasks in code that has been unloaded."""
+    made = []
+
+    def factory(loop, coro, **options):
+        made.append(coro)
+        return asyncio.Task(coro, loop=loop, **options)
+
+    async def choose():
+        asyncio.get_event_loop().set_task_factory(factory)
+
+    leases[0].run_until_complete(choose())
+    leases[1].run_until_complete(asyncio.sleep(0))
+    assert len(made) == 1
+    leases[0].detach()
+    del made[:]
+    leases[1].run_until_complete(asyncio.sleep(0))
+    assert made == []
 
 
 # -- exception handlers ------------------------------------------------------------------

@@ -300,3 +300,9 @@ def test_the_receiver_is_not_kept_alive_for_its_tasks_end(lease, spin):
     del dock, task
     gc.collect()
     assert reference() is None
+
+
+def test_only_a_qobject_can_be_deleted_by_qt(lease):
+    """Said when the slot is made; a plain object would wait in vain."""
+    with pytest.raises(ValueError, match=r"cancel_with_receiver=True .* a method of a QObject, and <.*Job object"):
+        lease.slot(Job().run, cancel_with_receiver=True)
