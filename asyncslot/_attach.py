@@ -243,6 +243,8 @@ def _caller() -> str:
 
 def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
     """Report what asyncio's exception handler was told, in the name of the owner whose it is."""
+    if _is_cancellation(context):
+        return
     place = _meeting.here()
     leases = [] if place is None else list(place.leases.values())
     owner = _owner_of(loop, context, leases)
@@ -264,6 +266,18 @@ def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
         return
     details = (f"{key}: {_repr(context[key])}" for key in ("task", "future", "handle", "transport") if key in context)
     owner.report("\n".join([message, *details]), context.get("exception"))
+
+
+def _is_cancellation(context: Dict[str, Any]) -> bool:
+    """Whether a callback has failed because its task was cancelled, which is no error.
+
+    asyncio.streams asks a server's handler task for its exception without asking first
+    whether it was cancelled (Python 3.11.7 and 3.12.1, 2026-11), which detach() does.
+    """
+    if not isinstance(context.get("exception"), asyncio.CancelledError):
+        return False
+    args = getattr(context.get("handle"), "_args", None) or ()
+    return any(isinstance(arg, asyncio.Future) and arg.cancelled() for arg in args)
 
 
 def _repr(value: Any) -> str:

@@ -68,6 +68,8 @@ class Ending:
         own_tasks = list(own_tasks)
         for task in own_tasks:
             task.cancel()
+        for task in self.on_stack:
+            task.add_done_callback(_forget_cancellation)
         self._run_until(lambda: self._have_ended(own_tasks), _FOR_OWN_TASKS)
         for task in owner.pending():
             if task not in own_tasks:
@@ -149,6 +151,12 @@ def tasks_on_stack(loop: AsyncSlotEventLoop) -> List[asyncio.Task[Any]]:
     handles = [*loop._as_stack, loop._as_handle]
     owners_of_callbacks = (getattr(handle._callback, "__self__", None) for handle in handles if handle is not None)
     return [task for task in owners_of_callbacks if isinstance(task, asyncio.Task)]
+
+
+def _forget_cancellation(task: Any) -> None:
+    """Keep Python 3.7 quiet: a task that returns in the step in which it was cancelled fails there, unheard."""
+    if not task.cancelled() and isinstance(task._exception, asyncio.CancelledError):
+        task._log_traceback = False
 
 
 def _close(resource: Any) -> Optional[str]:

@@ -10,7 +10,7 @@ by a `_wait_*`. This file says when it runs, and who is in charge:
                 and there the loop stays the running loop throughout.
     nested      run_forever(): a QEventLoop is run until stop().
     alone       no Qt loop runs; asyncio blocks in select() as it does without Qt,
-                for as long as clean-up takes. (Or Qt's events are let through.)
+                for as long as clean-up takes (`_alone`).
 
 State of an attached loop, and where each transition is:
 
@@ -36,16 +36,14 @@ from asyncio import events
 from concurrent.futures import Executor
 from typing import Any, Callable, Coroutine, List, Optional, Tuple
 
+from ._alone import AloneMixin
 from ._base import T, Task, Ts, Unpack
-from ._binding import enum_member, find_qt_core, run_qt_loop
-from ._clock import monotonic
+from ._binding import find_qt_core, run_qt_loop
 from ._errors import AttachedLoopError, NoApplicationError
 from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch
 from ._owners import ExceptionHandler, Owner, OwningMixin
-from ._steps import SteppingMixin
 from ._tasks import run_task
-from ._wait import LONGEST
 from ._wait_thread import ThreadWait
 
 if sys.platform == "win32":
@@ -54,11 +52,7 @@ else:
     from ._unix import PlatformLoop
 
 
-# How often it is looked whether time is over, while only Qt's events wake us.
-_LOOK_AGAIN_MS = 20
-
-
-class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
+class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
     """An asyncio event loop that lives inside a Qt event loop.
 
     In a plug-in, `attach()` makes one and keeps it. In a program of your own:
@@ -78,11 +72,9 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
     def __init__(self) -> None:
         self._as_signals: Optional[SignalWatch] = None  # while this program owns the loop
         super().__init__()
-        self._as_qt_core: Any = None
         self._as_qt_loop: Any = None  # nested mode: the QEventLoop that run_forever() runs
         self._as_entered: Optional[Tuple[Any, ...]] = None  # 'with loop:', what to put back
         self._as_exception: Optional[BaseException] = None
-        self._as_is_blocked = False  # in select(), alone
         self._as_on_error: Optional[Callable[[Any, Any], None]] = None
 
     # -- attached mode -------------------------------------------------------
@@ -118,8 +110,8 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
         """Detach. The loop is not closed, and can still be run, to clean up."""
         self._as_forget_signals()
         if self._as_entered is not None:
-            self._as_leave(self._as_entered)
-            self._as_entered = None
+            outer, self._as_entered = self._as_entered, None
+            self._as_leave(outer)
         self._as_detach()
         self._as_raise_what_interrupted()
 
@@ -153,6 +145,25 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
             self._as_leave(outer)
             self._as_detach()
         self._as_raise_what_interrupted()
+
+    # nest_asyncio looks for this, and leaves a loop alone that has it.
+    _nest_patched = True
+
+    def run_until_complete(self, future: Any) -> Any:
+        """Run a Qt loop until `future` is done, and return its result.
+
+        Inside a task of ours it is refused, as by any loop, unless nest_asyncio was applied.
+        """
+        if self.is_running() and hasattr(asyncio, "_nest_patched"):
+            # What nest_asyncio would have patched in sees only one of our two queues, and runs no Qt.
+            future = asyncio.ensure_future(future, loop=self)
+            self._as_run_alone(future.done, None)
+            return future.result()
+        # Not super()'s, which may be nest_asyncio's.
+        return asyncio.BaseEventLoop.run_until_complete(self, future)
+
+    def _as_lasting_loop(self) -> Any:
+        return self if self._as_entered is not None or self._as_qt_loop is not None else None
 
     def stop(self) -> None:
         """Make run_forever() return after the current turn.
@@ -201,66 +212,6 @@ class AsyncSlotEventLoop(SteppingMixin, OwningMixin, PlatformLoop):
                 raise exc
             finally:
                 exc = None  # or the traceback and this frame keep each other alive
-
-    # -- alone ---------------------------------------------------------------
-
-    def _as_run_alone(self, is_done: Callable[[], bool], deadline: Optional[float]) -> bool:
-        """Run asyncio without Qt until `is_done()`, or until `deadline` (the loop's clock); return is_done().
-
-        Works anywhere in the thread: inside a step, in a slot, with no
-        application left. The caller is blocked, and so is the GUI.
-        """
-        outer = self._as_enter()
-        self._as_idle = self._as_alert = False
-        if self._as_wait is not None:
-            self._as_wait.wake_soon()  # should a callback open a nested Qt loop
-        try:
-            while not is_done():
-                now = monotonic()
-                if deadline is not None and now >= deadline:
-                    break
-                try:
-                    end = now + self.step_budget
-                    self._as_drain(end if deadline is None else min(end, deadline))
-                    if not is_done() and not self._as_batch:
-                        self._as_block(deadline)
-                except BaseException as exc:  # as in _as_step()
-                    self._as_interrupted(exc)
-        finally:
-            self._as_leave(outer)
-            self._as_rest()
-        return is_done()
-
-    def _as_run_with_events(self, is_done: Callable[[], bool], deadline: float) -> bool:
-        """Like _as_run_alone(), but handle Qt's events meanwhile, all but the user's."""
-        qt_core = self._as_qt_core
-        if qt_core.QCoreApplication.instance() is None:
-            return self._as_run_alone(is_done, deadline)
-        exclude_input = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "ExcludeUserInputEvents")
-        wait_for_more = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "WaitForMoreEvents")
-        # Event by event and not exec(): a host that is quitting ends every QEventLoop at once (Picard
-        # 2.8 on SIGTERM, 2026-11). The timer is for the deadline.
-        qt_loop, alarm = qt_core.QEventLoop(), qt_core.QTimer()
-        alarm.start(_LOOK_AGAIN_MS)
-        while not is_done() and monotonic() < deadline:
-            qt_loop.processEvents(exclude_input | wait_for_more)
-        alarm.stop()
-        return is_done()
-
-    def _as_block(self, deadline: Optional[float]) -> None:
-        """Wait in select() for something to do, at most until `deadline`."""
-        now = monotonic()
-        ends = [now + LONGEST]
-        if deadline is not None:
-            ends.append(deadline)
-        if self._scheduled:
-            ends.append(self._scheduled[0]._when)
-        self._as_is_blocked = self._as_idle = True
-        try:
-            if not self._ready and not self._as_batch:  # other threads: see _as_rest()
-                self._as_collect(max(0.0, min(ends) - now))
-        finally:
-            self._as_is_blocked = self._as_idle = False
 
     def _as_wake_threadsafe(self) -> None:
         """Wake the loop, wherever it waits. Any thread."""

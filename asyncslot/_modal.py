@@ -80,9 +80,8 @@ class _Call:
         self._loop = asyncio.get_running_loop()
         self._fn = fn
         self.outcome: asyncio.Future[Tuple[Any, Optional[BaseException]]] = self._loop.create_future()
-        # A timer and not a posted event: see _wait.
+        # A timer and not a posted event, and one that repeats until it has been heard: see _wait.
         self._timer = qt_core.QTimer()
-        self._timer.setSingleShot(True)
         self._timer.timeout.connect(self._run)
         self._timer.start(0)
 
@@ -92,6 +91,7 @@ class _Call:
         self._timer.deleteLater()
 
     def _run(self) -> None:
+        self._timer.stop()
         if self.outcome.done():
             return
         outcome = _outcome_of(self._fn)

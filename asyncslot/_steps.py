@@ -19,40 +19,28 @@ be queued twice.
                             +-- budget spent: back to the host, go on here next time
 
 Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which
-the host calls `_as_step()` again. That must work, or every other task would
-stand still while the dialog is open:
-
-- the next wake-up is armed *before* callbacks run, so the nested loop has one;
-- the task that is on the stack is taken off asyncio's books for the time being
-  (asyncio knows one current task per loop) and put back afterwards;
-- a callback that is on the stack is not entered again, nor is its context
-  (contextvars forbid it); such handles are *held* until the outer step goes on,
-  and the descriptors they stand for are muted.
-
-Neighbours. Our loop is asyncio's running loop only while a step runs, and what
-was running before (another plug-in's loop, a Jupyter console) is put back.
+the host calls `_as_step()` again. The next wake-up is armed *before* callbacks
+run, so that the nested loop has one; all else about it is in `_nesting`.
 
 Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13:
 `_ready _scheduled _timer_cancelled_count _selector _process_events _stopping
 _closed _debug _current_handle _thread_id`, `Handle._context _callback _args
-_cancelled _run`, `TimerHandle._when _scheduled`, `tasks._enter_task _leave_task`,
-`events._get_running_loop _set_running_loop`, `base_events._format_handle`.
+_cancelled _run`, `TimerHandle._when _scheduled`, `events._get_running_loop`,
+`base_events._format_handle`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import heapq
-import sys
 import threading
 from asyncio import base_events, events
 from asyncio.format_helpers import _format_callback_source
-from asyncio.tasks import _enter_task, _leave_task
 from collections import deque
-from typing import Any, Callable, Deque, List, Optional, Tuple
+from typing import Any, Callable, Deque, Optional
 
-from ._base import Handle, LoopBase, TimerHandle, Ts, Unpack
+from ._base import Handle, TimerHandle, Ts, Unpack
 from ._clock import monotonic
+from ._nesting import NestingMixin
 
 # Above this many timers, of which more than half are cancelled, the heap is
 # rebuilt without them; asyncio's own figures.
@@ -61,7 +49,7 @@ _MANY_TIMERS = 100
 _Interrupt = (SystemExit, KeyboardInterrupt)
 
 
-class SteppingMixin(LoopBase):
+class SteppingMixin(NestingMixin):
     """The part of an event loop that runs callbacks, in steps.
 
     A mixin for an asyncio loop. It wants from the class it is mixed
@@ -82,10 +70,6 @@ class SteppingMixin(LoopBase):
 
     def __init__(self) -> None:
         self._as_batch: Deque[Handle] = deque()
-        self._as_handle: Optional[Handle] = None  # the one being run
-        self._as_stack: List[Handle] = []  # those that outer steps are running
-        self._as_held: List[Handle] = []
-        self._as_nested = False  # something is held or muted
         self._as_wait: Any = None
         # True: nobody has promised a step; whoever adds work must ask for one.
         # `_as_idle` is read and cleared by any thread, `_as_alert` only by ours:
@@ -95,7 +79,6 @@ class SteppingMixin(LoopBase):
         self._as_wanted_coro: Any = None
         self._as_first_step: Optional[Handle] = None
         super().__init__()
-        self._as_hooks = (self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
 
     # -- What others call to have something run -----------------------------
 
@@ -215,6 +198,7 @@ class SteppingMixin(LoopBase):
         whose exception nobody would hear of before the garbage collector comes round.
         """
         handle: Any
+        running_loop = events._get_running_loop
         while True:
             # Read anew each time: a step inside a nested Qt loop exchanges the queues.
             batch = self._as_batch
@@ -239,6 +223,8 @@ class SteppingMixin(LoopBase):
                     raise
                 except BaseException as exc:
                     self._as_callback_failed(handle, exc)
+            if running_loop() is not self:
+                self._as_publish_again()
             if self._as_nested:
                 self._as_unnest()
             if monotonic() >= deadline:
@@ -319,81 +305,3 @@ class SteppingMixin(LoopBase):
         if handle._source_traceback:
             context["source_traceback"] = handle._source_traceback
         self.call_exception_handler(context)
-
-    # -- Steps within steps, loops within loops ------------------------------
-
-    def _as_enter(self) -> Tuple[Any, ...]:
-        """Become asyncio's running loop; return what _as_leave() needs to undo it."""
-        # By their module, as asyncio does: whoever replaces them there means us, too.
-        loop = events._get_running_loop()
-        task = None
-        if loop is not None:
-            task = asyncio.current_task(loop)
-            if task is not None:
-                # Before the loops change: Python 3.14 checks that they fit.
-                _leave_task(loop, task)
-        hooks = sys.get_asyncgen_hooks()
-        handle = self._as_handle
-        if handle is not None:
-            self._as_stack.append(handle)
-            self._as_handle = None
-        elif self._debug:
-            self._set_coroutine_origin_tracking(True)
-        events._set_running_loop(self)
-        sys.set_asyncgen_hooks(*self._as_hooks)
-        return loop, task, hooks, handle
-
-    def _as_leave(self, outer: Tuple[Any, ...]) -> None:
-        """Put back what _as_enter() found."""
-        loop, task, hooks, handle = outer
-        sys.set_asyncgen_hooks(*hooks)
-        events._set_running_loop(loop)
-        self._as_handle = handle
-        if handle is not None:
-            self._as_stack.pop()
-        elif self._coroutine_origin_tracking_enabled:
-            self._set_coroutine_origin_tracking(False)
-        if task is not None:
-            _enter_task(loop, task)
-
-    def _as_run_now(self, handle: Handle) -> None:
-        """Run one callback at once, inside whatever the caller is doing. Never raises."""
-        outer = self._as_enter()
-        self._as_handle = handle
-        try:
-            handle._run()
-        except BaseException as exc:  # as in _as_step()
-            self._as_interrupted(exc)
-        finally:
-            del handle  # see _as_drain()
-            self._as_leave(outer)
-        if self._as_nested:
-            self._as_unnest()
-            self._as_rest()
-
-    def _as_hold(self, handle: Handle) -> bool:
-        """Set a handle aside if it cannot be entered because an outer step is in it."""
-        for running in self._as_stack:
-            if running is handle or running._context is handle._context or _is_same_method(running, handle):
-                self._as_held.append(handle)
-                self._as_nested = True
-                return True
-        return False
-
-    def _as_unnest(self) -> None:
-        """A callback has ended while something was held or muted: give all of it another chance.
-
-        What is still on the stack of a step further out is held or muted again
-        as soon as it turns up.
-        """
-        self._as_nested = False
-        self._as_unmute()
-        self._as_batch.extendleft(reversed(self._as_held))
-        self._as_held.clear()
-
-
-def _is_same_method(one: Handle, other: Handle) -> bool:
-    """Whether two handles stand for the same method of one transport."""
-    # A proactor transport reads on before its protocol gets the data of the last read.
-    callback = one._callback
-    return isinstance(getattr(callback, "__self__", None), asyncio.BaseTransport) and callback == other._callback

@@ -153,6 +153,49 @@ def test_an_error_while_an_async_generator_is_closed_is_reported(app, recorder):
     assert kind is KeyError
 
 
+# -- servers -----------------------------------------------------------------------
+
+
+def test_a_servers_handlers_are_cancelled_without_a_word(app, recorder):
+    """asyncio.streams of some Pythons take it for an error, which nobody's user has to see."""
+    begun = []
+
+    async def handle(reader, writer):
+        begun.append(asyncio.current_task())
+        await reader.readline()
+
+    async def serve():
+        server = await asyncio.start_server(handle, "127.0.0.1", 0)
+        streams = await asyncio.open_connection(*server.sockets[0].getsockname())
+        while not begun:
+            await asyncio.sleep(0)
+        return server, streams
+
+    lease = asyncslot.attach("serving", host=recorder)
+    kept = lease.run_until_complete(serve())
+    report = lease.detach()
+    assert begun[0].cancelled()
+    assert any(what.startswith("server on") for what in report.closed)
+    assert recorder.reports == []
+    assert not kept[0].is_serving()
+
+
+@pytest.mark.parametrize("how", ["returns", "goes on"])
+def test_a_task_that_detaches_itself_ends_without_a_word(app, spin, recorder, how):
+    """Whether it returns at once or is cancelled where it waits next."""
+    lease = asyncslot.attach("suicidal", host=recorder)
+
+    async def leave():
+        lease.detach()
+        if how == "goes on":
+            await asyncio.sleep(10)
+
+    lease.create_task(leave())
+    spin(lease.loop.is_closed)
+    gc.collect()
+    assert recorder.reports == []
+
+
 # -- callbacks, timers, readers ------------------------------------------------------
 
 

@@ -1,0 +1,85 @@
+"""Running asyncio while somebody waits: with no Qt loop at all, or with Qt's events let through.
+
+For clean-up, and for lease.run_until_complete(). Works anywhere in the thread:
+inside a step, in a slot, when the application is gone. What is run is everybody's
+who shares the loop; what is waited for is the caller's.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Optional
+
+from ._binding import enum_member
+from ._clock import monotonic
+from ._steps import SteppingMixin
+from ._wait import LONGEST
+
+# How often it is looked whether time is over, while only Qt's events wake us.
+_LOOK_AGAIN_MS = 20
+
+
+class AloneMixin(SteppingMixin):
+    """The part of an event loop that runs it for a caller who blocks."""
+
+    def __init__(self) -> None:
+        self._as_is_blocked = False  # in select()
+        self._as_qt_core: Any = None
+        super().__init__()
+
+    def _as_run_alone(self, is_done: Callable[[], bool], deadline: Optional[float]) -> bool:
+        """Run asyncio without Qt until `is_done()`, or until `deadline` (the loop's clock); return is_done().
+
+        Works anywhere in the thread: inside a step, in a slot, with no
+        application left. The caller is blocked, and so is the GUI.
+        """
+        outer = self._as_enter()
+        self._as_idle = self._as_alert = False
+        if self._as_wait is not None:
+            self._as_wait.wake_soon()  # should a callback open a nested Qt loop
+        try:
+            while not is_done():
+                now = monotonic()
+                if deadline is not None and now >= deadline:
+                    break
+                try:
+                    end = now + self.step_budget
+                    self._as_drain(end if deadline is None else min(end, deadline))
+                    if not is_done() and not self._as_batch:
+                        self._as_block(deadline)
+                except BaseException as exc:  # as in _as_step()
+                    self._as_interrupted(exc)
+        finally:
+            self._as_leave(outer)
+            self._as_rest()
+        return is_done()
+
+    def _as_run_with_events(self, is_done: Callable[[], bool], deadline: float) -> bool:
+        """Like _as_run_alone(), but handle Qt's events meanwhile, all but the user's."""
+        qt_core = self._as_qt_core
+        if qt_core.QCoreApplication.instance() is None:
+            return self._as_run_alone(is_done, deadline)
+        exclude_input = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "ExcludeUserInputEvents")
+        wait_for_more = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "WaitForMoreEvents")
+        # Event by event and not exec(): a host that is quitting ends every QEventLoop at once (Picard
+        # 2.8 on SIGTERM, 2026-11). The timer is for the deadline.
+        qt_loop, alarm = qt_core.QEventLoop(), qt_core.QTimer()
+        alarm.start(_LOOK_AGAIN_MS)
+        while not is_done() and monotonic() < deadline:
+            qt_loop.processEvents(exclude_input | wait_for_more)
+        alarm.stop()
+        return is_done()
+
+    def _as_block(self, deadline: Optional[float]) -> None:
+        """Wait in select() for something to do, at most until `deadline`."""
+        now = monotonic()
+        ends = [now + LONGEST]
+        if deadline is not None:
+            ends.append(deadline)
+        if self._scheduled:
+            ends.append(self._scheduled[0]._when)
+        self._as_is_blocked = self._as_idle = True
+        try:
+            if not self._ready and not self._as_batch:  # other threads: see _as_rest()
+                self._as_collect(max(0.0, min(ends) - now))
+        finally:
+            self._as_is_blocked = self._as_idle = False
