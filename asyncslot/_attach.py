@@ -80,21 +80,26 @@ def detach(owner: Optional[str] = None, *, timeout: float = 2.0, process_events:
     that, this returns what became of the lease then.
 
     Args:
-        owner: as in attach().
+        owner: as in attach(); by default also the plug-in whose copy this is, for
+            `aboutToQuit.connect(asyncslot.detach)`, which no code of the plug-in's calls.
         timeout: seconds, >= 0, that may be spent on waiting for tasks to end.
         process_events: let Qt's events through meanwhile, user input excluded.
 
     Returns:
         What became of the owner's tasks and connections; made for a log.
 
+    Raises:
+        ThreadError: called from another thread than the GUI thread.
+
     Thread: GUI thread only.
     """
-    name = owner or _caller()
-    place = _meeting.here()
-    lease = None if place is None else place.leases.get(name)
-    if lease is None:
-        return _meeting.ended.get(name) or DetachReport(name)
-    return lease.detach(timeout=timeout, process_events=process_events)
+    names = [owner] if owner else [_caller(), _own_package()]
+    for name in names:
+        lease = _meeting.find_anywhere(name)
+        if lease is not None:
+            return lease.detach(timeout=timeout, process_events=process_events)
+    reports = [_meeting.ended[name] for name in names if name in _meeting.ended]
+    return reports[0] if reports else DetachReport(names[0])
 
 
 def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
@@ -189,7 +194,7 @@ def _hand_over(fn: Any, again: Callable[[], None]) -> bool:
     """Let the package's lease answer an emission that came in a thread which has no loop of ours."""
     if _get_running_loop() is not None or _meeting.here() is not None:
         return False
-    lease = _meeting.find_elsewhere(_top_level(_module_of(fn)))
+    lease = _meeting.find_anywhere(_top_level(_module_of(fn)))
     return lease is not None and lease._hand_over(fn, again)
 
 
@@ -215,12 +220,13 @@ def _find_starter(package: str, what: str) -> Any:
 
 
 def _find_lease(package: str, what: str) -> Lease:
-    """Return the package's lease, else the only one there is."""
+    """Return the package's lease, else that of the plug-in whose copy this is, else the only one there is."""
     place = _meeting.here()
     if place is None:
         raise NoLoopError(what)
-    if package in place.leases:
-        return place.leases[package]
+    for name in (package, _own_package()):
+        if name in place.leases:
+            return place.leases[name]
     if len(place.leases) > 1:
         raise AmbiguousLeaseError(what, package, place.leases)
     return next(iter(place.leases.values()))
@@ -238,7 +244,15 @@ def _top_level(module: str) -> str:
 
 def _caller() -> str:
     """Return the top-level package of whoever called the function that calls this."""
-    return _top_level(sys._getframe(2).f_globals.get("__name__", "__main__"))
+    try:
+        return _top_level(sys._getframe(2).f_globals.get("__name__", "__main__"))
+    except ValueError:  # no Python code has: atexit.register(asyncslot.detach)
+        return _own_package()
+
+
+def _own_package() -> str:
+    """Return the top-level package of this copy: the plug-in that it is vendored into."""
+    return _top_level(__name__)
 
 
 def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
+import weakref
 from typing import Any, Callable, List, Optional
 
 from ._binding import find_qt_core
@@ -52,13 +53,17 @@ class PlainQt:
 
     def on_quit(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` when the application is about to quit; return a function that takes it back."""
-        about_to_quit = find_qt_core().QCoreApplication.instance().aboutToQuit
-        about_to_quit.connect(callback)
+        application = find_qt_core().QCoreApplication.instance()
+        application.aboutToQuit.connect(callback)
+        # Weakly, for a program may drop its application to end it; and not its signal, which
+        # PyQt5 5.15.11 crashes on when the application is gone (seen 2026-11).
+        reference = weakref.ref(application)
+        del application
 
         def unhook() -> None:
             try:
-                about_to_quit.disconnect(callback)
-            except (RuntimeError, TypeError):
+                reference().aboutToQuit.disconnect(callback)  # type: ignore[union-attr]
+            except (AttributeError, RuntimeError, TypeError):
                 pass  # the application is gone, or the binding has disconnected it already
 
         return unhook

@@ -67,8 +67,8 @@ def here() -> Optional[Place]:
     return Place(record)
 
 
-def find_elsewhere(owner: str) -> Optional[Lease]:
-    """Return an owner's lease in another thread's place, for a thread that has none of its own."""
+def find_anywhere(owner: str) -> Optional[Lease]:
+    """Return an owner's lease, in whichever thread's place; a thread without one asks, too."""
     for record in list(_all_places().values()):
         if record["protocol"] == PROTOCOL and owner in record["leases"]:
             lease: Lease = record["leases"][owner]

@@ -222,6 +222,23 @@ two.detach("two")
     assert out[1] == "True"
 
 
+def test_called_by_nobody_a_copy_speaks_for_its_plugin(run):
+    """By Qt or atexit, with no code of the plug-in's on the stack."""
+    out = run(
+        """
+import functools
+one, two = load("one"), load("two")
+for copy in (one, two):
+    copy.attach(copy.__name__.split(".")[0])
+task = one.create_task(forever())  # by a module of the host's
+QtCore.QTimer.singleShot(0, one.detach)
+spin(lambda: task.cancelled())
+print(one.detach().ended, two.attach("two").is_attached, two.detach().owner)
+"""
+    )
+    assert out == ["1 True two"]
+
+
 NAMES = ["one", "two", "three", "four", "five"]
 
 
