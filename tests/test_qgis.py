@@ -1,9 +1,9 @@
 """asyncslot in a real QGIS.
 
-QGIS is started once, with examples/qgis_plugin and with tests/hosts/qgis_guest, each with a vendored copy of its own. A
-third plug-in, tests/hosts/qgis_driver, plays a scenario there, writes down what it finds, and asks QGIS to quit. The
-tests below judge what it wrote, one claim each. Where QGIS is not installed they are skipped, saying so;
-`--require-hosts` makes that a failure.
+QGIS is started once, with examples/qgis_plugin and with tests/hosts/qgis_guest, which has two twins, each with a
+vendored copy of its own. Another plug-in, tests/hosts/qgis_driver, plays a scenario there, writes down what it finds,
+and asks QGIS to quit. The tests below judge what it wrote, one claim each. Where QGIS is not installed they are
+skipped, saying so; `--require-hosts` makes that a failure.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 import _machine  # noqa: E402 (from scripts/, see above)
 import _qgis  # noqa: E402
+import vendor  # noqa: E402
 
 pytestmark = pytest.mark.qgis
 
@@ -86,6 +87,12 @@ class Story:
         with serving() as server, _machine.display() as (display, _), _qgis.QgisRun(directory) as qgis:
             qgis.add_plugin(ROOT / "examples" / "qgis_plugin", "async_download")
             qgis.add_plugin(hosts / "qgis_guest", "qgis_guest")
+            qgis.add_plugin(hosts / "qgis_guest", "qgis_guest_two")
+            twin = qgis.add_plugin(hosts / "qgis_guest", "qgis_guest_three", needs_copy=False)
+            vendor.copy(twin / "_vendor", name="another_name", pretend="0.9.0")
+            source = (twin / "guest.py").read_text(encoding="utf-8")
+            renamed = source.replace("from ._vendor import asyncslot", "from ._vendor import another_name as asyncslot")
+            (twin / "guest.py").write_text(renamed, encoding="utf-8")
             qgis.add_plugin(hosts / "qgis_driver", "qgis_driver", needs_copy=False)
             qgis.start(display, {"ASYNCSLOT_SERVER": server})
             asked = qgis.wait_for(lambda record: record["step"] == "quitting", SCENARIO_TIMEOUT)
@@ -121,7 +128,7 @@ def story(played, host_missing):
 def test_profile_loads_the_plugins_before_qgis_runs_its_loop(story):
     """attach() works at loop level 0, in initGui(), and what was started there runs once QGIS does."""
     start = story.step("start")
-    assert start["active"] == ["async_download", "qgis_guest"]
+    assert start["active"] == ["async_download", "qgis_guest", "qgis_guest_two", "qgis_guest_three"]
     assert start["loop_level_at_init"] == 0
     assert start["ticks"] > 0
 
@@ -149,7 +156,7 @@ def _more(facts):
 
 
 def test_quit_with_everything_busy(story):
-    """With a task, a server, an executor job and a download in the middle of their work, QGIS quits as ever."""
+    """With tasks, a server, a subprocess, a stuck executor job and a download under way, QGIS quits as ever."""
     busy = story.step("busy")
     assert busy["is_downloading"]
     assert any(name.startswith("asyncslot") for name in busy["threads"]), "the executor job was to be under way"
@@ -158,12 +165,46 @@ def test_quit_with_everything_busy(story):
 
 
 def test_unload_at_the_end_of_qgis_tells_what_was_ended(story):
-    """QGIS calls unload() after aboutToQuit, which has ended the lease; detach() then returns that report."""
-    unloaded = story.step("guest unloaded")
+    """detach() returns that report, whether it ended the work or aboutToQuit before it (3.22 emits that after it)."""
+    unloaded = story.step("qgis_guest unloaded")
     assert unloaded["loop_level"] == 0
     assert not unloaded["is_attached"]
     assert unloaded["abandoned"] == []
     assert "server on" in unloaded["report"]
+
+
+def test_attached_and_detached_30_times_it_leaves_nothing_over(story):
+    """A guest is reloaded thirty times with a server, a subprocess and an executor job under way."""
+    cycles = story.step("cycles")
+    assert cycles["answers"] == [True] * 31
+    assert _more(cycles) == {}
+
+
+def test_unload_may_wait_for_a_coroutine(story):
+    """run_until_complete() works in unload(), while the user unloads the plug-in."""
+    unloads = [record for record in story.records if record["step"] == "qgis_guest_two unloaded"]
+    assert {record["goodbye"] for record in unloads if record["was_attached"]} == {"goodbye"}
+
+
+def test_process_is_as_qgis_had_set_it_up(story):
+    """Policy, current event loop, wakeup descriptor, signal handlers, hooks and environment: with us and after us."""
+    state = story.step("process_state")
+    assert state["attached"] == state["before"]
+    assert state["after"] == state["before"]
+
+
+def test_copies_come_and_go_in_any_order(story):
+    """Three guests, whose copies differ in name and version, share one loop, which goes with the last of them."""
+    copies = story.step("copies")
+    assert copies["loops"] == [1] * 6
+    assert copies["places"] == [[]] * 6
+
+
+def test_copies_are_reloaded_amid_the_others(story):
+    """One after the other, the one that made the loop included; the loop and the others' tasks go on."""
+    reloads = story.step("reload_amid_others")
+    assert reloads["answers"] == [True] * 3
+    assert reloads["same_loop"]
 
 
 def test_qgis_says_nothing_about_us(story):
@@ -202,6 +243,24 @@ def test_asyncio_run_of_another_plugin_works(story):
     run = story.step("foreign_asyncio_run")
     assert run["answers"] == ["done"]
     assert run["running"] == ["None", "None"]
+
+
+def test_loops_of_another_plugin_run_beside_ours(story):
+    """One that is pumped every 20 ms, and run_forever() in a slot."""
+    assert story.step("foreign_loops")["errors"] == []
+
+
+def test_second_click_is_dropped(story, host_missing):
+    """asyncSlot(..., on_repeat="drop") answers one real click at a time."""
+    clicks = _played_by_mouse(story.step("repeated_clicks"), host_missing)
+    assert clicks["first"] == ["begin"]
+    assert clicks["all"] == ["begin", "end", "begin", "end"]
+
+
+def _played_by_mouse(facts, host_missing):
+    if "missing" in facts:
+        host_missing(f"{facts['missing']} is not installed, and nobody can click (Debian: apt-get install xdotool)")
+    return facts
 
 
 @pytest.mark.parametrize("opened_in", ["modal_in_slot", "modal_in_coroutine"])
@@ -252,6 +311,46 @@ def test_detach_names_the_task_that_would_not_end(story):
     assert stubborn["names"] == ["stubborn"]
     assert "_never_end" in stubborn["stacks"][0]
     assert stubborn["text"] in [message for tag, message in stubborn["log"] if tag == "asyncslot"]
+
+
+def test_detach_in_a_click(story):
+    """The task is cancelled, the slot goes on, and so does QGIS."""
+    facts = story.step("detach_in_click")
+    assert facts["is_cancelled"]
+    assert not facts["is_attached"]
+    assert (facts["ended"], facts["abandoned"]) == (1, 0)
+
+
+def test_detach_does_not_wait_for_a_task_that_needs_5_s_to_clean_up(story):
+    """The report and QGIS's log name it, with the line where it stands; it is not stepped again."""
+    slow = story.step("slow_clean_up")
+    assert slow["names"] == ["a little longer", "five seconds"]
+    assert set(slow["owners"]) == {"slow plug-in"}
+    assert slow["cleaned_up"] == []
+    assert "await asyncio.sleep(seconds)" in slow["text"]
+    assert slow["text"] in [message for tag, message in slow["log"] if tag == "asyncslot"]
+
+
+def test_detach_names_a_task_whose_clean_up_needs_qt(story):
+    """Qt's loop does not run meanwhile; detach() returns all the same."""
+    facts = story.step("clean_up_without_qt")
+    assert facts["cleaned_up"] == []
+    assert facts["names"] == ["cleaner"]
+
+
+def test_detach_that_processes_events_lets_a_clean_up_that_needs_qt_end(story):
+    """A QTimer, a QProcess, and a reply of QgsNetworkAccessManager."""
+    for what in ("QTimer", "QProcess", "QNetworkReply"):
+        facts = story.step("clean_up_with_qt")[what]
+        assert facts["cleaned_up"] == [what], facts
+        assert facts["names"] == []
+
+
+def test_detach_that_processes_events_leaves_clicks_for_later(story, host_missing):
+    """A real click of the user's is delivered when QGIS's own loop runs again."""
+    facts = _played_by_mouse(story.step("clicks_meanwhile"), host_missing)
+    assert facts["cleaned_up"] == ["QProcess"]
+    assert facts["meanwhile"] == 0
 
 
 # -- the adapter -------------------------------------------------------------

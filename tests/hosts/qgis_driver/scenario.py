@@ -1,71 +1,25 @@
 """What is done in QGIS, and what is noted of it; tests/test_qgis.py judges the notes.
 
-Two plug-ins are there besides this driver: `async_download` is examples/qgis_plugin, `qgis_guest` does whatever is
-asked for here. Each has its own vendored copy of asyncslot; the driver has none.
+Four plug-ins are there besides this driver: `async_download` is examples/qgis_plugin, `qgis_guest` does whatever is
+asked for here, and has two twins, for when it takes several. Each has its own vendored copy of asyncslot; the driver
+has none. What is about leaving and being clicked is in leaving.py.
 """
 
 import asyncio
-import gc
-import os
-import sys
 import threading
 import time
-from pathlib import Path
 
 import qgis.utils
-from qgis.core import Qgis, QgsApplication, QgsProject
-from qgis.PyQt.QtCore import QCoreApplication, QEvent, Qt, QThread, QTimer
+from qgis.PyQt.QtCore import Qt, QThread, QTimer
 from qgis.PyQt.QtWidgets import QApplication, QProgressBar, QPushButton
+
+from . import leaving
+from .stage import PLUGINS, Stage, best_of_three, deliver_deletions, footprint, pause, tick_rate, until
+
+__all__ = ["STEPS", "Stage"]
 
 HEARTBEAT_MS = 16
 RELOADS = 5
-
-
-class Stage:
-    """QGIS and the plug-ins on it, as the steps need them."""
-
-    def __init__(self, iface):
-        self.iface = iface
-        self.window = iface.mainWindow()
-        self.directory = Path(os.environ["ASYNCSLOT_RECORD"]).parent
-        self.server = os.environ["ASYNCSLOT_SERVER"]
-        self.log = []
-        received = QgsApplication.messageLog().messageReceived[str, str, Qgis.MessageLevel]
-        received.connect(lambda message, tag, level: self.log.append((tag, message)))
-
-    @property
-    def guest(self):
-        return qgis.utils.plugins["qgis_guest"]
-
-    @property
-    def dock(self):
-        return qgis.utils.plugins["async_download"]._dock
-
-    def start_download(self, path, name):
-        self.dock.url.setText(self.server + path)
-        self.dock.file.setFilePath(str(self.directory / name))
-        self.dock.download_button.click()
-
-    def is_downloading(self):
-        return self.dock.cancel_button.isEnabled()
-
-    def screenshot(self, name):
-        self.window.grab().save(str(self.directory / name))
-
-    def quit(self):
-        QgsProject.instance().setDirty(False)  # or QGIS asks whether to save
-        self.iface.actionExit().trigger()
-
-
-def until(condition, timeout, what):
-    """Wait for a condition, within a step: `yield from until(...)`."""
-    yield condition, timeout
-    assert condition(), f"waited {timeout} s in vain until {what}"
-
-
-def pause(seconds):
-    end = time.monotonic() + seconds
-    yield lambda: time.monotonic() >= end, seconds + 10
 
 
 class Heartbeat:
@@ -106,7 +60,7 @@ def start(stage):
     QApplication.setActiveWindow(stage.window)
     yield from pause(1.0)
     return {
-        "active": [name for name in ("async_download", "qgis_guest") if qgis.utils.isPluginLoaded(name)],
+        "active": [name for name in PLUGINS if qgis.utils.isPluginLoaded(name)],
         "loop_level_at_init": stage.guest.loop_level_at_start,
         "ticks": stage.guest.ticks,
     }
@@ -167,21 +121,20 @@ def reloads(stage):
 
 
 def unloads(stage):
-    """Unload both plug-ins and load them again: what is there in between must be the same each time."""
-    names = ("async_download", "qgis_guest")
-    for name in names:
+    """Unload the plug-ins and load them again: what is there in between must be the same each time."""
+    for name in PLUGINS:
         qgis.utils.unloadPlugin(name)
     before = yield from footprint()
     for _ in range(RELOADS):
-        for name in names:
+        for name in PLUGINS:
             qgis.utils.loadPlugin(name)
             qgis.utils.startPlugin(name)
         stage.start_download("/stalls", "unloaded.bin")
         yield from until(lambda: stage.dock.progress.value() > 0, 10, "the download is under way")
-        for name in names:
+        for name in PLUGINS:
             qgis.utils.unloadPlugin(name)
     after = yield from footprint()
-    for name in names:
+    for name in PLUGINS:
         qgis.utils.loadPlugin(name)
         qgis.utils.startPlugin(name)
     yield from until(lambda: stage.guest.ticks > 0, 5, "the guest runs again")
@@ -349,6 +302,7 @@ STEPS = [
     failed_download,
     reloads,
     unloads,
+    *leaving.STEPS,
     foreign_asyncio_run,
     modal_in_slot,
     modal_in_coroutine,
@@ -362,60 +316,3 @@ STEPS = [
     adapter_progress,
     busy,
 ]
-
-# -- helpers -----------------------------------------------------------------
-
-# Types of which a plug-in could leave objects behind: its own, and those by which Qt calls a loop.
-_WATCHED = ("DownloadDock", "Guest", "AsyncSlotEventLoop", "QTimer", "QSocketNotifier")
-
-
-def best_of_three(attempt, is_good):
-    """Repeat what a machine that is busy with something else can spoil; return the facts of each attempt."""
-    attempts = []
-    while not attempts or (len(attempts) < 3 and not is_good(attempts[-1])):
-        attempts.append((yield from attempt()))
-    return attempts
-
-
-def tick_rate(guest):
-    """Return how many times a second the guest's task ticks."""
-    from_ticks, started = guest.ticks, time.monotonic()
-    yield from pause(1.0)
-    return (guest.ticks - from_ticks) / (time.monotonic() - started)
-
-
-def footprint():
-    """Return what a plug-in could have left behind in this process."""
-    yield from pause(0.3)  # what was told to end, ends
-    deliver_deletions()
-    gc.collect()
-    return {
-        "tasks": sorted(repr(each) for each in gc.get_objects() if _is_pending_task(each)),
-        "objects": sorted(type(each).__name__ for each in gc.get_objects() if type(each).__name__ in _WATCHED),
-        "modules": sorted(name for name in sys.modules if name.partition(".")[0] in ("async_download", "qgis_guest")),
-        "python_threads": sorted(thread.name for thread in threading.enumerate()),
-        "native_threads": sorted(_native_threads()),
-        "fds": sorted(_descriptors()),
-    }
-
-
-def deliver_deletions():
-    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-
-
-def _is_pending_task(thing):
-    return isinstance(thing, asyncio.Task) and not thing.done()
-
-
-def _native_threads():
-    for thread in Path("/proc/self/task").iterdir():
-        yield (thread / "comm").read_text().strip()
-
-
-def _descriptors():
-    """What is open, by kind: socket and pipe numbers differ each time."""
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            yield os.readlink("/proc/self/fd/" + fd).partition(":[")[0]
-        except OSError:
-            pass  # the one that listdir() itself had open
