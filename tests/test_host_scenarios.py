@@ -221,6 +221,25 @@ def driven_by_qt(what, **replacements):
 
 
 @pytest.mark.parametrize("what", DRIVEN_BY_QT)
+def test_detach_names_a_task_whose_clean_up_needs_qt(mini_host, what):
+    """Qt's loop does not run meanwhile, so it cannot end; detach() returns all the same."""
+    with _demo_server.serving() as server:
+        lines = mini_host(
+            """
+            cleaner = running["cleaner"]
+            cleaner.begin()
+            report = cleaner.leave(timeout=0.3)
+            say("cleaned up:", cleaner.is_cleaned_up)
+            say("abandoned:", ["await asyncslot.asyncSignal" in task.stack for task in report.abandoned])
+            yield wait(0.2)
+            say("cleaned up:", cleaner.is_cleaned_up)
+            """,
+            cleaner=driven_by_qt(what, SERVER=server),
+        )
+    assert lines.said == ["cleaned up: False", "abandoned: [True]", "cleaned up: False"]
+
+
+@pytest.mark.parametrize("what", DRIVEN_BY_QT)
 def test_detach_that_processes_events_lets_a_clean_up_that_needs_qt_end(mini_host, what):
     """With process_events=True the task gets its signal, and ends."""
     with _demo_server.serving() as server:
