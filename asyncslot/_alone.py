@@ -26,12 +26,18 @@ class AloneMixin(SteppingMixin):
         self._as_qt_core: Any = None
         super().__init__()
 
+    def _as_notice_end_of_qt(self) -> None:
+        """Ask nothing of Qt any more if the application is gone: it would complain on stderr."""
+        if self._as_wait is not None and self._as_qt_core.QCoreApplication.instance() is None:
+            self._as_wait.close()
+
     def _as_run_alone(self, is_done: Callable[[], bool], deadline: Optional[float]) -> bool:
         """Run asyncio without Qt until `is_done()`, or until `deadline` (the loop's clock); return is_done().
 
         Works anywhere in the thread: inside a step, in a slot, with no
         application left. The caller is blocked, and so is the GUI.
         """
+        self._as_notice_end_of_qt()
         outer = self._as_enter()
         self._as_idle = self._as_alert = False
         if self._as_wait is not None:

@@ -156,6 +156,7 @@ class Lease:
             self._unhook()
         except BaseException as exc:  # a broken adapter must not keep a plug-in from being unloaded
             self._owner.report(f"{self.owner}: the adapter for {self.host.NAME} failed to unhook", exc)
+        self.loop._as_notice_end_of_qt()
         ending = Ending(self.loop, self._owner, report, timeout, process_events)
         ending.begin(self._tasks)
         if ending.on_stack:

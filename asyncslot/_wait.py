@@ -74,13 +74,17 @@ class TimerWait:
                 pass  # see _start_timer()
 
     def _start_timer(self, delay_ms: int) -> None:
+        if self._step is None:
+            return
         try:
             self._timer.start(delay_ms)
         except RuntimeError:
             pass  # the application is gone, and PyQt deletes with it what Python has made: nobody steps any more
 
     def close(self) -> None:
-        """Call `step` no more. Safe inside `step`."""
+        """Call `step` no more. Safe inside `step`, and twice."""
+        if self._step is None:
+            return
         self._step = None
         try:
             self._delete_qt_objects()

@@ -89,7 +89,9 @@ class ThreadWait(TimerWait):
         self._request.release()
 
     def close(self) -> None:
-        """Call `step` no more, and end the thread. Safe inside `step`."""
+        """Call `step` no more, and end the thread. Safe inside `step`, and twice."""
+        if self._is_closed:
+            return
         self._is_closed = True
         if self._thread is not None:
             self._request.release()
