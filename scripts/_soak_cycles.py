@@ -1,8 +1,8 @@
 """Part a of the soak: attach, work, detach, again and again, in one process.
 
 Every cycle does all that Work has, and unloads in the middle of all that it can leave open. Every tenth is detached
-from inside one of its own tasks. Every hundredth also has a subprocess and a task that refuses to end, which is
-abandoned.
+from inside one of its own tasks. The first and every hundredth after it also has a subprocess and a task that refuses
+to end, which is abandoned.
 """
 
 from _soak_work import Work

@@ -107,7 +107,7 @@ NOISE = [3, 0, 2, 5, 1, 4, 0, 2]
         ("gc objects", [500 + n + NOISE[n % 8] for n in range(80)], "LEAK"),
         ("gc objects", [500 + NOISE[n % 8] for n in range(80)], "ok"),
         ("gc objects", [500 + 100 * NOISE[n // 10] for n in range(80)], "UNCLEAR"),
-        ("gc objects", [500, 501], "UNCLEAR"),
+        ("gc objects", [500, 501, 502, 503], "UNCLEAR"),
     ],
     ids=[
         "steady",
