@@ -14,9 +14,9 @@ Two ways to judge, because there are two kinds of counters:
             leak grows in every window; a cache that was filled late, or a dict that doubled, does so in one. The
             *resolution* is what the noise could pretend: three times the median distance of the windows from their
             straight line (times 1.4826, which makes it a standard deviation), over the cycles of a window, and at
-            least the counter's own grain. A growth above the resolution, with growth in three windows of four, is a
-            leak. A resolution above the counter's limit says that this run could not have seen a leak worth the name,
-            and so do fewer than four windows of two samples.
+            least the counter's own grain. A growth above the resolution, with growth in three windows of four and at
+            least half as much from the first to the last, is a leak. A resolution above the counter's limit says that
+            this run could not have seen a leak worth the name, and so do fewer than four windows of two samples.
 
 It refuses to know what was done in a cycle.
 """
@@ -244,7 +244,7 @@ def judge(name, at, values, weight=1):
     center = statistics.median(line)
     noise = 3 * 1.4826 * statistics.median(abs(low - center) for low in line)
     leak, resolution = growth / cycles, max(grain * weight, noise / cycles)
-    is_steady = sum(each > 0 for each in growths) >= STEADY * len(growths)
+    is_steady = sum(each > 0 for each in growths) >= STEADY * len(growths) and sum(growths) >= growth * len(growths) / 2
     if windows < 4 or size < 2 or (resolution > limit * weight and leak <= resolution):
         verdict = "UNCLEAR"
     elif leak > resolution and is_steady:

@@ -147,8 +147,8 @@ def _table(result):
     ]
     for counter in result["counters"]:
         first, last = counter["lows"][0], counter["lows"][-1]
-        # What is below the resolution is nothing that was measured.
-        leak = counter["leak"] if counter["verdict"] == "LEAK" else 0
+        # Where the verdict is good, what is below the resolution is nothing that was measured.
+        leak = 0 if counter["verdict"] == "ok" else counter["leak"]
         tail = "" if counter["verdict"] == "ok" else f"  {counter['verdict']}"
         lines.append(
             f"{counter['name']:<20}{leak:>12.5g} {counter['resolution']:>8.3g} {counter['unit']:<6}"
