@@ -20,11 +20,27 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import vendor  # noqa: E402 - scripts/ is no package
 
 USER = """
-import faulthandler, os, sys, time, traceback
+import faulthandler, os, sys, threading, time, traceback
 from qtpy.QtCore import QTimer
 
 def say(*words):
     print(">", *words, flush=True)
+
+def footprint():
+    "What a plug-in could leave behind. Qt's own pool of threads comes and goes; each has an eventfd."
+    tasks, fds = [], []
+    if sys.platform == "linux":
+        for task in os.listdir("/proc/self/task"):
+            with open("/proc/self/task/" + task + "/comm") as comm:
+                tasks.append(comm.read())
+            with open("/proc/self/task/" + task + "/children") as children:
+                tasks.append(children.read())
+        for fd in os.listdir("/proc/self/fd"):
+            if os.path.lexists("/proc/self/fd/" + fd):  # not: the one that listdir() had open
+                fds.append(os.readlink("/proc/self/fd/" + fd).rstrip("0123456789]"))
+    tasks = [task for task in tasks if task.strip() and "pooled" not in task]
+    fds = [fd for fd in fds if "eventfd" not in fd]
+    return sorted(fds), sorted(tasks), sorted(thread.name for thread in threading.enumerate())
 
 def steps(host):
     wait = lambda seconds: (lambda end: lambda: time.monotonic() > end)(time.monotonic() + seconds)

@@ -41,10 +41,10 @@ OWN_REPORT = """
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5])
 def test_copies_come_and_go_in_any_order(mini_host, number):
-    """Each starts and stops in twenty orders; what is there lives, on one loop, which is gone when the last one is."""
+    """Each starts and stops in ten orders; what is there lives, on one loop, which is gone when the last one is."""
     orders = random.Random(number)
     names = list(COPIES)[:number]
-    sequence = [(orders.sample(names, number), orders.sample(names, number)) for _ in range(20)]
+    sequence = [(orders.sample(names, number), orders.sample(names, number)) for _ in range(10)]
     lines = mini_host(
         CHECK + f"""
         names, sequence = {names}, {sequence}
