@@ -51,6 +51,7 @@ class Ending:
         self._timeout = timeout
         self._run = loop._as_run_with_events if process_events else loop._as_run_alone
         self._tasks = owner.pending()
+        self._abandoned: List[asyncio.Task[Any]] = []
         # They cannot end before the caller returns; they are cancelled and not waited for.
         self.on_stack = [task for task in tasks_on_stack(loop) if task in owner.tasks]
 
@@ -76,6 +77,8 @@ class Ending:
                 task.cancel()
         # Tasks may start others while they clean up, so look again each time.
         self._run_until(lambda: self._have_ended(owner.pending()), _FOR_TASKS)
+        # Some may end when what they wait for is closed; but not in time, and not as they wanted.
+        self._note_abandoned([task for task in owner.pending() if task not in self.on_stack])
         self._close_async_generators()
 
         for resource in list(owner.resources):
@@ -85,20 +88,21 @@ class Ending:
         turns.cancel()
         if owner.executor is not None:
             report.jobs = owner.executor.abandon()
-        report.ended = sum(task.done() for task in self._tasks)
-        report.cancelled = sum(task.cancelled() for task in self._tasks)
+        ended = [task for task in self._tasks if task.done() and task not in self._abandoned]
+        report.ended = len(ended)
+        report.cancelled = sum(task.cancelled() for task in ended)
         report.seconds = monotonic() - self._start
 
     def finish(self) -> None:
         """Drop what is still scheduled or registered, and freeze the tasks that would not end."""
         owner, report = self._owner, self._report
-        abandoned = owner.pending()
-        report.abandoned += [AbandonedTask(task, owner.name) for task in abandoned]
+        pending = owner.pending()
+        self._note_abandoned(pending)
         report.closed += self._loop._as_forget(owner)
-        if not abandoned:
+        if not self._abandoned:
             return
         owner.report(str(report), None)
-        for task in abandoned:
+        for task in pending:
             error = freeze(task)
             if error is not None:
                 owner.report(f"{owner.name}: closing the coroutine of {task!r}, which would not end, failed", error)
@@ -113,6 +117,12 @@ class Ending:
             then()
 
         self._create_task_of_nobody(wait())
+
+    def _note_abandoned(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            if task not in self._abandoned:
+                self._abandoned.append(task)
+                self._report.abandoned.append(AbandonedTask(task, self._owner.name))
 
     def _have_ended(self, tasks: Collection[asyncio.Task[Any]]) -> bool:
         return all(task.done() or task in self.on_stack for task in tasks)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import io
+import traceback
 from typing import Any, List, Optional
 
 
 class AbandonedTask:
-    """A task that did not end in time. It is frozen where it stood, and never goes on.
+    """A task that did not end in time.
+
+    If closing what it waited for does not end it either, it is frozen where it
+    stands, and never goes on.
 
     Attributes:
         name: the task's name.
@@ -24,9 +27,8 @@ class AbandonedTask:
         self.owner = owner
         get_name = getattr(task, "get_name", None)  # Python 3.8
         self.name: str = get_name() if get_name else repr(task)
-        out = io.StringIO()
-        task.print_stack(file=out)
-        self.stack = out.getvalue()
+        summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in _frames(task))
+        self.stack = "".join(summary.format())
 
     def __repr__(self) -> str:
         return f"<AbandonedTask {self.name!r} of {self.owner!r}>"
@@ -37,7 +39,7 @@ class DetachReport:
 
     Attributes:
         owner: whose lease it was.
-        ended: how many tasks were running, were cancelled, and ended.
+        ended: how many tasks were running, were cancelled, and ended in time.
         cancelled: how many of these ended by being cancelled; the others returned
             or raised something of their own.
         abandoned: the tasks that did not end in time.
@@ -76,11 +78,27 @@ class DetachReport:
 
 def where(future: asyncio.Future[Any]) -> Optional[str]:
     """Return the innermost line at which a task is suspended; None for a plain future."""
-    stack = future.get_stack() if isinstance(future, asyncio.Task) else []
-    if not stack:
+    frames = _frames(future)
+    if not frames:
         return None
-    frame = stack[-1]
+    frame = frames[-1]
     return f"{frame.f_code.co_name}() ({frame.f_code.co_filename}:{frame.f_lineno})"
+
+
+def _frames(future: Any) -> List[Any]:
+    """Return the frames of a suspended task, from its coroutine to what that awaits, and so on.
+
+    Task.get_stack() has the first of them only.
+    """
+    frames, awaited = [], getattr(future, "_coro", None)
+    while awaited is not None:
+        # A coroutine, a generator that serves as one, an async generator.
+        kind = next((kind for kind in ("cr", "gi", "ag") if hasattr(awaited, f"{kind}_frame")), None)
+        if kind is None:
+            break
+        frames.append(getattr(awaited, f"{kind}_frame"))
+        awaited = getattr(awaited, "gi_yieldfrom" if kind == "gi" else f"{kind}_await", None)
+    return [frame for frame in frames if frame is not None]
 
 
 def describe(resource: Any) -> str:

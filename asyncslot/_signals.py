@@ -180,6 +180,8 @@ class _Wait:
         self._thread = threading.get_ident()
         self._on_emission = on_emission
         self._on_end = on_end
+        # Held by a thread while it hands an emission over: see _deliver_from_thread().
+        self._handing_over = threading.Lock()
         self._is_closed = False
         self._next_look: Optional[asyncio.TimerHandle] = None
         try:
@@ -218,7 +220,16 @@ class _Wait:
         if threading.get_ident() == self._thread:
             self._deliver(arguments)
         else:
-            self._call_in_loop(self._deliver, arguments)
+            with self._handing_over:
+                self._call_in_loop(self._deliver_from_thread, arguments)
+
+    def _deliver_from_thread(self, arguments: Arguments) -> None:
+        # The thread that emits must be out of Python before our code goes on, which may drop the very
+        # QThread: its destructor waits for the thread, and in PyQt keeps the GIL meanwhile
+        # (5.15.11 and 6.11.0 hang, seen 2026-11).
+        with self._handing_over:
+            pass
+        self._deliver(arguments)
 
     def _deliver(self, arguments: Arguments) -> None:
         if not self._is_closed and not self._loop.is_closed():

@@ -6,8 +6,9 @@ QGIS embeds Python, and `qgis.utils` is its Python side: `iface`, the running ap
 there before the first plug-in is loaded and stays None in `qgis_process` and in stand-alone scripts. Everything
 that belongs to the user interface is for the GUI thread only; `QgsMessageLog` may be called from any thread.
 
-The order in which QGIS ends (3.22, measured): `aboutToQuit`, then each plug-in's `unload()` from the destructor of
-the main window, then the end of the process without `atexit` and without Python's finalization.
+The order in which QGIS ends is not to be relied on. In 3.22 (seen 2026-11) each plug-in's `unload()` was called before
+`aboutToQuit` in some runs and after it in others, at loop level 0 either way; then the process ends without `atexit`
+and without Python's finalization.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     """Have `callback` called when QGIS is about to quit; return a function that takes this back.
 
     `aboutToQuit` is the one hook: an exit blocker (`QgisInterface.registerApplicationExitBlocker`) is asked before
-    it is certain that QGIS will quit, and `unload()` belongs to the plug-ins. Plug-ins are unloaded after it.
+    it is certain that QGIS will quit, and `unload()` belongs to the plug-ins.
 
     Args:
         callback: called on the GUI thread. What it raises is reported and goes no further: an exception that

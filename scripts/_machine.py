@@ -31,7 +31,8 @@ QT_LIBRARIES = [
     *("libxcb-randr0", "libxcb-render-util0", "libxcb-shape0", "libxcb-xinerama0"),
 ]
 XVFB = ["xvfb", "xauth"]
-QGIS = ["qgis", "python3-qgis"]
+# QGIS, and what clicks in it as a user does.
+QGIS = ["qgis", "python3-qgis", "xdotool"]
 
 
 class SetupError(Exception):

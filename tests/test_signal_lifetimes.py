@@ -226,3 +226,35 @@ def test_after_the_last_detach_emissions_find_nobody(app, sender, spin):
     thread.join()
     assert kept[1].cancelled()
     spin(lambda: receivers(sender, sender.two, "two(int,QString)") == 0)
+
+
+def test_a_thread_may_be_dropped_as_soon_as_its_finished_was_awaited(run_python):
+    """Its destructor waits for the thread, which must be out of our code by then, or both wait for ever."""
+    done = run_python(
+        """
+import asyncio, faulthandler
+from qtpy import QtCore
+faulthandler.dump_traceback_later(40, exit=True)
+app = QtCore.QCoreApplication([])
+import asyncslot
+
+class Worker(QtCore.QThread):
+    def run(self):
+        pass
+
+async def work():
+    for _ in range(200):
+        worker = Worker()
+        finished = asyncslot.asyncSignal(worker.finished)
+        worker.start()
+        await finished
+        del worker
+    app.quit()
+
+with asyncslot.attach("plugin") as lease:
+    task = lease.create_task(work())
+    (getattr(app, "exec", None) or app.exec_)()
+    print(task.done())
+"""
+    )
+    assert done.stdout.split() == ["True"]
