@@ -7,7 +7,8 @@ together are all Pythons from 3.7 to 3.13; and the oldest bindings in reach, on 
 Interpreters are looked for among pyenv's and on PATH, and are not installed from here. What is missing is said at the
 end, and is an error with --require. The environments lie under .work/matrix/ and are used again by the next run.
 
-One cell of each Python also runs CPython's own asyncio tests on our loop, nested and attached. Their columns show
+The slow tests, which start a host for each case, run once for each binding, in the cells of --quick. One cell of
+each Python also runs CPython's own asyncio tests on our loop, nested and attached. Their columns show
 passed/failed/skipped. A quick run leaves them out, and so does one with arguments for pytest. One old and one new cell
 run the tests with real libraries (tests/guests), too; what those need besides Qt is the same everywhere.
 
@@ -66,7 +67,7 @@ class Cell:
 
     Args:
         name: "<binding>-<Python>", or "<binding>==<version>-<Python>" for a binding that is not the newest.
-        is_quick: whether --quick runs it.
+        is_quick: whether --quick runs it, and it runs the slow tests.
         runs_cpythons: whether it runs CPython's own tests, too.
         has_guests: whether it runs the tests with real libraries, too.
         tests: paths for pytest; empty: all.
@@ -264,10 +265,11 @@ def _run_pytest(cell, env, for_pytest):
     report = cell.place / "report.xml"
     if report.exists():
         report.unlink()
-    # Not the tests in the real QGIS, which have its Python and its binding and are scripts/test.py's, and not
-    # CPython's, which have columns of their own. The others are offscreen; a process that crashes could not end
-    # an Xvfb that it had started.
-    command = ["-m", "pytest", f"--junitxml={report}", "-m", "not qgis and not cpython", "--no-xvfb"]
+    # Not the tests in the real QGIS, which have its Python and its binding and are scripts/test.py's, nor the soak,
+    # and not CPython's, which have columns of their own. The others are offscreen; a process that crashes could not
+    # end an Xvfb that it had started.
+    left_out = ["qgis", "soak", "cpython"] if cell.is_quick else ["qgis", "soak", "cpython", "slow"]
+    command = ["-m", "pytest", f"--junitxml={report}", "-m", f"not ({' or '.join(left_out)})", "--no-xvfb"]
     command += ["--require-guests"] if cell.has_guests else ["--ignore=tests/guests"]
     command += [*cell.tests, *for_pytest]
     problems = _run_logged(cell, env, command, "pytest.log")

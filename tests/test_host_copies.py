@@ -10,6 +10,8 @@ import pytest
 
 from mini_host_user import plugin
 
+pytestmark = pytest.mark.slow
+
 # The plug-ins, and what their copies are called and say that they are; None: what they are.
 COPIES = {
     "first": ("asyncslot", None),

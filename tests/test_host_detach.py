@@ -11,6 +11,8 @@ import pytest
 
 from mini_host_user import plugin
 
+pytestmark = pytest.mark.slow
+
 # Each has `act()`, which sees to it that `leave()` is called from some place.
 FROM = {
     "an own task": """

@@ -13,6 +13,8 @@ import pytest
 import _demo_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
 from mini_host_user import plugin
 
+pytestmark = pytest.mark.slow
+
 # What a plug-in can be in the middle of: `begin()` starts it, `is_busy` says that it is under way.
 WORK = {
     "a task": """

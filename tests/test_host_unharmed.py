@@ -9,6 +9,8 @@ import pytest
 
 from mini_host_user import plugin
 
+pytestmark = pytest.mark.slow
+
 # Where a plug-in can raise what ends a program; `{stop}` is that statement.
 PLACES = {
     "a task": """

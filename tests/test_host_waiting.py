@@ -9,6 +9,8 @@ import pytest
 
 from mini_host_user import plugin
 
+pytestmark = pytest.mark.slow
+
 # From where `wait()` is called, which blocks until an own coroutine is done.
 WAITING_IN = {
     "a slot": """

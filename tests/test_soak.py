@@ -16,7 +16,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 # What even a few cycles must leave exactly as it was.
 EXACT = {"descriptors", "threads", "children", "QObjects", "leases", "modules", "complaints"}
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the soak reads /proc")
+pytestmark = [pytest.mark.soak, pytest.mark.skipif(sys.platform != "linux", reason="the soak reads /proc")]
 
 
 @pytest.fixture
