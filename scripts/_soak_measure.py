@@ -1,8 +1,8 @@
 """What the soak counts, and how it tells a leak from noise.
 
 After every so many cycles a *sample* is taken, when the plug-in is detached, the garbage is collected and Qt has had
-its turns. The first fifth of all cycles is the warm-up (caches fill, allocators grow) and counts for nothing. The rest
-is cut into *windows*, and each window stands for the lowest of its samples: what has merely not gone yet when a
+its turns. The first two fifths of all cycles are the warm-up (caches fill, allocators grow) and count for nothing. The
+rest is cut into *windows*, and each window stands for the lowest of its samples: what has merely not gone yet when a
 sample is taken raises one sample, a leak raises all that follow.
 
 Two ways to judge, because there are two kinds of counters:
@@ -40,7 +40,7 @@ from collections import Counter
 from qtpy import QtCore
 
 # Of the cycles, what is the warm-up.
-WARM_UP = 0.2
+WARM_UP = 0.4
 
 # Windows, and samples in each, when there are cycles enough.
 WINDOWS = 8
@@ -62,7 +62,7 @@ NOISY = {
     "our objects": ("", 0.02, 0.5),
     "gc objects": ("", 0.02, 0.5),
     "Python blocks": ("", 0.02, 0.5),
-    "C heap": ("bytes", 4.0, 24.0),
+    "C heap": ("bytes", 4.0, 48.0),
     "resident": ("bytes", 32.0, 256.0),
 }
 

@@ -57,7 +57,7 @@ def _cycles(host, cycles, _):
 
 def _reloads(host, cycles, directory):
     _soak_reloads.make_plugins(directory)
-    samples = Samples(host, cycles, _soak_reloads.PLUGINS, _soak_reloads.PERIOD, weight=8)
+    samples = Samples(host, cycles, _soak_reloads.PLUGINS, _soak_reloads.PERIOD, weight=40)
     return samples, _soak_reloads.run(host, samples)
 
 
@@ -68,7 +68,7 @@ def _traffic(host, cycles, directory):
     for copy in copies.values():
         _soak_clock.speed_up(copy, clock)
     host.speed_up(clock.factor)
-    samples = Samples(host, cycles, _soak_traffic.PLUGINS, weight=16)
+    samples = Samples(host, cycles, _soak_traffic.PLUGINS, weight=100)
     return samples, _soak_traffic.run(host, samples, copies, clock)
 
 
