@@ -7,6 +7,7 @@ who shares the loop; what is waited for is the caller's.
 
 from __future__ import annotations
 
+from time import sleep
 from typing import Any, Callable, Optional
 
 from ._binding import enum_member
@@ -86,6 +87,9 @@ class AloneMixin(SteppingMixin):
         self._as_is_blocked = self._as_idle = True
         try:
             if not self._ready and not self._as_batch:  # other threads: see _as_rest()
-                self._as_collect(max(0.0, min(ends) - now))
+                time_left = max(0.0, min(ends) - now)
+                # After polls that failed. The caller is blocked anyway.
+                sleep(min(time_left, self._as_pause()))
+                self._as_collect(time_left)
         finally:
             self._as_is_blocked = self._as_idle = False

@@ -52,7 +52,8 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
 
     Thread: GUI thread only.
     """
-    name = owner or _caller()
+    package = _caller()
+    name = owner or package
     adapter = find_host() if host is None else host
     check_adapter(adapter)
     qt_core = adapter.qt_core()
@@ -68,7 +69,7 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     lease = place.leases.get(name)
     # A lease that has ended but waits for its caller's own step to be over makes way.
     if lease is None or not lease.is_attached:
-        lease = place.leases[name] = Lease(name, place.loop, adapter)
+        lease = place.leases[name] = Lease(name, place.loop, adapter, package)
         _meeting.ended.pop(name, None)
     return lease
 

@@ -32,6 +32,9 @@ _FOR_OWN_TASKS = 0.5
 _FOR_TASKS = 0.8
 _FOR_ASYNC_GENERATORS = 0.9
 
+# Seconds in which connections hear of their end, if the time was over before.
+_FOR_TURNS = 0.05
+
 
 class Ending:
     """The end of an owner's work: begin() while the caller waits, finish() when nothing of it is on the stack.
@@ -83,9 +86,11 @@ class Ending:
 
         for resource in list(owner.resources):
             self._close(resource)
-        turns = self._create_task_of_nobody(_some_turns())
-        self._run_until(lambda: turns.done() and _is_reaped(owner), 1.0)
-        turns.cancel()
+        turns = _Turns(self._loop)
+        self._run_until(lambda: turns.are_over and _is_reaped(owner), 1.0)
+        # Without their turns connections would stay open: they have them, however little time there was.
+        self._run(lambda: turns.are_over, monotonic() + _FOR_TURNS)
+        self._cancel_latecomers()
         if owner.executor is not None:
             report.jobs = owner.executor.abandon()
         ended = [task for task in self._tasks if task.done() and task not in self._abandoned]
@@ -116,7 +121,8 @@ class Ending:
             self.finish()
             then()
 
-        self._create_task_of_nobody(wait())
+        # Nobody's task, whoever is calling detach().
+        Context().run(self._loop._as_create_task, wait())
 
     def _note_abandoned(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         for task in tasks:
@@ -130,10 +136,6 @@ class Ending:
     def _run_until(self, is_done: Callable[[], bool], part: float) -> None:
         self._run(is_done, self._start + self._timeout * part)
 
-    def _create_task_of_nobody(self, coro: Any) -> asyncio.Task[Any]:
-        """Make a task that is not the owner's, whoever is calling detach()."""
-        return Context().run(self._loop.create_task, coro)
-
     def _close_async_generators(self) -> None:
         """Have them run their `finally`, in the owner's name."""
         generators = [agen for agen in self._owner.async_generators if agen.ag_frame is not None]
@@ -144,6 +146,13 @@ class Ending:
         self._run_until(task.done, _FOR_ASYNC_GENERATORS)
         task.cancel()
         self._run_until(task.done, _FOR_ASYNC_GENERATORS)
+
+    def _cancel_latecomers(self) -> None:
+        """Cancel what was begun since by callbacks that were scheduled before."""
+        late = [task for task in self._owner.pending() if task not in self._abandoned]
+        for task in late:
+            task.cancel()
+        self._run_until(lambda: self._have_ended(late), 1.0)
 
     def _close(self, resource: Any) -> None:
         """Close one server or transport, if it is open, and write that down."""
@@ -197,13 +206,29 @@ async def _close_all(loop: Any, generators: List[Any]) -> None:
             loop.call_exception_handler({"message": message, "exception": outcome, "asyncgen": agen})
 
 
-async def _some_turns() -> None:
+class _Turns:
     """Let protocols hear of their lost connections: asyncio tells them in the next turn, or one for each layer (TLS).
 
-    Turns are counted, for "until nothing is ready" may never come: the loop is shared, and others are at work.
+    Turns are counted, for "until nothing is ready" may never come: the loop is shared, and others are at work. By
+    callbacks: of a task that time does not suffice for, asyncio would say that it was destroyed.
     """
-    for _ in range(5):
-        await asyncio.sleep(0)
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._left = 5
+        self._schedule()
+
+    @property
+    def are_over(self) -> bool:
+        return not self._left
+
+    def _schedule(self) -> None:
+        self._loop.call_soon(self._turn, context=Context())
+
+    def _turn(self) -> None:
+        self._left -= 1
+        if self._left:
+            self._schedule()
 
 
 def _is_reaped(owner: Owner) -> bool:

@@ -44,11 +44,12 @@ class Lease:
     `lease.loop.call_soon_threadsafe()`.
     """
 
-    def __init__(self, owner: str, loop: AsyncSlotEventLoop, host: Any) -> None:
+    def __init__(self, owner: str, loop: AsyncSlotEventLoop, host: Any, package: str) -> None:
         self.owner = owner
         self.loop = loop
         self.host = host
         self._owner = Owner(owner, functools.partial(report_safely, host), loop._as_owner)
+        loop._as_welcome(self._owner, package, __name__.rpartition(".")[0])
         self._tasks: Set[asyncio.Task[Any]] = set()  # asyncio itself keeps no task alive
         self._report: Optional[DetachReport] = None
         self._unhook: Callable[[], None] = host.on_quit(self._on_host_quit)
@@ -174,6 +175,7 @@ class Lease:
 
     def _leave(self) -> None:
         """Give up the place; the last one closes the loop."""
+        self.loop._as_take_leave(self._owner)
         place = _meeting.here()
         if place is None or place.leases.get(self.owner) is not self:
             return

@@ -71,7 +71,11 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     def __init__(self) -> None:
         self._as_signals: Optional[SignalWatch] = None  # while this program owns the loop
-        super().__init__()
+        try:
+            super().__init__()
+        except BaseException:
+            self._closed = True  # out of descriptors: there is nothing that __del__ could close
+            raise
         self._as_qt_loop: Any = None  # nested mode: the QEventLoop that run_forever() runs
         self._as_entered: Optional[Tuple[Any, ...]] = None  # 'with loop:', what to put back
         self._as_exception: Optional[BaseException] = None
@@ -252,7 +256,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         was called: its jobs end with its lease, and cannot take the threads of others.
         """
         if executor is None and self._default_executor is None:
-            owner = self._as_owner.get()
+            owner = self._as_current_owner()
             if owner is None:
                 self._default_executor = DaemonExecutor()
             else:
@@ -273,7 +277,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     def set_exception_handler(self, handler: Optional[ExceptionHandler]) -> None:
         """Have `handler` called for errors; in a host for the caller's own, until its lease ends."""
-        owner = self._as_owner.get()
+        owner = self._as_current_owner()
         if owner is None:
             super().set_exception_handler(handler)
         else:
@@ -281,7 +285,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     def get_exception_handler(self) -> Optional[ExceptionHandler]:
         """Return what set_exception_handler() was given, in a host by the plug-in that calls this."""
-        owner = self._as_owner.get()
+        owner = self._as_current_owner()
         return super().get_exception_handler() if owner is None else owner.exception_handler
 
     def call_exception_handler(self, context: Any) -> None:

@@ -3,8 +3,9 @@
 An *owner* is carried by a context variable. A task copies the context in which
 it is made, a callback the context in which it was scheduled, so what an owner's
 code starts, and what that starts in turn, carries the owner too; nobody has to
-pass it on. The loop asks `current()` when something is made, and the lease asks
-the owner what is still there when it ends.
+pass it on. The loop asks `_as_current_owner()` when something is made, and the lease asks
+the owner what is still there when it ends. Code that carries no owner, a plain slot
+or a thread of the plug-in's own, is known by its package.
 
 This module knows nothing of Qt, of leases and of steps. It relies on these
 private methods of asyncio's selector loop, the places where things are made,
@@ -18,9 +19,11 @@ _asyncgen_firstiter_hook _asyncgen_finalizer_hook`, and on `_asyncgens`, `_task_
 from __future__ import annotations
 
 import asyncio
+import functools
+import sys
 import weakref
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Set
 
 from ._base import Handle, LoopBase, Task
 
@@ -77,6 +80,9 @@ class Owner:
 # that does so for ever is left to the garbage collector.
 _MOST_CLOSES = 10
 
+# What stands between the loop and whoever calls it: asyncio.run_coroutine_threadsafe(), say.
+_GO_BETWEENS = ("asyncio", "concurrent", "contextvars", "functools", "threading")
+
 # So many owners of async generators are kept before it is looked which generators are gone.
 _FEW_GENERATORS = 100
 
@@ -96,8 +102,34 @@ class OwningMixin(LoopBase):
 
     _as_owner = CURRENT
 
+    def _as_current_owner(self) -> Optional[Owner]:
+        """Return the owner of the code that calls the loop: by its context, else by its package. Any thread."""
+        owner = current()
+        if owner is not None or not self._as_owners_by_package:
+            return owner
+        frame: Any = sys._getframe(1)
+        while frame is not None:
+            module = frame.f_globals.get("__name__") or ""
+            package = module.partition(".")[0]
+            if package not in _GO_BETWEENS and module.rpartition(".")[0] not in self._as_copies:
+                owners = self._as_owners_by_package.get(package, ())
+                return owners[0] if len(owners) == 1 else None
+            frame = frame.f_back
+        return None
+
+    def _as_callers_context(self) -> Optional[Context]:
+        """Return a context for what code with no owner in its own schedules; None if it has one, or is nobody's."""
+        owner = None if current() is not None else self._as_current_owner()
+        return None if owner is None else owner.context()
+
     def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
         """Make a task, as asyncio's loops do; it belongs to the current owner."""
+        context = self._as_callers_context() if self._as_handle is None else None
+        if context is None:
+            return self._as_create_task(coro, **kwargs)
+        return context.run(functools.partial(self._as_create_task, coro, **kwargs))
+
+    def _as_create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
         task = super().create_task(coro, **kwargs)
         # What a factory returns may be no asyncio.Task, and ends in the factory's own frame.
         if self._task_factory is None and task._source_traceback:
@@ -110,9 +142,34 @@ class OwningMixin(LoopBase):
     def __init__(self, *args: Any) -> None:
         # By id(): when a generator is finalized, no weak reference to it is left.
         self._as_generator_owners: Dict[int, Owner] = {}
+        # Those who are attached, by the package that called attach(); and every copy of ours that has met here.
+        self._as_owners_by_package: Dict[str, List[Owner]] = {}
+        self._as_copies: Set[str] = {__name__.rpartition(".")[0]}
         # Who has given the loop what all who share it use.
         self._as_set_by: Dict[str, Optional[Owner]] = {}
         super().__init__(*args)
+
+    # Typeshed ties the arguments to the callback; here they are passed on.
+    def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
+        """Watch a descriptor until remove_reader(), or until the caller's lease ends."""
+        (self._as_callers_context() or copy_context()).run(super().add_reader, fd, callback, *args)
+
+    def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
+        """Watch a descriptor until remove_writer(), or until the caller's lease ends."""
+        (self._as_callers_context() or copy_context()).run(super().add_writer, fd, callback, *args)
+
+    def _as_welcome(self, owner: Owner, package: str, copy: str) -> None:
+        """Know an owner by the package that has attached it."""
+        self._as_owners_by_package.setdefault(package, []).append(owner)
+        self._as_copies.add(copy)
+
+    def _as_take_leave(self, owner: Owner) -> None:
+        """Know an owner no more."""
+        for package, owners in list(self._as_owners_by_package.items()):
+            if owner in owners:
+                owners.remove(owner)
+                if not owners:
+                    del self._as_owners_by_package[package]
 
     def _asyncgen_firstiter_hook(self, agen: Any) -> None:
         owner = current()
@@ -140,12 +197,12 @@ class OwningMixin(LoopBase):
     def set_task_factory(self, factory: Any) -> None:
         """Have all tasks of this loop made by `factory`, in a host until the lease of who called this ends."""
         super().set_task_factory(factory)
-        self._as_set_by["_task_factory"] = current()
+        self._as_set_by["_task_factory"] = self._as_current_owner()
 
     def set_default_executor(self, executor: Any) -> None:
         """Have all jobs of this loop run by `executor`, in a host until the lease of who called this ends."""
         super().set_default_executor(executor)
-        self._as_set_by["_default_executor"] = current()
+        self._as_set_by["_default_executor"] = self._as_current_owner()
 
     def _as_unset(self, owner: Owner) -> None:
         """Take back what an owner has given the loop."""

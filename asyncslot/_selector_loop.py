@@ -6,11 +6,15 @@ reports each event once, and has its own way of waiting (`_windows`).
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import Any, List
 
 from ._base import LoopBase
 from ._wait import TimerWait
 from ._wait_thread import ThreadWait
+
+# Seconds after which the kernel is asked again for what it had no memory for.
+_RETRY = 0.1
 
 
 class SelectorMixin(LoopBase):
@@ -29,7 +33,8 @@ class SelectorMixin(LoopBase):
 
     def _as_unmute(self) -> None:
         """Hear all descriptors again."""
-        self._selector.unmute_all()
+        if not self._selector.unmute_all():
+            Context().run(self.call_later, _RETRY, self._as_unmute)
 
     def _as_forget_io(self, owner: Any) -> List[str]:
         """Remove the readers and writers that an owner's code has added; describe them."""
@@ -56,6 +61,7 @@ class SelectorMixin(LoopBase):
             wait.watch()
 
         selector.on_change = on_change
+        selector.on_exchange = self._write_to_self
         return wait
 
     def _as_has_io(self) -> bool:
@@ -71,5 +77,5 @@ class SelectorMixin(LoopBase):
 
     def _as_stop_io(self) -> None:
         """Forget whoever waited in a thread, and read the byte that interrupted the waiting."""
-        self._selector.on_change = None
+        self._selector.on_change = self._selector.on_exchange = None
         self._read_from_self()

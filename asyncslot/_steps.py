@@ -46,6 +46,10 @@ from ._nesting import NestingMixin
 # rebuilt without them; asyncio's own figures.
 _MANY_TIMERS = 100
 
+# Seconds from a poll that failed to the next, and after many of them.
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 1.0
+
 _Interrupt = (SystemExit, KeyboardInterrupt)
 
 
@@ -78,6 +82,7 @@ class SteppingMixin(NestingMixin):
         self._as_alert = False
         self._as_wanted_coro: Any = None
         self._as_first_step: Optional[Handle] = None
+        self._as_failed_polls = 0  # one after the other
         super().__init__()
 
     # -- What others call to have something run -----------------------------
@@ -90,6 +95,8 @@ class SteppingMixin(NestingMixin):
         if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_soon")
+        if context is None and self._as_handle is None:  # outside of steps
+            context = self._as_callers_context()
         handle = Handle(callback, args, self, context)
         if handle._source_traceback:
             del handle._source_traceback[-1]
@@ -106,6 +113,8 @@ class SteppingMixin(NestingMixin):
             self._check_closed()
         if self._debug:
             self._check_callback(callback, "call_soon_threadsafe")
+        if context is None:
+            context = self._as_callers_context()
         handle = Handle(callback, args, self, context)
         if handle._source_traceback:
             del handle._source_traceback[-1]
@@ -128,6 +137,8 @@ class SteppingMixin(NestingMixin):
         if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_at")
+        if context is None and self._as_handle is None:  # outside of steps
+            context = self._as_callers_context()
         timer = TimerHandle(when, callback, args, self, context)
         if timer._source_traceback:
             del timer._source_traceback[-1]
@@ -233,7 +244,13 @@ class SteppingMixin(NestingMixin):
 
     def _as_collect(self, timeout: Optional[float]) -> bool:
         """Poll, and make what is ready the next batch; return whether there is one."""
-        events = self._selector.select(timeout)
+        try:
+            events = self._selector.select(timeout)
+        except (Exception, SystemExit) as exc:
+            events = []  # what is queued or due needs no poll
+            self._as_poll_failed(exc)
+        else:
+            self._as_failed_polls = 0
         if events:
             if self._as_stack:
                 events = self._as_without_running(events)
@@ -242,6 +259,13 @@ class SteppingMixin(NestingMixin):
             self._as_collect_timers()
         self._ready, self._as_batch = self._as_batch, self._ready
         return bool(self._as_batch)
+
+    def _as_poll_failed(self, exc: BaseException) -> None:
+        """Report a poll that failed, the first of a series only; the next is made after a pause that gets longer."""
+        self._as_failed_polls += 1
+        if self._as_failed_polls == 1:
+            self._as_handle = None  # it is no callback's fault
+            self._as_interrupted(exc)
 
     def _as_collect_timers(self) -> None:
         """Move the timers that are due to the ready queue, and drop cancelled ones."""
@@ -279,10 +303,19 @@ class SteppingMixin(NestingMixin):
         if self._ready or self._as_batch:
             self._as_idle = self._as_alert = False
             self._as_wait.wake_soon()
+        elif self._as_failed_polls:
+            again = monotonic() + self._as_pause()
+            self._as_wait.pause(min([again, *(timer._when for timer in self._scheduled[:1])]))
         elif self._scheduled:
             self._as_wait.wake_at(self._scheduled[0]._when)
         else:
             self._as_wait.rest()
+
+    def _as_pause(self) -> float:
+        """Return how long to wait, in seconds, before the next poll if the last ones have failed."""
+        if not self._as_failed_polls:
+            return 0.0
+        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._as_failed_polls, 10))
 
     def _as_run_in_debug_mode(self, handle: Handle) -> None:
         """Run a callback as asyncio's debug mode does: through the handle, and timed."""

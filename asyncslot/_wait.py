@@ -64,6 +64,10 @@ class TimerWait:
             delay_ms = math.ceil(delay * 1000)
             self._start_timer(delay_ms)
 
+    def pause(self, when: float) -> None:
+        """Call `step` at `when`, whatever I/O there may be until then."""
+        self.wake_at(when)
+
     def rest(self) -> None:
         """Call `step` only when there is I/O."""
         if self._armed_for is not None:

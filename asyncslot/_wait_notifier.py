@@ -30,6 +30,20 @@ class NotifierWait(TimerWait):
         super().__init__(qt_core, step)
         self._notifier = qt_core.QSocketNotifier(fd, enum_member(qt_core.QSocketNotifier, "Type", "Read"))
         self._notifier.activated.connect(self._on_readable)
+        self._is_paused = False
+
+    def pause(self, when: float) -> None:
+        """Call `step` at `when`, whatever I/O there may be until then."""
+        # It would speak again at once, for as long as nobody reads.
+        self._is_paused = True
+        self._notifier.setEnabled(False)
+        super().pause(when)
+
+    def _on_timeout(self) -> None:
+        if self._is_paused:
+            self._is_paused = False
+            self._notifier.setEnabled(True)
+        super()._on_timeout()
 
     def _delete_qt_objects(self) -> None:
         super()._delete_qt_objects()

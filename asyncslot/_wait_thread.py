@@ -16,14 +16,19 @@ registered that it could watch, it is not even started.
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any, Callable, Optional
 
 from ._binding import enum_member
+from ._clock import monotonic
 from ._wait import TimerWait
 
 # How long close() waits for the thread to notice; it is a daemon, should it not.
 _PATIENCE = 1.0
+
+# Seconds after which a thread that could not be started is tried again.
+_RETRY = 0.1
 
 
 class ThreadWait(TimerWait):
@@ -52,6 +57,7 @@ class ThreadWait(TimerWait):
         self._has_io = has_io
         self._is_watching = False  # set here, cleared by the thread
         self._is_closed = False
+        self._closing = threading.Event()
         self._request = threading.Semaphore(0)
         self._thread: Optional[threading.Thread] = None
         # A timer of its own: a queued start() takes the interval as it is then. It repeats
@@ -73,6 +79,10 @@ class ThreadWait(TimerWait):
         super().wake_at(when)
         self.watch()
 
+    def pause(self, when: float) -> None:
+        """Call `step` at `when`, whatever I/O there may be until then."""
+        super().wake_at(when)
+
     def rest(self) -> None:
         """Call `step` only when there is I/O."""
         super().rest()
@@ -82,10 +92,15 @@ class ThreadWait(TimerWait):
         """Let the thread wait for I/O, if there is any to wait for and it is not waiting already."""
         if self._is_watching or self._is_closed or not self._has_io():
             return
-        self._is_watching = True
         if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="asyncslot-wait", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._run, name="asyncslot-wait", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:  # the process can have no more of them just now
+                super().wake_at(min(monotonic() + _RETRY, self._armed_for or math.inf))
+                return
+            self._thread = thread
+        self._is_watching = True
         self._request.release()
 
     def close(self) -> None:
@@ -93,6 +108,7 @@ class ThreadWait(TimerWait):
         if self._is_closed:
             return
         self._is_closed = True
+        self._closing.set()
         if self._thread is not None:
             self._request.release()
             self._interrupt()
@@ -110,14 +126,20 @@ class ThreadWait(TimerWait):
             self.nudge_threadsafe()
 
     def _run(self) -> None:
+        failures = 0
         while True:
             self._request.acquire()
             if self._is_closed:
                 return
             try:
                 self._block()
-            except (OSError, ValueError):
-                pass  # a descriptor was closed under it: the GUI thread's own poll deals with that
+                failures = 0
+            except BaseException:
+                # A descriptor was closed under it, or there was no memory: the GUI thread's own poll
+                # deals with that. Whatever it is, I/O would never be heard of again without this thread.
+                failures += 1
+                if failures > 1 and self._closing.wait(min(1.0, 0.005 * 2.0 ** min(failures, 10))):
+                    return
             if self._is_closed:
                 return
             self._is_watching = False

@@ -46,7 +46,7 @@ LAYERS = {
     "_meeting": ["_errors", "_report"],
     "_wait": ["_binding", "_clock"],
     "_wait_notifier": ["_binding", "_wait"],
-    "_wait_thread": ["_binding", "_wait"],
+    "_wait_thread": ["_binding", "_clock", "_wait"],
     "_alone": ["_binding", "_clock", "_steps", "_wait"],
     "_selector_loop": ["_base", "_wait", "_wait_thread"],
     "_unix": ["_selector", "_selector_loop", "_wait", "_wait_notifier"],

@@ -35,6 +35,13 @@ async def first_of(generator):
     return await generator.__anext__()
 
 
+def wait_for(condition, timeout=20):
+    """Wait in a thread until something is in a list."""
+    deadline = time.monotonic() + timeout
+    while not condition and time.monotonic() < deadline:
+        time.sleep(0.001)
+
+
 def in_both(leases, start):
     """Run start(loop, log) in a task of each lease; return the two logs."""
     logs = [], []
@@ -167,8 +174,7 @@ def test_a_servers_handlers_are_cancelled_without_a_word(app, recorder):
     async def serve():
         server = await asyncio.start_server(handle, "127.0.0.1", 0)
         streams = await asyncio.open_connection(*server.sockets[0].getsockname())
-        while not begun:
-            await asyncio.sleep(0)
+        await lease.loop.run_in_executor(None, wait_for, begun)
         return server, streams
 
     lease = asyncslot.attach("serving", host=recorder)
@@ -272,6 +278,86 @@ def test_a_reader_is_found_while_it_is_muted(leases, spin):
     assert calls == [1]
     left.close()
     right.close()
+
+
+# -- code that carries no owner ---------------------------------------------------------
+
+
+LEAVING = """
+import asyncio, asyncslot, threading
+
+lease = asyncslot.attach()
+log = []
+
+async def coro():
+    log.append("starts")
+    await asyncio.sleep(10)
+
+def from_a_thread(function):
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+WAYS = {
+    "call_soon": lambda: lease.loop.call_soon(log.append, "ran"),
+    "call_later": lambda: lease.loop.call_later(0.001, log.append, "ran"),
+    "create_task": lambda: lease.loop.create_task(coro()),
+    "ensure_future": lambda: asyncio.ensure_future(coro(), loop=lease.loop),
+    "call_soon_threadsafe": lambda: from_a_thread(lambda: lease.loop.call_soon_threadsafe(log.append, "ran")),
+    "run_coroutine_threadsafe": lambda: from_a_thread(
+        lambda: asyncio.run_coroutine_threadsafe(coro(), lease.loop)
+    ),
+}
+"""
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "call_soon",
+        "call_later",
+        "create_task",
+        "ensure_future",
+        "call_soon_threadsafe",
+        pytest.param("run_coroutine_threadsafe", marks=pytest.mark.filterwarnings("ignore:coroutine")),
+    ],
+)
+@pytest.mark.parametrize("begun", [False, True], ids=["before it has begun", "when it has begun"])
+def test_what_a_plain_slot_or_thread_starts_is_its_packages(app, spin, way, begun):
+    """By the raw loop, outside of any task: it ends with the lease of the package whose code has called."""
+    namespace = {"__name__": "leaving_plugin.module"}
+    with asyncslot.attach("staying") as staying:
+        exec(LEAVING, namespace)
+        log = namespace["log"]
+        namespace["WAYS"][way]()
+        if begun:
+            spin(lambda: log)
+        asyncslot.detach("leaving_plugin")
+        log_before = list(log)
+        staying.run_until_complete(asyncio.sleep(0.01))
+        assert log == log_before
+        assert not [task for task in asyncio.all_tasks(staying.loop) if not task.done()]
+
+
+@needs_readers
+def test_a_reader_that_a_plain_slot_adds_is_its_packages(app):
+    """And so is the error that its callback raises."""
+    namespace = {"__name__": "leaving_plugin.module"}
+    left, right = socket.socketpair()
+    with left, right, asyncslot.attach("staying"):
+        exec("import asyncslot\nlease = asyncslot.attach()\n", namespace)
+        namespace["left"] = left
+        exec("lease.loop.add_reader(left.fileno(), print)", namespace)
+        assert asyncslot.detach("leaving_plugin").closed == [f"reader of descriptor {left.fileno()}"]
+
+
+def test_a_package_with_two_leases_has_no_owner_by_its_name(app, spin):
+    """Nobody can tell which; tasks that are made through a lease are that lease's, as ever."""
+    done = []
+    with asyncslot.attach("one") as one, asyncslot.attach("two"):
+        one.loop.call_later(0.001, done.append, 1)
+        asyncslot.detach("two")
+        spin(lambda: done)
 
 
 # -- executor jobs --------------------------------------------------------------------

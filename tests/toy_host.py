@@ -24,6 +24,9 @@ class ToyWait:
     def wake_at(self, when):
         self.asked.append(("at", when))
 
+    def pause(self, when):
+        self.asked.append(("pause", when))
+
     def rest(self):
         self.asked.append("rest")
 
