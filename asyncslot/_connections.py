@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import re
 import sys
+import types
 import weakref
 from typing import Any, Callable, List, Optional, Tuple, Union
 
@@ -70,9 +71,8 @@ class OwnFunction:
     must_be_asked = False
 
     def __init__(self, signal: Any, direct: Any, receive: Receive, on_gone: Callable[[object], None]) -> None:
-        def receiver(*arguments: Any) -> None:
-            receive(arguments)
-
+        self._receivers = [receive]
+        receiver = _make_receiver(self._receivers)
         self._signal = signal
         self._receiver: Optional[weakref.ref[Any]] = weakref.ref(receiver, on_gone)
         self._connection = signal.connect(receiver, direct)
@@ -83,12 +83,28 @@ class OwnFunction:
 
     def disconnect(self) -> None:
         """End the connection, if the sender has not ended it by its death."""
+        self._receivers.clear()
         if self.stands():
             try:
                 self._signal.disconnect(self._connection)
             except (RuntimeError, TypeError):
                 pass  # the sender is dead, and the function not yet collected
         self._receiver = None  # and with it the call to `on_gone`
+
+
+def _make_receiver(receivers: List[Receive]) -> Any:
+    """Return a function that passes its arguments on to what is in the list, and refers to nothing else.
+
+    Not even to this module, as every function does by its globals: PyQt keeps some
+    of the functions that were disconnected for as long as their sender lives (5.15.11
+    and 6.11.0, seen 2026-11), and with them would stay a copy that has been purged.
+    """
+
+    def receiver(*arguments: Any) -> None:
+        for receive in receivers:
+            receive(arguments)
+
+    return types.FunctionType(receiver.__code__, {}, receiver.__name__, None, receiver.__closure__)
 
 
 class OwnMethod:
@@ -133,20 +149,20 @@ def own_copies(signature: str, arguments: Arguments) -> Arguments:
     2026-11). PySide always copies. What a signal passes by pointer (QStandardItem,
     a QObject) is somebody's, and is not copied.
     """
-    types = _argument_types(signature)
-    if len(types) != len(arguments):
+    names = _argument_types(signature)
+    if len(names) != len(arguments):
         return arguments
-    return tuple(_copy(value) if type(value).__name__ == name else value for value, name in zip(arguments, types))
+    return tuple(_copy(value) if type(value).__name__ == name else value for value, name in zip(arguments, names))
 
 
 def _argument_types(signature: str) -> List[str]:
     """Return the types that a signature names, without template arguments; PySide's description gives none."""
     if signature.startswith("<"):
         return []
-    types, before = signature.partition("(")[2], ""
-    while types != before:
-        before, types = types, re.sub("<[^<>]*>", "", types)
-    return types.rstrip(")").split(",")
+    names, before = signature.partition("(")[2], ""
+    while names != before:
+        before, names = names, re.sub("<[^<>]*>", "", names)
+    return names.rstrip(")").split(",")
 
 
 def _copy(value: Any) -> Any:

@@ -32,7 +32,7 @@ _FOR_OWN_TASKS = 0.5
 _FOR_TASKS = 0.8
 _FOR_ASYNC_GENERATORS = 0.9
 
-# Seconds in which connections hear of their end, if the time was over before.
+# Seconds in which connections hear of their end and children die, if the time was over before.
 _FOR_TURNS = 0.05
 
 
@@ -66,8 +66,7 @@ class Ending:
                 libraries made on its behalf.
         """
         owner, report = self._owner, self._report
-        for server in [resource for resource in owner.resources if isinstance(resource, asyncio.AbstractServer)]:
-            self._close(server)
+        self._close_servers()
 
         own_tasks = list(own_tasks)
         for task in own_tasks:
@@ -86,10 +85,11 @@ class Ending:
 
         for resource in list(owner.resources):
             self._close(resource)
-        turns = _Turns(self._loop)
-        self._run_until(lambda: turns.are_over and _is_reaped(owner), 1.0)
-        # Without their turns connections would stay open: they have them, however little time there was.
-        self._run(lambda: turns.are_over, monotonic() + _FOR_TURNS)
+        turns = _Turns(self._loop, 5)
+        # Without it connections would stay open and children be zombies: they have a moment, however
+        # little time there was.
+        end = max(self._start + self._timeout, monotonic() + _FOR_TURNS)
+        self._run(lambda: turns.are_over and _is_reaped(owner), end)
         self._cancel_latecomers()
         if owner.executor is not None:
             report.jobs = owner.executor.abandon()
@@ -135,6 +135,17 @@ class Ending:
 
     def _run_until(self, is_done: Callable[[], bool], part: float) -> None:
         self._run(is_done, self._start + self._timeout * part)
+
+    def _close_servers(self) -> None:
+        """Stop listening first of all; a connection that was just accepted needs its server for two turns more."""
+        servers = [resource for resource in self._owner.resources if isinstance(resource, asyncio.AbstractServer)]
+        if any(server.is_serving() for server in servers):
+            for server in servers:
+                self._loop._as_stop_accepting(server)
+            turns = _Turns(self._loop, 2)
+            self._run(lambda: turns.are_over, monotonic() + _FOR_TURNS)
+        for server in servers:
+            self._close(server)
 
     def _close_async_generators(self) -> None:
         """Have them run their `finally`, in the owner's name."""
@@ -213,9 +224,9 @@ class _Turns:
     callbacks: of a task that time does not suffice for, asyncio would say that it was destroyed.
     """
 
-    def __init__(self, loop: Any) -> None:
+    def __init__(self, loop: Any, count: int) -> None:
         self._loop = loop
-        self._left = 5
+        self._left = count
         self._schedule()
 
     @property

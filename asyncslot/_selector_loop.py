@@ -47,6 +47,11 @@ class SelectorMixin(LoopBase):
                     remove(key.fd)
         return removed
 
+    def _as_stop_accepting(self, server: Any) -> None:
+        """Listen no more, but do not close the server yet."""
+        for sock in server.sockets or ():
+            self._remove_reader(sock.fileno())
+
     def _as_make_wait(self, qt_core: Any) -> TimerWait:
         """Return the way of waiting that works with every selector: a thread in select()."""
         selector = self._selector

@@ -18,7 +18,7 @@ import select
 import threading
 from asyncio.unix_events import _UnixSubprocessTransport  # type: ignore[attr-defined]
 from contextvars import Context
-from typing import Any
+from typing import Any, Set
 
 from ._selector import MutableSelector
 from ._selector_loop import SelectorMixin
@@ -34,6 +34,14 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__(MutableSelector())
+        self._as_pidfds: Set[int] = set()
+
+    def close(self) -> None:
+        """Close the loop. Children that still run are left to `subprocess`, which reaps them some time."""
+        if not self.is_running():
+            while self._as_pidfds:
+                os.close(self._as_pidfds.pop())
+        super().close()
 
     def _as_make_wait(self, qt_core: Any) -> TimerWait:
         """Return the way of waiting: Qt can watch an epoll descriptor, and a kqueue it cannot."""
@@ -62,11 +70,13 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
             name = f"asyncslot-waitpid-{pid}"
             threading.Thread(target=self._as_wait_for_child, args=(pid, transport), name=name, daemon=True).start()
         else:
+            self._as_pidfds.add(pidfd)
             # In an empty context: the watch is the loop's, and outlives the owner whose child it is.
             Context().run(self._add_reader, pidfd, self._as_child_ended, pid, pidfd, transport)
 
     def _as_child_ended(self, pid: int, pidfd: int, transport: Any) -> None:
         self._remove_reader(pidfd)
+        self._as_pidfds.remove(pidfd)
         os.close(pidfd)
         transport._process_exited(_reap(pid))
 

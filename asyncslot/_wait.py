@@ -97,6 +97,8 @@ class TimerWait:
 
     def _delete_qt_objects(self) -> None:
         self._timer.stop()
+        # PyQt keeps some receivers of what is only deleted (seen 2026-11).
+        self._timer.timeout.disconnect(self._on_timeout)
         # Not now: we may be inside a signal of its.
         self._timer.deleteLater()
 

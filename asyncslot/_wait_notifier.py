@@ -48,6 +48,7 @@ class NotifierWait(TimerWait):
     def _delete_qt_objects(self) -> None:
         super()._delete_qt_objects()
         self._notifier.setEnabled(False)
+        self._notifier.activated.disconnect(self._on_readable)
         self._notifier.deleteLater()
 
     def _on_readable(self, *_: object) -> None:

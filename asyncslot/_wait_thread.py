@@ -118,6 +118,7 @@ class ThreadWait(TimerWait):
     def _delete_qt_objects(self) -> None:
         super()._delete_qt_objects()
         self._news.stop()
+        self._news.timeout.disconnect(self._on_news)
         self._news.deleteLater()
 
     def _on_news(self) -> None:

@@ -64,6 +64,9 @@ if sys.platform == "win32" and sys.version_info >= (3, 8):
             """Nothing to remove: there are no readers, and operations are futures, which tasks cancel."""
             return []
 
+        def _as_stop_accepting(self, server: Any) -> None:
+            """Nothing to do: a server's one accept is cancelled when it is closed."""
+
         def _as_make_wait(self, qt_core: Any) -> TimerWait:
             """Return the way of waiting: a thread at the completion port."""
             port = self._proactor._iocp
