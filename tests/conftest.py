@@ -212,7 +212,7 @@ def _descriptors():
 def _connections(before):
     """Return what is open now and was not before: sockets, pipes, epolls and the like."""
     new = {fd: target for fd, target in _descriptors().items() if before.get(fd) != target}
-    return {fd: target for fd, target in new.items() if target.startswith(("socket:", "anon_inode:[event", "pipe:"))}
+    return {fd: target for fd, target in new.items() if target.startswith(("socket:", "anon_inode:[", "pipe:"))}
 
 
 @pytest.fixture(autouse=True)

@@ -186,6 +186,37 @@ def test_a_servers_handlers_are_cancelled_without_a_word(app, recorder):
     assert not kept[0].is_serving()
 
 
+@pytest.mark.parametrize("turns", [*range(12), 20, 40])
+def test_a_connection_may_be_anywhere_between_accepted_and_answered(app, recorder, turns):
+    """However few turns a server and its client have had: the garbage collector, which would tell, finds nothing."""
+
+    async def answer(reader, writer):
+        try:
+            await reader.read()
+        finally:
+            writer.close()
+
+    async def echo():
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        try:
+            await forever()
+        finally:
+            writer.close()
+
+    async def wait():
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+    for _ in range(5):
+        lease = asyncslot.attach("serving", host=recorder)
+        lease.create_task(echo())
+        lease.run_until_complete(wait())
+        lease.detach()
+        gc.collect()
+    assert recorder.reports == []
+
+
 @pytest.mark.parametrize("how", ["returns", "goes on"])
 def test_a_task_that_detaches_itself_ends_without_a_word(app, spin, recorder, how):
     """Whether it returns at once or is cancelled where it waits next."""
@@ -591,6 +622,18 @@ def test_the_report_tells_how_tasks_ended(app, recorder, end, ended, cancelled):
     report = lease.detach()
     assert (report.ended, report.cancelled, report.abandoned) == (ended, cancelled, [])
     assert ("ended otherwise than by being cancelled: 1 task" in str(report)) == (cancelled == 0)
+
+
+def test_no_descriptor_stays_open_for_a_child_that_was_just_killed(app):
+    """The loop closes before it has heard of the child's end; see the fixture that looks for descriptors."""
+
+    async def start():
+        await asyncio.create_subprocess_exec(sys.executable, "-c", "import time; time.sleep(100)")
+
+    for _ in range(3):
+        lease = asyncslot.attach("parent")
+        lease.run_until_complete(start())
+        lease.detach(timeout=0)
 
 
 # -- what does not belong to anybody -----------------------------------------------------

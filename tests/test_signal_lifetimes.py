@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import weakref
 
 import pytest
 from qtpy import API_NAME, QtCore
@@ -258,3 +259,20 @@ with asyncslot.attach("plugin") as lease:
 """
     )
     assert done.stdout.split() == ["True"]
+
+
+def test_nothing_of_a_closed_loop_is_kept_by_a_sender_that_lives(app):
+    """PyQt keeps some of the functions that were disconnected; they must not lead to anything."""
+    sender, loops = Sender(), []
+
+    async def wait():
+        await asyncslot.asyncSignal(sender.none)
+
+    for _ in range(50):
+        lease = asyncslot.attach("plugin")
+        lease.run_task(wait())
+        loops.append(weakref.ref(lease.loop))
+        lease.detach()
+    del lease
+    gc.collect()
+    assert sum(reference() is not None for reference in loops) <= 1
