@@ -201,7 +201,7 @@ def _leak_module(host, number):
 LEAKS = {
     "objects": lambda host, _: [object() for _ in range(10)],
     "containers": lambda host, _: [[] for _ in range(10)],
-    "memories": lambda host, _: ctypes.CDLL(None).malloc(1000),
+    "memories": lambda host, _: ctypes.CDLL(None).malloc(4000),
     "object": lambda host, _: object(),
     "container": lambda host, _: [],
     "memory": lambda host, _: ctypes.CDLL(None).malloc(64),

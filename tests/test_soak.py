@@ -81,7 +81,7 @@ def test_each_part_runs_and_leaves_nothing(soak, arguments):
     ],
 )
 def test_a_leak_in_each_cycle_is_found(soak, leak, counter, cycles):
-    """A tool that cannot fail proves nothing: one descriptor, one thread, ten objects, 1,000 bytes ... per cycle."""
+    """A tool that cannot fail proves nothing: one descriptor, one thread, ten objects, 4,000 bytes ... per cycle."""
     exit_code, output, result = soak("--part=a", f"--cycles={cycles}", "--leak", leak)
     verdicts = {each["name"]: each["verdict"] for each in result["counters"]}
     assert verdicts[counter] == "LEAK", output
