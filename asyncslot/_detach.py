@@ -1,7 +1,7 @@
 """How the work of one owner is ended, in bounded time.
 
-    servers stop listening -> the tasks that the plug-in made are cancelled, asyncio
-    is run alone until they have ended -> so are the others -> async generators are
+    the tasks that the plug-in made are cancelled, servers stop listening, asyncio
+    is run alone until the tasks have ended -> so are the others -> async generators are
     closed -> what is left open is closed, and given time to say so -> whatever is
     still scheduled or registered is dropped, and what will not end is frozen
 
@@ -66,13 +66,12 @@ class Ending:
                 libraries made on its behalf.
         """
         owner, report = self._owner, self._report
-        self._close_servers()
-
         own_tasks = list(own_tasks)
         for task in own_tasks:
             task.cancel()
         for task in self.on_stack:
             task.add_done_callback(_forget_cancellation)
+        self._close_servers()
         self._run_until(lambda: self._have_ended(own_tasks), _FOR_OWN_TASKS)
         for task in owner.pending():
             if task not in own_tasks:
@@ -137,7 +136,7 @@ class Ending:
         self._run(is_done, self._start + self._timeout * part)
 
     def _close_servers(self) -> None:
-        """Stop listening first of all; a connection that was just accepted needs its server for two turns more."""
+        """Stop listening; a connection that was just accepted needs its server for two turns more."""
         servers = [resource for resource in self._owner.resources if isinstance(resource, asyncio.AbstractServer)]
         if any(server.is_serving() for server in servers):
             for server in servers:
