@@ -105,6 +105,7 @@ class Samples:
         self._host = host
         self._packages = tuple(packages)
         self._mallinfo2 = _heap_function()
+        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
         self.cycles = cycles
         self._weight = weight
         self.warm_up = int(cycles * WARM_UP)
@@ -138,6 +139,8 @@ class Samples:
         self._settle()
         gc.collect()
         blocks = sys.getallocatedblocks()
+        if self._trim is not None:
+            self._trim(0)  # or resident memory tells when glibc last gave some back
         heap = self._heap()
         resident = _resident()
         counts = Counter(map(type, gc.get_objects()))

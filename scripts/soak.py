@@ -102,6 +102,8 @@ def _run(python, part, cycles, options):
             "XDG_RUNTIME_DIR": directory,  # or Qt complains
             # One arena for all threads, which mallinfo2() then knows all about.
             "MALLOC_ARENA_MAX": "1",
+            # What a thread has freed and keeps at hand counts as in use there.
+            "GLIBC_TUNABLES": "glibc.malloc.tcache_count=0",
             # A plug-in that is imported for the hundredth time is not compiled any more.
             "PYTHONDONTWRITEBYTECODE": "",
         }
