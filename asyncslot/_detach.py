@@ -120,8 +120,8 @@ class Ending:
             self.finish()
             then()
 
-        # Nobody's task, whoever is calling detach().
-        Context().run(self._loop._as_create_task, wait())
+        # Nobody's task, though it is the owner's code that has called detach().
+        Context().run(self._loop.create_task, wait())
 
     def _note_abandoned(self, tasks: Collection[asyncio.Task[Any]]) -> None:
         for task in tasks:

@@ -102,6 +102,16 @@ class OwningMixin(LoopBase):
 
     _as_owner = CURRENT
 
+    def __init__(self, *args: Any) -> None:
+        # By id(): when a generator is finalized, no weak reference to it is left.
+        self._as_generator_owners: Dict[int, Owner] = {}
+        # Those who are attached, by the package that called attach(); and every copy of ours that has met here.
+        self._as_owners_by_package: Dict[str, List[Owner]] = {}
+        self._as_copies: Set[str] = {__name__.rpartition(".")[0]}
+        # Who has given the loop what all who share it use.
+        self._as_set_by: Dict[str, Optional[Owner]] = {}
+        super().__init__(*args)
+
     def _as_current_owner(self) -> Optional[Owner]:
         """Return the owner of the code that calls the loop: by its context, else by its package. Any thread."""
         owner = current()
@@ -125,29 +135,19 @@ class OwningMixin(LoopBase):
     def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
         """Make a task, as asyncio's loops do; it belongs to the current owner."""
         context = self._as_callers_context() if self._as_handle is None else None
+        make = super().create_task
         if context is None:
-            return self._as_create_task(coro, **kwargs)
-        return context.run(functools.partial(self._as_create_task, coro, **kwargs))
-
-    def _as_create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
-        task = super().create_task(coro, **kwargs)
+            task = make(coro, **kwargs)
+            owner = current()
+        else:
+            task = context.run(functools.partial(make, coro, **kwargs))
+            owner = context[CURRENT]
         # What a factory returns may be no asyncio.Task, and ends in the factory's own frame.
         if self._task_factory is None and task._source_traceback:
             del task._source_traceback[-1]  # this frame
-        owner = current()
         if owner is not None:
             owner.tasks.add(task)
         return task
-
-    def __init__(self, *args: Any) -> None:
-        # By id(): when a generator is finalized, no weak reference to it is left.
-        self._as_generator_owners: Dict[int, Owner] = {}
-        # Those who are attached, by the package that called attach(); and every copy of ours that has met here.
-        self._as_owners_by_package: Dict[str, List[Owner]] = {}
-        self._as_copies: Set[str] = {__name__.rpartition(".")[0]}
-        # Who has given the loop what all who share it use.
-        self._as_set_by: Dict[str, Optional[Owner]] = {}
-        super().__init__(*args)
 
     # Typeshed ties the arguments to the callback; here they are passed on.
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
