@@ -35,7 +35,9 @@ def main():
         return 2
     report = WORK / "test-report.xml"
     report.unlink(missing_ok=True)
-    command = [python, "-m", "pytest", f"--junitxml={report}", "-m", "not cpython", *for_pytest]
+    # All of it takes long enough for both cores of a small machine. A file's tests stay together, and share their host.
+    workers = [] if for_pytest else ["-n", "2", "--dist", "loadfile"]
+    command = [python, "-m", "pytest", f"--junitxml={report}", "-m", "not cpython", *workers, *for_pytest]
     if arguments.hosts:
         command.append("--require-hosts")
     # Which binding is under test is decided here and not by a variable that happens to be set.

@@ -156,7 +156,11 @@ def _run_pytest(cell, for_pytest):
         report.unlink()
     command = ["-X", "faulthandler", "-m", "pytest", "-p", "no:cacheprovider", f"--junitxml={windows_path(report)}"]
     command += ["-c", windows_path(ROOT / "pyproject.toml"), "--rootdir", windows_path(ROOT)]
-    command += ["-m", "not (qgis or soak or cpython or slow)", f"--ignore={windows_path(ROOT / 'tests' / 'guests')}"]
+    command += [
+        "-m",
+        "not (qgis or soak or cpython or slow or neighbour)",
+        f"--ignore={windows_path(ROOT / 'tests' / 'guests')}",
+    ]
     command += [f"--deselect={name}" for name in cell.not_run]
     # Paths are as seen from the project's directory, which is not the current one: there, the source would hide
     # what was installed.

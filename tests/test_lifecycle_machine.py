@@ -40,7 +40,7 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
 EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "0"))
 
-pytestmark = pytest.mark.timeout(0 if EXAMPLES else 120)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(0 if EXAMPLES else 120)]
 
 # The first has no copy of its own: it uses the one that the other tests use.
 OWNERS = ("one", "two", "three")

@@ -11,6 +11,8 @@ from qtpy import API_NAME
 
 from neighbours import BESIDE, HOST, NEEDS, NEIGHBOURS
 
+pytestmark = pytest.mark.neighbour
+
 
 @pytest.fixture
 def need(guest_missing):
