@@ -6,6 +6,8 @@ reports each event once, and has its own way of waiting (`_windows`).
 
 from __future__ import annotations
 
+import functools
+import sys
 from contextvars import Context
 from typing import Any, List
 
@@ -37,11 +39,16 @@ class SelectorMixin(LoopBase):
             Context().run(self.call_later, _RETRY, self._as_unmute)
 
     def _as_forget_io(self, owner: Any) -> List[str]:
-        """Remove the readers and writers that an owner's code has added; describe them."""
+        """Remove the readers and writers that an owner's code has added; describe them.
+
+        What an installed library has added stays: the library is everybody's who
+        imports it, and may serve another plug-in with it (grpc.aio adds one reader
+        to each loop, in whose task it happens to be used first; 1.85, 2026-11).
+        """
         removed = []
         for key in list(self._selector.get_map().values()):
             for handle, kind in zip(key.data, ("reader", "writer")):
-                if handle is not None and owner.owns(handle):
+                if handle is not None and owner.owns(handle) and not _is_of_library(handle._callback):
                     removed.append(f"{kind} of descriptor {key.fd}")
                     remove = self._remove_reader if kind == "reader" else self._remove_writer
                     remove(key.fd)
@@ -84,3 +91,13 @@ class SelectorMixin(LoopBase):
         """Forget whoever waited in a thread, and read the byte that interrupted the waiting."""
         self._selector.on_change = self._selector.on_exchange = None
         self._read_from_self()
+
+
+def _is_of_library(callback: Any) -> bool:
+    """Whether a callback is code of a package that is installed for the whole process."""
+    while isinstance(callback, functools.partial):
+        callback = callback.func
+    module = getattr(callback, "__module__", None) or type(callback).__module__
+    package = sys.modules.get(module.partition(".")[0])
+    path = getattr(package, "__file__", None) or ""
+    return "site-packages" in path or "dist-packages" in path

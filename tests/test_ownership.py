@@ -2,12 +2,14 @@
 
 import asyncio
 import concurrent.futures
+import functools
 import gc
 import os
 import socket
 import sys
 import threading
 import time
+import types
 
 import pytest
 
@@ -282,6 +284,28 @@ def test_readers_and_writers_end_with_their_lease(leases, spin, kind):
         for end in pair:
             getattr(leases[1].loop, f"remove_{kind}")(end.fileno())
             end.close()
+
+
+@needs_readers
+def test_a_reader_of_an_installed_library_stays(leases, monkeypatch):
+    """The library is everybody's, and may serve another plug-in with it; a copy in the plug-in's own package is not."""
+    library = types.ModuleType("library")
+    library.__file__ = "/usr/lib/python3/dist-packages/library/__init__.py"
+    monkeypatch.setitem(sys.modules, "library", library)
+    left, right = socket.socketpair()
+    with left, right:
+        callbacks = [lambda: None, lambda: None]
+        callbacks[0].__module__ = "library.aio"
+        callbacks[1].__module__ = "leaving._vendor.library.aio"
+
+        async def watch():
+            loop = asyncio.get_event_loop()
+            loop.add_reader(left, callbacks[0])
+            loop.add_reader(right, functools.partial(callbacks[1]))
+
+        leases[0].run_until_complete(watch())
+        assert leases[0].detach().closed == [f"reader of descriptor {right.fileno()}"]
+        assert leases[1].loop.remove_reader(left)
 
 
 @needs_readers
