@@ -141,10 +141,15 @@ class Ending:
         if any(server.is_serving() for server in servers):
             for server in servers:
                 self._loop._as_stop_accepting(server)
-            turns = _Turns(self._loop, 2)
-            self._run(lambda: turns.are_over, monotonic() + _FOR_TURNS)
-        for server in servers:
-            self._close(server)
+            self._take_turns(2)
+            for server in servers:
+                self._close(server)
+            # And the proactor's accept must have begun, or it cannot close its socket when it is cancelled.
+            self._take_turns(2)
+
+    def _take_turns(self, count: int) -> None:
+        turns = _Turns(self._loop, count)
+        self._run(lambda: turns.are_over, monotonic() + _FOR_TURNS)
 
     def _close_async_generators(self) -> None:
         """Have them run their `finally`, in the owner's name."""

@@ -5,6 +5,7 @@ an exception leaves a slot, which is how these tests would see one. Every progra
 """
 
 import ast
+import os
 import sys
 
 import pytest
@@ -350,8 +351,8 @@ def test_the_application_may_go_first(run_python):
     """FreeCAD's order: the application is destroyed with leases alive, aboutToQuit unheard; then the rest ends."""
     done = run_python(
         HOST
+        + f"sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
         + """
-sys.path.insert(0, "tests")
 from senders import delete_at_once
 
 class Unhooked(Host):
