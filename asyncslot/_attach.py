@@ -308,10 +308,11 @@ def _owner_of(loop: AsyncSlotEventLoop, context: Dict[str, Any], leases: List[Le
     owner: Optional[Owner] = None if handle is None else handle._context.get(loop._as_owner)
     if owner is not None:
         return owner
-    # A callback that a plain slot has added to a task has no owner, but is given the task.
-    suspects = [context.get(key) for key in ("task", "future", "transport")] + list(
-        getattr(handle, "_args", None) or ()
-    )
+    # A callback that a plain slot has added to a task has no owner, but is given the task; what a
+    # transport calls after detach() has closed it has none, but is the transport's.
+    suspects = [context.get(key) for key in ("task", "future", "transport")]
+    suspects += getattr(handle, "_args", None) or ()
+    suspects.append(getattr(getattr(handle, "_callback", None), "__self__", None))
     for suspect in suspects:
         for lease in leases:
             if _is_in(suspect, lease._owner.tasks) or _is_in(suspect, lease._owner.resources):
