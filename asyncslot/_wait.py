@@ -45,6 +45,7 @@ class TimerWait:
     def __init__(self, qt_core: Any, step: Callable[[], None]) -> None:
         self._step: Optional[Callable[[], None]] = step
         self._armed_for: Optional[float] = None
+        self._is_pyqt = hasattr(qt_core, "PYQT_VERSION")
         self._timer = qt_core.QTimer()
         # The default, a coarse timer, fires up to 5 % too early.
         self._timer.setTimerType(enum_member(qt_core.Qt, "TimerType", "PreciseTimer"))
@@ -97,10 +98,16 @@ class TimerWait:
 
     def _delete_qt_objects(self) -> None:
         self._timer.stop()
-        # PyQt keeps some receivers of what is only deleted (seen 2026-11).
-        self._timer.timeout.disconnect(self._on_timeout)
+        self._delete(self._timer, self._timer.timeout, self._on_timeout)
+
+    def _delete(self, sender: Any, signal: Any, slot: Callable[..., None]) -> None:
+        """Delete a Qt object of ours whose signal was connected to a slot of ours."""
+        # PyQt keeps some receivers of what is only deleted. PySide does not, and forgets a connection too early
+        # whose sender has the address of one that a thread has left behind (6.10, 6.11; seen 2026-11).
+        if self._is_pyqt:
+            signal.disconnect(slot)
         # Not now: we may be inside a signal of its.
-        self._timer.deleteLater()
+        sender.deleteLater()
 
     def _on_timeout(self) -> None:
         self._armed_for = None

@@ -48,8 +48,7 @@ class NotifierWait(TimerWait):
     def _delete_qt_objects(self) -> None:
         super()._delete_qt_objects()
         self._notifier.setEnabled(False)
-        self._notifier.activated.disconnect(self._on_readable)
-        self._notifier.deleteLater()
+        self._delete(self._notifier, self._notifier.activated, self._on_readable)
 
     def _on_readable(self, *_: object) -> None:
         # What the bindings hand over (an int, a descriptor object, a type) we know.

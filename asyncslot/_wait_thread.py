@@ -118,8 +118,7 @@ class ThreadWait(TimerWait):
     def _delete_qt_objects(self) -> None:
         super()._delete_qt_objects()
         self._news.stop()
-        self._news.timeout.disconnect(self._on_news)
-        self._news.deleteLater()
+        self._delete(self._news, self._news.timeout, self._on_news)
 
     def _on_news(self) -> None:
         self._news.stop()
