@@ -170,6 +170,8 @@ class OwningMixin(LoopBase):
                 owners.remove(owner)
                 if not owners:
                     del self._as_owners_by_package[package]
+        generators = self._as_generator_owners
+        self._as_generator_owners = {key: other for key, other in generators.items() if other is not owner}
 
     def _asyncgen_firstiter_hook(self, agen: Any) -> None:
         owner = current()

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import types
+import weakref
 
 import pytest
 
@@ -142,6 +143,26 @@ def test_owners_of_async_generators_are_not_kept_for_ever(leases):
 
     leases[0].run_until_complete(run_many())
     assert len(leases[0].loop._as_generator_owners) < 400
+
+
+def test_an_owner_that_has_left_is_not_kept_by_its_async_generators(app):
+    """Not even by one that ran to its end, which asyncio does not hear of; or a purged plug-in stays in memory."""
+
+    async def iterate():
+        async def numbers():
+            yield 1
+
+        async for _ in numbers():
+            pass
+
+    with asyncslot.attach("staying"):
+        leaving = asyncslot.attach("leaving")
+        leaving.run_until_complete(iterate())
+        owner = weakref.ref(leaving._owner)
+        leaving.detach()
+        del leaving
+        gc.collect()
+        assert owner() is None
 
 
 def test_an_error_while_an_async_generator_is_closed_is_reported(app, recorder):
