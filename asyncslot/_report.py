@@ -85,6 +85,11 @@ def where(future: asyncio.Future[Any]) -> Optional[str]:
     return f"{frame.f_code.co_name}() ({frame.f_code.co_filename}:{frame.f_lineno})"
 
 
+# Where a coroutine, a generator that serves as one, and an async generator have their frame and what they await.
+# Spelled out: CPython's cache of methods keeps names that are put together at run time, thousands of them.
+_SUSPENDED = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
+
+
 def _frames(future: Any) -> List[Any]:
     """Return the frames of a suspended task, from its coroutine to what that awaits, and so on.
 
@@ -92,12 +97,12 @@ def _frames(future: Any) -> List[Any]:
     """
     frames, awaited = [], getattr(future, "_coro", None)
     while awaited is not None:
-        # A coroutine, a generator that serves as one, an async generator.
-        kind = next((kind for kind in ("cr", "gi", "ag") if hasattr(awaited, f"{kind}_frame")), None)
-        if kind is None:
+        names = next((names for names in _SUSPENDED if hasattr(awaited, names[0])), None)
+        if names is None:
             break
-        frames.append(getattr(awaited, f"{kind}_frame"))
-        awaited = getattr(awaited, "gi_yieldfrom" if kind == "gi" else f"{kind}_await", None)
+        frame, awaits = names
+        frames.append(getattr(awaited, frame))
+        awaited = getattr(awaited, awaits, None)
     return [frame for frame in frames if frame is not None]
 
 

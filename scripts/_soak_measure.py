@@ -30,6 +30,7 @@ import re
 import resource
 import statistics
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -57,7 +58,8 @@ EXACT = ("descriptors", "threads", "children", "QObjects", "leases", "modules", 
 # Of the noisy ones: the unit, the grain (what is less than that, in each cycle, is not told from nothing) and the limit
 # (what is more must be seen by a run that is to prove something). A block is one Python object of at most 512 bytes;
 # the C heap holds the larger ones and all of Qt's. Resident memory comes in pages and holds the allocators' fragments:
-# it is for what the other two do not see (mmap).
+# it is for what the other two do not see (mmap). The arenas of Python's allocator are taken off it, as they are the
+# blocks', come by the megabyte, and go when some chance has emptied one.
 NOISY = {
     "our objects": ("", 0.02, 0.5),
     "gc objects": ("", 0.02, 0.5),
@@ -142,7 +144,7 @@ class Samples:
         if self._trim is not None:
             self._trim(0)  # or resident memory tells when glibc last gave some back
         heap = self._heap()
-        resident = _resident()
+        resident = _resident() - _arenas()
         counts = Counter(map(type, gc.get_objects()))
         row = {
             "descriptors": _descriptors(),
@@ -272,6 +274,21 @@ def _by_name(counts):
 def _resident():
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[1]) * _PAGE
+
+
+def _arenas():
+    """Return the bytes in the arenas of Python's allocator, which tells them only to stderr."""
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+        try:
+            sys._debugmallocstats()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        file.seek(0)
+        found = re.search(rb"(\d+) arenas \* (\d+) bytes", file.read())
+    return int(found[1]) * int(found[2]) if found else 0  # with PYTHONMALLOC there are none
 
 
 def _descriptors():

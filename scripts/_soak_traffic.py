@@ -10,6 +10,7 @@ All is drawn from a generator of random numbers with a fixed seed; what real soc
 import asyncio
 import hashlib
 import random
+import threading
 from collections import Counter
 
 from qtpy import QtCore
@@ -59,6 +60,9 @@ class Traffic:
         if self.port is None:
             self.server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
             self.port = self.server.sockets[0].getsockname()[1]
+            # Its threads are made now: by chance, the last one would come in the middle of the hour.
+            everybody = threading.Barrier(WORKERS)
+            await asyncio.gather(*[self.lease.to_thread(everybody.wait) for _ in range(WORKERS)])
         self.lease.create_task(self._listen())
         for _ in range(WORKERS):
             self.lease.create_task(self._work()).add_done_callback(self._ended)
