@@ -15,6 +15,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _slots, _repeat   a coroutine function as a slot           _report   what detach() tells
     _signals, _connections   a signal as an awaitable          _modal    a dialog as an awaitable
     _hosts      the adapter contract, and plain Qt             host_adapters/  one file per host
+    _progress   how far a task is, in the host's own display   _dialog   for hosts that have none
     _meeting    where those who share a loop find each other
     _loop       AsyncSlotEventLoop: attached, nested, alone
     _steps      what a step is: budget, queues. Start reading here
@@ -57,6 +58,7 @@ from ._errors import (
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
 from ._modal import asyncModal
+from ._progress import Progress
 from ._report import AbandonedTask, DetachReport
 from ._runner import AsyncSlotRunner
 from ._signals import asyncSignal, asyncSignals
@@ -82,6 +84,7 @@ __all__ = [
     "NotSignalError",
     "OptionError",
     "OutsideCoroutineError",
+    "Progress",
     "SenderDeletedError",
     "TaskTimeoutError",
     "ThreadError",

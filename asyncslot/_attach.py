@@ -17,8 +17,8 @@ from typing import Any, Callable, Coroutine, Dict, List, Optional, TypeVar
 
 from . import _meeting
 from ._binding import require_application
-from ._errors import AmbiguousLeaseError, ForeignLoopError, NoLoopError
-from ._hosts import check_adapter, find_host, report_safely
+from ._errors import AmbiguousLeaseError, ForeignLoopError, NoApplicationError, NoBindingError, NoLoopError
+from ._hosts import check_adapter, explain_no_application, find_host, report_safely
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
@@ -56,8 +56,11 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     name = owner or package
     adapter = find_host() if host is None else host
     check_adapter(adapter)
-    qt_core = adapter.qt_core()
-    require_application(qt_core, "attach()")
+    try:
+        qt_core = adapter.qt_core()
+        require_application(qt_core, "attach()")
+    except (NoApplicationError, NoBindingError) as exc:
+        raise explain_no_application(exc) from None
     place = _meeting.here()
     if place is None:
         # In an empty context: the loop's own callbacks are nobody's, whoever is running just now.

@@ -20,11 +20,14 @@ class AsyncSlotError(Exception):
 class NoApplicationError(AsyncSlotError, RuntimeError):
     """There is no Qt application, so there is no loop to ride on."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, hint: Optional[str] = None) -> None:
         super().__init__(
             f"{what} found no QCoreApplication in this process; asyncslot rides on the loop of one that exists. "
-            "In a plug-in, call it from the host's load hook (QGIS: initGui()); in a program of your own, "
-            "create the QApplication first"
+            + (
+                hint
+                or "In a plug-in, call it from the host's load hook (QGIS: initGui()); in a program of your own, "
+                "create the QApplication first"
+            )
         )
 
 

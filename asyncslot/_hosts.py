@@ -16,8 +16,8 @@ import weakref
 from typing import Any, Callable, List, Optional
 
 from ._binding import find_qt_core
-from ._errors import AdapterError
-from .host_adapters import find
+from ._errors import AdapterError, NoApplicationError
+from .host_adapters import find, find_batch_hint
 
 # What an adapter must have: each function with the names of its arguments.
 CONTRACT = {
@@ -80,6 +80,12 @@ def find_host() -> Any:
     """Return the adapter of the host that is running, else the one for plain Qt."""
     adapter = find()
     return PlainQt() if adapter is None else adapter
+
+
+def explain_no_application(error: Exception) -> Exception:
+    """Return what to raise where there is no application: a host's own advice for its batch mode, if it is that."""
+    hint = find_batch_hint()
+    return error if hint is None else NoApplicationError("attach()", hint)
 
 
 def check_adapter(adapter: Any) -> None:

@@ -25,6 +25,7 @@ from ._errors import DetachedError, TaskTimeoutError, ThreadError
 from ._hosts import report_safely
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
+from ._progress import Progress
 from ._report import DetachReport, where
 from ._slots import Options, Starter, make_slot
 
@@ -104,6 +105,26 @@ class Lease:
         self._check("to_thread()")
         context = copy_context()
         return self._owner.context().run(self.loop.run_in_executor, None, functools.partial(context.run, fn, *args))
+
+    def progress(self, title: str, total: Optional[float] = None) -> Progress:
+        """Return an asynchronous context manager that shows how far the task is which enters it.
+
+            async with lease.progress("Downloading tiles", total=240) as progress:
+                progress.advance()
+
+        In the host's own progress display, whose Cancel cancels the task; in a small
+        dialog where the host has none, and nowhere where there is no GUI.
+
+        Args:
+            title: what is going on, in a word or two.
+            total: how many there are to do; None or 0 while nobody can tell.
+
+        Raises:
+            DetachedError: the lease has ended.
+            ThreadError: called from another thread.
+        """
+        self._check("progress()")
+        return Progress(self.loop, self._owner, self.host, title, total)
 
     def run_until_complete(self, awaitable: Awaitable[_T], *, timeout: Optional[float] = None) -> _T:
         """Block until `awaitable` is done, and return its result.

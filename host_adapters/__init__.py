@@ -8,11 +8,21 @@ enough, and importing one from outside would start it, or fail, or bring a secon
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Optional
+from typing import Callable, Optional
 
 from . import qgis
 
 _ADAPTERS = (qgis,)
+
+
+def find_batch_hint() -> Optional[str]:
+    """Return what the host, if this process is one without its GUI, wants used instead; None in any other process."""
+    for adapter in _ADAPTERS:
+        batch: Optional[Callable[[], Optional[str]]] = getattr(adapter, "batch", None)
+        hint = None if batch is None else batch()
+        if hint is not None:
+            return hint
+    return None
 
 
 def find() -> Optional[ModuleType]:

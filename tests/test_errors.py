@@ -77,6 +77,30 @@ for _ in range(2):
     assert "initGui()" in out[0]
 
 
+@pytest.mark.parametrize("missing", ["application", "binding"])
+def test_in_a_hosts_batch_mode_the_error_says_what_to_use_there(run_python, missing):
+    """The host's adapter knows; a program that could not make an application is not told to make one."""
+    hide = ["PyQt5", "PyQt6", "PySide2", "PySide6"] if missing == "binding" else []
+    out = run_python(
+        f"""
+import sys, types
+for name in {hide}:
+    sys.modules[name] = None
+import asyncslot
+asyncslot.host_adapters._ADAPTERS += (types.SimpleNamespace(
+    is_running=lambda: False, batch=lambda: "mayapy runs no Qt loop: use asyncio.run()"
+),)
+try:
+    asyncslot.attach()
+except asyncslot.NoApplicationError as exc:
+    print(exc)
+"""
+    ).stdout
+    assert out.startswith("attach() found no QCoreApplication")
+    assert out.endswith("mayapy runs no Qt loop: use asyncio.run()\n")
+    assert "initGui" not in out
+
+
 def test_without_a_binding_the_error_says_to_install_one(run_python):
     """And gives QtPy's own reason."""
     out = run_python(
