@@ -1,0 +1,57 @@
+"""Plain Qt for the checks: ways to wait, and a timer that shows whether the GUI goes on."""
+
+import time
+
+from . import host
+
+CHECK_MS = 5
+HEARTBEAT_MS = 16
+
+
+def until(condition, timeout, what):
+    """Wait for a condition, within a check: `yield from until(...)`."""
+    yield condition, timeout
+    assert condition(), f"waited {timeout} s in vain until {what}"
+
+
+def pause(seconds):
+    end = time.monotonic() + seconds
+    yield lambda: time.monotonic() >= end, seconds + 10
+
+
+def loop_level():
+    """Return how many Qt loops run here, one within the other."""
+    return host.QtCore.QThread.currentThread().loopLevel()
+
+
+class Heartbeat:
+    """A timer of the GUI's that should tick every 16 ms, and the longest gap between two of its ticks."""
+
+    def __init__(self):
+        self._ticks = 0
+        self._longest = 0.0
+        self._last = None
+        self._timer = host.QtCore.QTimer()
+        self._timer.setTimerType(getattr(host.QtCore.Qt, "TimerType", host.QtCore.Qt).PreciseTimer)
+        self._timer.timeout.connect(self._tick)
+
+    def __enter__(self):
+        self._started = self._last = time.perf_counter()
+        self._timer.start(HEARTBEAT_MS)
+        return self
+
+    def __exit__(self, *_exc_info):
+        self._timer.stop()
+
+    def _tick(self):
+        now = time.perf_counter()
+        self._ticks += 1
+        self._longest = max(self._longest, now - self._last)
+        self._last = now
+
+    def facts(self):
+        return {
+            "ticks": self._ticks,
+            "ms": round((self._last - self._started) * 1000),
+            "longest_gap_ms": round(self._longest * 1000, 1),
+        }

@@ -1,0 +1,119 @@
+"""Plays the checks inside a host, one after the other, and writes down what each one found; test_hosts.py judges.
+
+It knows no host. What there is to know is in the module `host`, which the outside has put beside this one:
+
+    QtCore, QtWidgets   the binding's modules
+    is_ready()          whether the main window is there and the host's event loop runs
+    window()            the main window
+    log_text()          what the host's own log shows
+    progress_display()  the widget with a visible QProgressBar in which the host shows progress, or None
+    quit()              what the user does to quit
+    press_cancel()      only if the host has its own way of cancelling: otherwise the display's only button is clicked
+    reload()            only if the host has a way to: unload the guest and load it again; the guest's new module must
+                        then call story.restart(lease)
+    grab(path)          only if the window cannot be grabbed: write a PNG of it
+    begin()             only if something must be done when the host is ready: close a greeting, open a document
+
+A check is a generator: it does something, yields a condition to wait for, and returns its facts. Plain Qt throughout:
+whether asyncio works here is not for asyncio to say. A check that fails is written down, and the next one is played.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+
+from . import host
+from .qt import CHECK_MS, loop_level, until
+
+# Kept here until the process ends: a binding may hold a slot's object weakly.
+_kept = []
+
+
+class Player:
+    """Goes on with a story every few milliseconds, never from within itself."""
+
+    def __init__(self, play):
+        self._play = play
+        self._wanted = None
+        self._deadline = 0.0
+        self._timer = host.QtCore.QTimer()
+        self._timer.timeout.connect(self._check)
+        self._timer.start(CHECK_MS)
+
+    def _check(self):
+        self._timer.stop()  # a check may open a nested Qt loop, and must not be entered from there
+        if self._wanted is not None and not self._wanted() and time.monotonic() < self._deadline:
+            self._timer.start(CHECK_MS)
+            return
+        try:
+            self._wanted, timeout = next(self._play)
+        except StopIteration:
+            return
+        self._deadline = time.monotonic() + timeout
+        self._timer.start(CHECK_MS)
+
+
+def start():
+    """Begin the story that the environment names: "bare" quits, as soon as it can, with nothing of ours loaded."""
+    if os.environ["ASYNCSLOT_STORY"] == "bare":
+        _kept.append(Player(_quit_bare()))
+        return
+    # Everything that this plug-in adds to the host's start, and how much of it is Python's own asyncio.
+    started = time.perf_counter()
+    import asyncio  # noqa: F401
+
+    has_asyncio = time.perf_counter()
+    from . import checks
+
+    lease = checks.attach()
+    attached = time.perf_counter()
+    times = {"asyncio_ms": (has_asyncio - started) * 1000, "attach_ms": (attached - has_asyncio) * 1000}
+    stage = checks.Stage(lease)
+    _kept.extend([stage, Player(_play_all(checks, stage, times))])
+
+
+def _quit_bare():
+    yield from _until_ready()
+    _quit()
+
+
+def _play_all(checks, stage, times):
+    facts = {"loop_level": loop_level(), "since_start_ms": _age_ms(), **times}
+    yield from _until_ready()
+    write(step="ready", **facts)
+    for check in checks.CHECKS:
+        try:
+            found = yield from check(stage)
+        except Exception:
+            write(step=check.__name__, error=traceback.format_exc())
+        else:
+            write(step=check.__name__, **found)
+    _quit()
+
+
+def _until_ready():
+    yield from until(host.is_ready, 60, "the host is ready")
+    if hasattr(host, "begin"):
+        host.begin()
+    yield (lambda: False), 0.3  # the host's own late initialization
+
+
+def _quit():
+    sys.stderr.flush()
+    # What the host writes from here on is looked at: nothing of it may be ours.
+    write(step="quitting", at=time.monotonic(), output_size=os.fstat(2).st_size)
+    host.quit()
+
+
+def _age_ms():
+    """Return for how long this process has been running."""
+    with open("/proc/self/stat", encoding="ascii", errors="replace") as stat:
+        started = int(stat.read().rpartition(")")[2].split()[19]) / os.sysconf("SC_CLK_TCK")
+    return (time.clock_gettime(time.CLOCK_BOOTTIME) - started) * 1000
+
+
+def write(**facts):
+    with open(os.environ["ASYNCSLOT_RECORD"], "a", encoding="utf-8") as record:
+        record.write(json.dumps(facts) + "\n")

@@ -1,0 +1,201 @@
+"""asyncslot in real host applications: the same checks in each, played by tests/hosts/guest inside it.
+
+Each host is started twice, see scripts/_hosts.py: bare, and with the guest that plays its story. The tests below
+judge what the guest wrote, one claim each. Where a host is not installed they are skipped, saying so;
+`--require-hosts` makes that a failure. `scripts/hosts.py` installs the hosts and prints a table of all this.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import sys
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from socketserver import ThreadingMixIn
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "scripts"))
+
+import _hosts  # noqa: E402 (from scripts/, see above)
+import _machine  # noqa: E402
+
+# Left out where `qgis` is.
+pytestmark = pytest.mark.qgis
+
+FILE = bytes(range(256)) * 8 * 1024  # 2 MB
+PIECE = 64 * 1024
+PIECE_SECONDS = 0.02
+
+# A Python error, or a complaint of asyncio's, would be ours: the bare host is silent about both.
+OUR_WORDS = ("asyncslot", "asyncio", "Traceback", "Task was destroyed", "never awaited", "QSocketNotifier", "QTimer")
+
+
+class Server(ThreadingMixIn, HTTPServer):
+    """A server on this machine: /file comes slowly."""
+
+    daemon_threads = True
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(FILE)))
+        self.end_headers()
+        with contextlib.suppress(ConnectionError):
+            for start in range(0, len(FILE), PIECE):
+                self.wfile.write(FILE[start : start + PIECE])
+                time.sleep(PIECE_SECONDS)
+
+    def log_message(self, format, *args):
+        pass
+
+
+@contextlib.contextmanager
+def serving():
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
+    thread.start()
+    try:
+        yield "http://{}:{}".format(*server.server_address)
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+class Story:
+    """What happened in one host."""
+
+    def __init__(self, name, directory):
+        with serving() as server, _machine.display() as (display, _), _hosts.find(name)(directory) as host:
+            self.host = host
+            self.bare_exit_code, self.bare_quit_seconds, _ = host.play(display, "bare")
+            host.close()
+            played = host.play(display, "all", {"ASYNCSLOT_SERVER": server})
+            self.exit_code, self.quit_seconds, self.last_words = played
+            self.records = host.records()
+            self.output = host.output()
+
+    def check(self, name):
+        """Return what a check found; fail if it could not be played."""
+        found = [record for record in self.records if record["step"] == name]
+        assert found, f"{name!r} was not played; {self.host.NAME} said:\n{self.output}"
+        assert "error" not in found[-1], found[-1]["error"]
+        return found[-1]
+
+
+@pytest.fixture(scope="module")
+def stories(tmp_path_factory):
+    """Return a function that returns what happened in a host, or the reason why nothing could; each is run once."""
+    played = {}
+
+    def play(name):
+        if name not in played:
+            try:
+                played[name] = _hosts.find(name).missing() or Story(name, tmp_path_factory.mktemp(name))
+            except Exception as exc:
+                played[name] = exc
+        return played[name]
+
+    return play
+
+
+@pytest.fixture(params=_hosts.names())
+def story(request, stories, host_missing, record_property):
+    record_property("host", request.param)
+    found = stories(request.param)
+    if isinstance(found, str):
+        host_missing(found)
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+# -- life in a host ----------------------------------------------------------
+
+
+def test_load(story):
+    """The plug-in attaches when the host loads it; the host's own adapter is found, and knows its Qt and its window."""
+    facts = story.check("load")
+    assert facts["NAME"] == story.host.ADAPTER
+    assert facts["is_running"]
+    assert facts["is_qt_core"]
+    assert facts["is_parent_the_window"]
+    assert facts["ticks"] > 0
+
+
+def test_start_is_not_slowed(story, record_property):
+    """What the plug-in adds to the host's start is less than a twentieth of it (Python's own asyncio aside)."""
+    facts = story.check("ready")
+    record_property("facts", facts)
+    assert facts["attach_ms"] < facts["since_start_ms"] / 20, facts
+
+
+def test_download_and_subprocess(story, record_property):
+    """A download and a subprocess give what they should, and the host's GUI goes on meanwhile."""
+    facts = story.check("download_and_subprocess")
+    record_property("facts", facts)
+    assert (facts["status"], facts["sha256"]) == ("200", hashlib.sha256(FILE).hexdigest())
+    assert (facts["exit_code"], facts["is_same"]) == (0, True)
+    assert facts["ticks"] > 10, facts
+
+
+@pytest.mark.parametrize("way", ["open_modal", "open_modal_outside"], ids=["in_coroutine", "asyncModal"])
+def test_modal_dialog(story, way):
+    """Another task goes on while a coroutine has a modal dialog open, and the dialog's result comes back."""
+    facts = story.check("modal_dialog")[way]
+    assert facts["result"] == 1
+    assert facts["ticks"] > 5, facts
+
+
+def test_error_in_task(story):
+    """An exception that nobody caught is in the host's own log, with the plug-in's name; no dialog opens."""
+    facts = story.check("error_in_task")
+    assert facts["owner"] in facts["log"], facts["log"]
+    assert "ValueError: <spoilt> on purpose" in facts["log"], facts["log"]
+    assert "in _fail" in facts["log"], facts["log"]
+    assert not facts["is_modal"]
+
+
+def test_progress(story):
+    """Progress is seen in the host's own display, with its share, its title and its text."""
+    facts = story.check("progress")
+    for directory in filter(None, [str(_machine.WORK / "screenshots"), os.environ.get("ASYNCSLOT_SCREENSHOTS")]):
+        os.makedirs(directory, exist_ok=True)
+        shutil.copy(str(story.host.screenshot_file), os.path.join(directory, f"{story.host.place.name}-progress.png"))
+    assert facts["fraction"] == pytest.approx(100 / 240, abs=0.01)
+    texts = " ".join(facts["texts"])
+    assert "Downloading tiles" in texts
+    assert "of the old town" in texts
+
+
+def test_cancel(story):
+    """Cancelled in the host, the task is cancelled and the display goes away."""
+    facts = story.check("progress")
+    assert facts["outcome"] == ["cancelled"]
+    assert facts["is_gone"]
+
+
+def test_reload(story):
+    """Reloaded by the host, the plug-in's old tasks have ended, and its new ones go on."""
+    if not story.host.CAN_RELOAD:
+        pytest.skip(f"{story.host.NAME} cannot reload a plug-in while it runs")
+    facts = story.check("reload")
+    assert facts["old_is_attached"] is False
+    assert facts["old_ticks_on"] == 0
+    assert facts["new_ticks"] > 0
+
+
+def test_quit_while_busy(story, record_property):
+    """The host quits as it does without the plug-in: the same exit code, no hang, and nothing of ours on stderr."""
+    assert story.check("quit_while_busy")["busy"] == ["server", "connection", "subprocess"]
+    assert story.check("about to quit")["is_attached"] is False
+    record_property("facts", {"quit_seconds": story.quit_seconds, "bare_quit_seconds": story.bare_quit_seconds})
+    assert story.exit_code == story.bare_exit_code
+    assert story.quit_seconds < story.bare_quit_seconds + 3
+    assert [word for word in OUR_WORDS if word in story.last_words] == [], story.last_words
