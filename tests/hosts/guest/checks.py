@@ -61,7 +61,7 @@ def load(stage):
         "is_qt_core": adapter.qt_core() is host.QtCore or adapter.qt_core().QObject is host.QtCore.QObject,
         "qt_core": adapter.qt_core().__name__,
         "qt": host.QtCore.qVersion(),
-        "is_parent_the_window": parent is not None and parent.winId() == host.window().winId(),
+        "is_parent_the_window": parent is not None and int(parent.winId()) == int(host.window().winId()),
         "loop_level": loop_level(),
         "ticks": stage.ticks,
     }

@@ -1,0 +1,45 @@
+"""Krita, as seen from inside. What story.py needs of it."""
+
+from krita import Krita
+from PyQt5 import QtCore, QtWidgets
+
+__all__ = ["QtCore", "QtWidgets"]
+
+
+def is_ready():
+    return QtCore.QThread.currentThread().loopLevel() > 0 and window() is not None and window().isVisible()
+
+
+def window():
+    windows = Krita.instance().windows()
+    return windows[0].qwindow() if windows else None
+
+
+def begin():
+    """Show the Log Viewer, and switch it on."""
+    window().showMaximized()
+    docker = _log_docker()
+    docker.show()
+    docker.raise_()
+    switch = docker.findChild(QtWidgets.QToolButton, "bnToggle")
+    if not switch.isChecked():
+        switch.click()
+
+
+def log_text():
+    """The Log Viewer, and the status bar, which has what a user sees without it."""
+    return _log_docker().findChild(QtWidgets.QTextEdit).toPlainText() + "\n" + window().statusBar().currentMessage()
+
+
+def _log_docker():
+    return window().findChild(QtWidgets.QDockWidget, "LogDocker")
+
+
+def progress_display():
+    """Not Krita's own bar, which is that of an image, and hidden while there is none."""
+    meters = [meter for meter in window().statusBar().findChildren(QtWidgets.QProgressBar) if meter.isVisible()]
+    return meters[0].parentWidget() if meters else None
+
+
+def quit():
+    Krita.instance().action("file_quit").trigger()
