@@ -1,9 +1,14 @@
 """FreeCAD, as seen from inside. What story.py needs of it."""
 
+import FreeCAD
 import FreeCADGui
 from PySide2 import QtCore, QtWidgets
 
 __all__ = ["QtCore", "QtWidgets"]
+
+
+def version():
+    return ".".join(FreeCAD.Version()[:3]).partition("R")[0]
 
 
 def is_ready():

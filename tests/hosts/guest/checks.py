@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import os
+import platform
 import time
 from pathlib import Path
 
@@ -61,6 +62,8 @@ def load(stage):
         "is_qt_core": adapter.qt_core() is host.QtCore or adapter.qt_core().QObject is host.QtCore.QObject,
         "qt_core": adapter.qt_core().__name__,
         "qt": host.QtCore.qVersion(),
+        "python": platform.python_version(),
+        "version": host.version(),
         "is_parent_the_window": parent is not None and int(parent.winId()) == int(host.window().winId()),
         "loop_level": loop_level(),
         "ticks": stage.ticks,

@@ -3,6 +3,7 @@
 It knows no host. What there is to know is in the module `host`, which the outside has put beside this one:
 
     QtCore, QtWidgets   the binding's modules
+    version()           the host's version, as text
     is_ready()          whether the main window is there and the host's event loop runs
     window()            the main window
     log_text()          what the host's own log shows

@@ -6,6 +6,10 @@ from PyQt5 import QtCore, QtWidgets
 __all__ = ["QtCore", "QtWidgets"]
 
 
+def version():
+    return Krita.instance().version()
+
+
 def is_ready():
     return QtCore.QThread.currentThread().loopLevel() > 0 and window() is not None and window().isVisible()
 
