@@ -52,6 +52,12 @@ def pytest_configure(config):
         exec(FORCE_THREAD)
 
 
+def pytest_collection_finish(session):
+    """Let the garbage collector pass by what pytest has made so far, or each test's look at it takes longer than it."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def host_missing(request):
     """Return a function that skips the test, or fails it under --require-hosts, saying why."""
@@ -215,6 +221,11 @@ def _connections(before):
     return {fd: target for fd, target in new.items() if target.startswith(("socket:", "anon_inode:[", "pipe:"))}
 
 
+@pytest.fixture
+def windows(app):
+    """For tests that show windows: Qt 6 then starts and ends threads of its own as it likes, each with an eventfd."""
+
+
 @pytest.fixture(autouse=True)
 def nothing_left_over(request):
     """Every test leaves the process as it found it: descriptors, our threads, leases."""
@@ -228,6 +239,8 @@ def nothing_left_over(request):
         if thread.name.startswith("asyncslot"):
             thread.join(5)
             assert not thread.is_alive(), f"the test left the thread {thread.name} running"
+    if "windows" in request.fixturenames:
+        before.update({fd: target for fd, target in _descriptors().items() if target == "anon_inode:[eventfd]"})
     deadline = time.monotonic() + 5
     while _connections(before) and time.monotonic() < deadline:
         time.sleep(0.01)  # a library (grpc) may close its own in a thread

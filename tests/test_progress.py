@@ -214,25 +214,13 @@ def test_a_lease_that_has_ended_shows_no_progress(app, host):
 # -- the dialog, where the host has no display of its own ---------------------------
 
 
-@pytest.fixture(autouse=True, scope="module")
-def first_window():
-    """Qt 6 starts threads, which have descriptors, with the first window that is shown."""
-    from qtpy import QtWidgets
-
-    application = QtWidgets.QApplication.instance() or QtWidgets.QApplication(["tests"])
-    window = QtWidgets.QProgressDialog()
-    window.show()
-    application.processEvents()
-    window.close()
-
-
 def dialogs():
     from qtpy import QtWidgets
 
     return [each for each in QtWidgets.QApplication.topLevelWidgets() if isinstance(each, QtWidgets.QProgressDialog)]
 
 
-def test_a_plain_qt_application_shows_a_dialog_that_blocks_nothing(lease, spin):
+def test_a_plain_qt_application_shows_a_dialog_that_blocks_nothing(lease, spin, windows):
     """Its button cancels the task; then it is gone."""
     from qtpy import QtCore, QtWidgets
 
@@ -255,7 +243,7 @@ def test_a_plain_qt_application_shows_a_dialog_that_blocks_nothing(lease, spin):
     spin(lambda: not dialogs())
 
 
-def test_closing_the_dialog_cancels_too(lease, spin):
+def test_closing_the_dialog_cancels_too(lease, spin, windows):
     """As it does in every program's dialog of this kind."""
 
     async def work():
@@ -270,7 +258,7 @@ def test_closing_the_dialog_cancels_too(lease, spin):
     spin(lambda: not dialogs())
 
 
-def test_the_dialog_may_go_with_its_parent(app, spin):
+def test_the_dialog_may_go_with_its_parent(app, spin, windows):
     """The host may close the window under it, whatever the task says afterwards."""
     from qtpy import QtWidgets
 
