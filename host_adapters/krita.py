@@ -224,8 +224,14 @@ def _is_loaded() -> bool:
 
 
 def _is_batch() -> bool:
-    arguments: List[str] = qt_core().QCoreApplication.instance().arguments()
+    arguments = _arguments()
     return "kritarunner" in arguments[0] or any(argument.startswith("--export") for argument in arguments[1:])
+
+
+def _arguments() -> List[str]:
+    """Return Krita's command line; `sys.argv` is empty there."""
+    arguments: List[str] = qt_core().QCoreApplication.instance().arguments()
+    return arguments
 
 
 def _on_gui_thread() -> bool:
