@@ -70,14 +70,17 @@ class Cell:
         is_quick: whether --quick runs it, and it runs the slow tests.
         runs_cpythons: whether it runs CPython's own tests, too.
         has_guests: whether it runs the tests with real libraries, too.
+        waits_in_thread: whether its loop waits as on other systems, in a thread. Such a cell shares the environment of
+            the one that does not.
         tests: paths for pytest; empty: all.
 
     Attributes:
         result: what happened, as it goes into the JSON file. `status` is "passed", "failed" or "missing".
     """
 
-    def __init__(self, name, *, is_quick=False, runs_cpythons=False, has_guests=False, tests=()):
-        self.name = name
+    def __init__(self, name, *, is_quick=False, runs_cpythons=False, has_guests=False, waits_in_thread=False, tests=()):
+        self.options = ["--wait", "thread"] if waits_in_thread else []
+        self.name = " ".join([name, *self.options])
         self.is_quick = is_quick
         self.runs_cpythons = runs_cpythons
         self.has_guests = has_guests
@@ -96,7 +99,7 @@ class Cell:
             # pyproject.toml's extra names the newest one, with its exceptions for some Pythons.
             extras.append(self.binding)
         self.requirements = ["-e", f".[{','.join(extras)}]", *pins]
-        self.result = {"cell": name, "status": "missing"}
+        self.result = {"cell": self.name, "status": "missing"}
 
     @property
     def python(self):
@@ -112,6 +115,7 @@ TABLE = [
     Cell("PyQt5-3.7", runs_cpythons=True, is_quick=True),
     Cell("PyQt5-3.8", runs_cpythons=True),
     Cell("PyQt5-3.11", runs_cpythons=True, has_guests=True),
+    Cell("PyQt5-3.11", has_guests=True, waits_in_thread=True),
     Cell("PySide2-3.7"),
     Cell("PySide2-3.10", runs_cpythons=True, is_quick=True),
     Cell("PyQt6-3.9", runs_cpythons=True),
@@ -145,7 +149,9 @@ def main():
     prepared = time.monotonic()
     with_cpythons = not options.quick and not options.pytest
     with ThreadPoolExecutor(options.jobs) as pool:
-        list(pool.map(lambda cell: _run(cell, options.pytest, with_cpythons), ready))
+        # The long ones first, or one of them is left alone at the end.
+        ordered = sorted(ready, key=lambda cell: not cell.runs_cpythons)
+        list(pool.map(lambda cell: _run(cell, options.pytest, with_cpythons), ordered))
     done = time.monotonic()
 
     say(f"\n{table(cells)}\n\n{skips(cells)}set-up {prepared - start:.0f} s, tests {done - prepared:.0f} s")
@@ -246,8 +252,10 @@ def _run(cell, for_pytest, with_cpythons):
     start = time.monotonic()
     problems = _run_pytest(cell, env, for_pytest)
     if cell.runs_cpythons and with_cpythons:
-        for mode in CPYTHON_MODES:
-            problems += _run_cpythons(cell, env, mode)
+        # Both at once: they wait for most of their time.
+        with ThreadPoolExecutor(len(CPYTHON_MODES)) as pool:
+            for found in pool.map(lambda mode: _run_cpythons(cell, env, mode), CPYTHON_MODES):
+                problems += found
     cell.result.update(
         _read_versions(cell, env),
         system=f"{platform.system()} {platform.machine()}",
@@ -262,7 +270,7 @@ def _run(cell, for_pytest, with_cpythons):
 
 def _run_pytest(cell, env, for_pytest):
     """Run the project's tests, and return what is wrong altogether, in words."""
-    report = cell.place / "report.xml"
+    report = cell.place / f"report{'-'.join(cell.options)}.xml"
     if report.exists():
         report.unlink()
     # Not the tests in the real QGIS, which have its Python and its binding and are scripts/test.py's, nor the soak,
@@ -273,8 +281,8 @@ def _run_pytest(cell, env, for_pytest):
         left_out += ["slow"] if cell.has_guests else ["slow", "neighbour"]
     command = ["-m", "pytest", f"--junitxml={report}", "-m", f"not ({' or '.join(left_out)})", "--no-xvfb"]
     command += ["--require-guests"] if cell.has_guests else ["--ignore=tests/guests"]
-    command += [*cell.tests, *for_pytest]
-    problems = _run_logged(cell, env, command, "pytest.log")
+    command += [*cell.options, *cell.tests, *for_pytest]
+    problems = _run_logged(cell, env, command, f"pytest{'-'.join(cell.options)}.log")
     cell.result.update(read_report(report))
     if problems and not cell.result["failures"]:
         cell.result["failed"] = None  # it did not come to its end, or not even to its beginning

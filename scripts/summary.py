@@ -26,6 +26,9 @@ def main():
     else:
         say(f"\n{table(cells)}\n\n{skips(cells)}")
     bad = [result["cell"] for result in results if result["status"] != "passed"]
+    for result in results:
+        for line in [*result.get("problems", ()), *result.get("failures", ())]:
+            say(f"{result['cell']}: {line}")
     if bad:
         say(f"FAILED or missing: {', '.join(bad)}")
     return 1 if bad else 0

@@ -36,6 +36,7 @@ def test_every_binding_is_tested_on_the_pythons_of_its_hosts(matrix):
         "PyQt5-3.7",
         "PyQt5-3.8",
         "PyQt5-3.11",
+        "PyQt5-3.11 --wait thread",
         "PySide2-3.7",
         "PySide2-3.10",
         "PyQt6-3.9",
