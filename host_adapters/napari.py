@@ -23,8 +23,9 @@ from typing import Any, Callable, Optional, Tuple
 NAME = "napari"
 
 _PROGRESS_STEPS = 1000
-# Of what tqdm can tell, napari shows the part behind the last bar.
-_TIME_ONLY = "{bar}| {elapsed}<{remaining}"
+# Of what tqdm can tell, napari shows the part behind the last "|". Nothing: its rates and times push the Cancel button
+# out of sight.
+_NO_RATES = "{bar}|"
 
 _logger = logging.getLogger(__name__)
 
@@ -205,7 +206,7 @@ class _ActivityProgress:
     def _show_once(self, value: int, total: int, text: str) -> None:
         if self._bar is None:
             self._shown_text = text
-            self._bar = self._make_bar(total=total, desc=text, file=io.StringIO(), bar_format=_TIME_ONLY)
+            self._bar = self._make_bar(total=total, desc=text, file=io.StringIO(), bar_format=_NO_RATES)
             # napari's button calls this method, and nothing that a caller can pass in: its cancel_callback is for
             # whoever iterates.
             self._bar.cancel = self._clicked
