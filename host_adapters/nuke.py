@@ -16,7 +16,7 @@ import sys
 import traceback
 import weakref
 from types import ModuleType
-from typing import Any, Callable, Optional
+from typing import Any, Callable, List, Optional
 
 NAME = "Nuke"
 
@@ -197,14 +197,16 @@ def _connect_about_to_quit(slot: Callable[[], None]) -> Callable[[], None]:
     """Connect a function to `aboutToQuit`; return a function that disconnects it, at any time."""
     application = qt_core().QCoreApplication.instance()
     application.aboutToQuit.connect(slot)
-    # Weakly: asking a deleted application for its signal can crash (PyQt5 5.15.11, seen 2026-11).
-    reference = weakref.ref(application)
+    # Weakly: asking a deleted application for its signal can crash (PyQt5 5.15.11, seen 2026-11). And once: PySide6
+    # warns of what is not connected any more.
+    references: List[Any] = [weakref.ref(application)]
 
     def disconnect() -> None:
-        try:
-            reference().aboutToQuit.disconnect(slot)  # type: ignore[union-attr]
-        except (AttributeError, RuntimeError, TypeError):  # the application is gone; not connected any more
-            pass
+        while references:
+            try:
+                references.pop()().aboutToQuit.disconnect(slot)
+            except (AttributeError, RuntimeError, TypeError):  # the application is gone; not connected any more
+                pass
 
     return disconnect
 

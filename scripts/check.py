@@ -1,8 +1,9 @@
 """Read the code with ruff, mypy and vermin, from nothing: `python3 scripts/check.py`.
 
 Sets this machine up as scripts/test.py does, with the tools of pyproject.toml's extra `check`. mypy reads the package
-as it ships: a vendored copy, under .work/, once for each system, because each has code of its own. vermin sees to it
-that what ships needs nothing that came after Python 3.7. `--fix` lets ruff put right what it can, first.
+as it ships: a vendored copy, under .work/, once for each system, because each has code of its own; and the adapters
+of hosts that cannot run here against the stubs of those hosts, from PyPI (extra `stubs`) and from tests/stubs. vermin
+sees to it that what ships needs nothing that came after Python 3.7. `--fix` lets ruff put right what it can, first.
 
 Exit codes: 0; 1 if a tool found something; 2 if this machine could not be set up.
 """
@@ -20,6 +21,9 @@ TIMEOUT = 300  # seconds, for each tool
 # The same place each time: mypy remembers what it found where.
 COPY = WORK / "checked"
 
+# Stubs of hosts for which there are none to be had.
+STUBS = ROOT / "tests" / "stubs"
+
 # What a checker is to find in a plug-in that uses the package.
 PLUGIN = "tests/typed_plugin.py"
 
@@ -36,7 +40,7 @@ def main():
     arguments = parser.parse_args()
     try:
         need_packages(venv_packages(), "the tools")
-        tools = Path(need_venv("-e .[check]")).parent
+        tools = Path(need_venv("-e .[check,stubs]")).parent
     except SetupError as exc:
         say(f"\n{exc}")
         return 2
@@ -68,7 +72,7 @@ def _run(title, command):
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env={**os.environ, "MYPYPATH": str(COPY)},
+            env={**os.environ, "MYPYPATH": os.pathsep.join(map(str, (COPY, STUBS)))},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
