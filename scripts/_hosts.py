@@ -32,6 +32,21 @@ STORY_TIMEOUT = 100.0
 # The longest that a host may take from being asked to quit to being gone; calibre needs 3 s by itself.
 QUIT_TIMEOUT = 20.0
 
+# What is run in a host without its GUI.
+_BATCH = """\
+import sys
+
+sys.path.insert(0, {copies!r})
+import asyncslot
+
+try:
+    text = repr(asyncslot.attach())
+except Exception as exc:
+    text = f"{{type(exc).__name__}}: {{exc}}"
+with open({answer!r}, "w", encoding="utf-8") as answer:
+    answer.write(text)
+"""
+
 
 def names():
     """Return the names of the hosts that are described, sorted."""
@@ -78,6 +93,7 @@ class Application(HostRun):
         self.data = self.home / "data"
         self.cache = self.home / "cache"
         self.screenshot_file = self.directory / "progress.png"
+        self._guest = None
 
     # -- what a description gives --------------------------------------------
 
@@ -108,6 +124,10 @@ class Application(HostRun):
         """Return more environment variables for the host."""
         return {}
 
+    def batch_command(self, script):
+        """Return the command line that runs a Python file in the host without a Qt application; None if it cannot."""
+        return None
+
     # -- what a description and the tests use --------------------------------
 
     def put_guest(self, directory, name=GUEST):
@@ -116,6 +136,7 @@ class Application(HostRun):
         shutil.copytree(HOSTS / "guest", target, ignore=shutil.ignore_patterns("__pycache__", "asyncslot"))
         shutil.copy(self.place / "inside.py", target / "host.py")
         vendor.copy(target / "_vendor")
+        self._guest = target
         return target
 
     def play(self, display, story, variables=None):
@@ -140,6 +161,19 @@ class Application(HostRun):
         code, gone_at = self.wait_exit(QUIT_TIMEOUT)
         last_words = self.output_file.read_bytes()[asked["output_size"] :].decode("utf-8", "replace")
         return code, gone_at - asked["at"], last_words
+
+    def try_batch(self, display):
+        """Return what attach() does in the host without its GUI, as text; None if there is nothing to try."""
+        script = self.directory / "batch.py"
+        command = self.batch_command(script)
+        if command is None:
+            return None
+        answer = self.directory / "batch.txt"
+        copies = self._guest / "_vendor"
+        script.write_text(_BATCH.format(copies=str(copies), answer=str(answer)))
+        self._launch(command, {**self._environment(display), **self.variables()})
+        self.wait_exit(QUIT_TIMEOUT)
+        return answer.read_text(encoding="utf-8")
 
     def _make_profile(self):
         for directory in (self.config, self.data, self.cache):

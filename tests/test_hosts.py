@@ -81,6 +81,7 @@ class Story:
             self.exit_code, self.quit_seconds, self.last_words = played
             self.records = host.records()
             self.output = host.output()
+            self.batch = host.try_batch(display)
 
     def check(self, name):
         """Return what a check found; fail if it could not be played."""
@@ -199,9 +200,19 @@ def test_reload(story):
     if not story.host.CAN_RELOAD:
         pytest.skip(f"{story.host.NAME} cannot reload a plug-in while it runs")
     facts = story.check("reload")
+    assert facts["is_new_code"]
     assert facts["old_is_attached"] is False
+    assert facts["is_cancelled"]
     assert facts["old_ticks_on"] == 0
     assert facts["new_ticks"] > 0
+
+
+def test_batch(story):
+    """In the host without its GUI, attach() says what to use there."""
+    if story.batch is None:
+        pytest.skip(f"{story.host.NAME} always has a Qt application, or is not run without its GUI here")
+    assert story.batch.startswith("NoApplicationError: attach() found no QCoreApplication")
+    assert "asyncio.run()" in story.batch
 
 
 def test_quit_while_busy(story, note):

@@ -54,3 +54,6 @@ class Host(Application):
 
     def variables(self):
         return {"QTWEBENGINE_DISABLE_SANDBOX": "1"}
+
+    def batch_command(self, script):
+        return ["freecadcmd", str(script)]

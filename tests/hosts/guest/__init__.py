@@ -1,4 +1,4 @@
-"""The plug-in that is put into every host. The host's own entry point calls start()."""
+"""The plug-in that is put into every host. The host's own entry point calls start(), and stop() where it unloads."""
 
 
 def start():
@@ -6,3 +6,10 @@ def start():
     from . import story
 
     story.start()
+
+
+def stop():
+    """Leave, as any plug-in does when it is unloaded."""
+    from . import story
+
+    story.stop()

@@ -4,12 +4,13 @@ import asyncio
 import hashlib
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 
 from . import host
 from ._vendor import asyncslot
-from .qt import Heartbeat, loop_level, pause, until
+from .qt import KEPT, Heartbeat, loop_level, pause, until
 
 TICK = 0.01
 MODAL_SECONDS = 0.4
@@ -19,6 +20,10 @@ CARGO = b"asyncslot " * 50000
 
 def attach():
     return asyncslot.attach()
+
+
+def detach():
+    asyncslot.detach()
 
 
 class Stage:
@@ -155,8 +160,9 @@ def progress(stage):
     yield from pause(0.4)
     display = host.progress_display()
     [bar] = [bar for bar in display.findChildren(host.QtWidgets.QProgressBar) if bar.isVisible()]
-    labels = [label.text() for label in display.findChildren(host.QtWidgets.QLabel)]
-    facts = {"fraction": bar.value() / bar.maximum(), "texts": labels}
+    texts = [label.text() for label in display.findChildren(host.QtWidgets.QLabel)]
+    texts += [browser.toPlainText() for browser in display.findChildren(host.QtWidgets.QTextEdit)]
+    facts = {"fraction": bar.value() / bar.maximum(), "texts": texts}
     _grab(str(stage.directory / "progress.png"))
     _press_cancel(display)
     yield from until(task.done, 5, "the task is cancelled")
@@ -189,6 +195,28 @@ def _press_cancel(display):
     button.click()
 
 
+def reload(stage):
+    """The host unloads this plug-in, in the middle of its work, and loads it again."""
+    if not hasattr(host, "reload"):
+        return {}
+    yield from pause(0)
+    old = stage.lease
+    task = old.create_task(asyncio.sleep(3600))
+    host.reload()
+    old_ticks = stage.ticks
+    new = vars(sys)[KEPT][-1]
+    yield from until(lambda: new.ticks > 2, 5, "the new module's task ticks")
+    facts = {
+        "is_new_code": type(new) is not type(stage),
+        "old_is_attached": old.is_attached,
+        "is_cancelled": task.cancelled(),
+        "old_ticks_on": stage.ticks - old_ticks,
+        "new_ticks": new.ticks,
+    }
+    stage.lease = new.lease
+    return facts
+
+
 def quit_while_busy(stage):
     """A task, a server with a connection, a subprocess and an executor job are in the middle of their work."""
     busy = []
@@ -212,4 +240,4 @@ async def _be_busy(busy):
 
 
 # Quitting comes last, and is story.py's.
-CHECKS = [load, download_and_subprocess, modal_dialog, error_in_task, progress, quit_while_busy]
+CHECKS = [load, download_and_subprocess, modal_dialog, error_in_task, progress, reload, quit_while_busy]

@@ -7,6 +7,10 @@ from . import host
 CHECK_MS = 5
 HEARTBEAT_MS = 16
 
+# The name of a list in `sys`: what has to live on when the host reloads this plug-in, and until the process ends, for
+# a binding may hold a slot's object weakly.
+KEPT = "_asyncslot_guest_kept"
+
 
 def until(condition, timeout, what):
     """Wait for a condition, within a check: `yield from until(...)`."""

@@ -10,8 +10,7 @@ It knows no host. What there is to know is in the module `host`, which the outsi
     progress_display()  the widget with a visible QProgressBar in which the host shows progress, or None
     quit()              what the user does to quit
     press_cancel()      only if the host has its own way of cancelling: otherwise the display's only button is clicked
-    reload()            only if the host has a way to: unload the guest and load it again; the guest's new module must
-                        then call story.restart(lease)
+    reload()            only if the host has a way to: unload the guest and load it again
     grab(path)          only if the window cannot be grabbed: write a PNG of it
     begin()             only if something must be done when the host is ready: close a greeting, open a document
 
@@ -26,10 +25,7 @@ import time
 import traceback
 
 from . import host
-from .qt import CHECK_MS, loop_level, until
-
-# Kept here until the process ends: a binding may hold a slot's object weakly.
-_kept = []
+from .qt import CHECK_MS, KEPT, loop_level, until
 
 
 class Player:
@@ -58,8 +54,9 @@ class Player:
 
 def start():
     """Begin the story that the environment names: "bare" quits, as soon as it can, with nothing of ours loaded."""
+    kept = vars(sys).setdefault(KEPT, [])
     if os.environ["ASYNCSLOT_STORY"] == "bare":
-        _kept.append(Player(_quit_bare()))
+        kept.append(Player(_quit_bare()))
         return
     # Everything that this plug-in adds to the host's start, and how much of it is Python's own asyncio.
     started = time.perf_counter()
@@ -71,8 +68,19 @@ def start():
     lease = checks.attach()
     attached = time.perf_counter()
     times = {"asyncio_ms": (has_asyncio - started) * 1000, "attach_ms": (attached - has_asyncio) * 1000}
+    is_reloaded = bool(kept)
     stage = checks.Stage(lease)
-    _kept.extend([stage, Player(_play_all(checks, stage, times))])
+    kept.append(stage)
+    if not is_reloaded:  # else the story goes on where it is being played
+        kept.append(Player(_play_all(checks, stage, times)))
+
+
+def stop():
+    """Detach, if there was anything to attach."""
+    if os.environ["ASYNCSLOT_STORY"] != "bare":
+        from . import checks
+
+        checks.detach()
 
 
 def _quit_bare():
