@@ -22,8 +22,9 @@ from typing import Any, Callable, List, Optional
 NAME = "Houdini"
 
 _BINDINGS = ("PySide6", "PySide2", "PyQt6", "PyQt5")
-# Houdini looks whether the user has pressed Esc when it is told of progress, and only then.
-_POLL_MS = 250
+_TURN_MS = 100
+# Houdini's word for progress of which nobody can tell how much it is.
+_UNKNOWN = -1.0
 
 # The name under which users find our messages in the Log Viewer.
 _LOG_SOURCE = "asyncslot"
@@ -159,41 +160,37 @@ def progress(title: str, cancel: Callable[[], None]) -> Optional[_Operation]:
 
 
 class _Operation:
-    """One `hou.InterruptableOperation`, open for as long as it is shown."""
+    """One `hou.InterruptableOperation`, open for as long as it is shown.
+
+    Houdini processes events when it is told of progress, which must not happen in the middle of whatever calls
+    `update()`. So a timer tells it; only then does Houdini look whether the user has pressed Esc.
+    """
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
         import hou
 
         self._hou = hou
         self._title = title
-        self._text = ""
-        self._fraction = -1.0  # Houdini's word for "nobody can tell"
+        self._text = self._shown_text = ""
+        self._fraction = _UNKNOWN
+        self._is_turning = False
         self._cancel: Optional[Callable[[], None]] = cancel
-        self._is_telling = False
         # Without its dialog, which is modal.
         self._operation = hou.InterruptableOperation(title, open_interrupt_dialog=False)
         self._operation.__enter__()
         self._timer = qt_core().QTimer()
-        self._timer.timeout.connect(self._tell)
-        self._timer.start(_POLL_MS)
+        self._timer.timeout.connect(self._turn)
+        self._timer.start(_TURN_MS)
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is.
+        """Show how far it is, in a moment.
 
         Args:
             fraction: 0..1; None while nobody can tell.
             text: a few words for the status line; "" for none.
         """
-        if self not in _shown:
-            return
-        self._fraction = -1.0 if fraction is None else fraction
-        try:
-            if text != self._text:
-                self._text = text
-                self._hou.ui.setStatusMessage(f"{self._title}: {text}" if text else self._title)
-        except Exception:
-            pass
-        self._tell()
+        self._fraction = _UNKNOWN if fraction is None else fraction
+        self._text = text
 
     def close(self) -> None:
         """End the operation. May be called twice."""
@@ -203,27 +200,30 @@ class _Operation:
         try:
             self._timer.stop()
             self._operation.__exit__(None, None, None)  # type: ignore[arg-type]  # the stub knows of failures only
-            if self._text:
+            if self._shown_text:
                 self._hou.ui.setStatusMessage("")
         except Exception:  # Qt or the operation is gone
             pass
 
-    def _tell(self) -> None:
-        """Tell Houdini how far it is, which tells us whether the user wants to go on."""
-        # Houdini may process events meanwhile, and so call our timer.
-        if self._is_telling or self not in _shown:
+    def _turn(self) -> None:
+        if self._is_turning or self not in _shown:
             return
-        self._is_telling = True
+        self._is_turning = True
+        is_cancelled = False
         try:
+            if self._text != self._shown_text:
+                self._shown_text = self._text
+                self._hou.ui.setStatusMessage(f"{self._title}: {self._text}" if self._text else self._title)
             self._operation.updateProgress(self._fraction)
         except self._hou.OperationInterrupted:
-            cancel, self._cancel = self._cancel, None  # once
-            if cancel is not None:
-                cancel()
-        except Exception:
+            is_cancelled = True
+        except Exception:  # Houdini has ended it
             pass
         finally:
-            self._is_telling = False
+            self._is_turning = False
+        if is_cancelled and self._cancel is not None:
+            cancel, self._cancel = self._cancel, None  # once
+            cancel()
 
 
 def _has_ui() -> Optional[bool]:

@@ -19,14 +19,13 @@ import sys
 import traceback
 import weakref
 from types import ModuleType
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Tuple
 
 NAME = "Maya"
 
 _BINDINGS = ("PySide6", "PySide2", "PyQt6", "PyQt5")
 _PROGRESS_STEPS = 1000
-# Nothing tells that the user has pressed Esc; Maya has to be asked.
-_POLL_MS = 100
+_TURN_MS = 100
 
 # The display that has Maya's one progress bar, if one has.
 _shown: List[_MainProgressBar] = []
@@ -163,13 +162,20 @@ def progress(title: str, cancel: Callable[[], None]) -> Optional[_MainProgressBa
 
 
 class _MainProgressBar:
-    """Maya's main progress bar while it is ours."""
+    """Maya's main progress bar while it is ours.
+
+    Maya may process events when the bar changes, which must not happen in the middle of whatever calls `update()`. So
+    a timer does it, which also asks whether the user has pressed Esc.
+    """
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
         from maya import cmds, mel
 
         self._cmds = cmds
         self._title = title
+        self._state: Tuple[Optional[float], str] = (0.0, "")
+        self._shown_state: Tuple[Optional[float], str] = self._state
+        self._is_turning = False
         self._cancel: Optional[Callable[[], None]] = cancel
         # MEL tells a variable's value as that of an assignment only.
         self._bar = mel.eval("$asyncslot_bar = $gMainProgressBar")
@@ -184,26 +190,17 @@ class _MainProgressBar:
             status=title,
         )
         self._timer = qt_core().QTimer()
-        self._timer.timeout.connect(self._poll)
-        self._timer.start(_POLL_MS)
+        self._timer.timeout.connect(self._turn)
+        self._timer.start(_TURN_MS)
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is.
+        """Show how far it is, in a moment.
 
         Args:
             fraction: 0..1; None while nobody can tell, which leaves the bar as it is.
             text: a few words beside the bar; "" for none.
         """
-        if self not in _shown:
-            return
-        status = f"{self._title}: {text}" if text else self._title
-        try:
-            self._cmds.progressBar(self._bar, edit=True, status=status)
-            if fraction is not None:
-                self._cmds.progressBar(self._bar, edit=True, progress=round(fraction * _PROGRESS_STEPS))
-        except Exception:  # the bar is gone
-            pass
-        self._poll()
+        self._state = (fraction, text)
 
     def close(self) -> None:
         """Give the bar back. May be called twice."""
@@ -216,14 +213,25 @@ class _MainProgressBar:
         except Exception:  # Qt or the bar is gone
             pass
 
-    def _poll(self) -> None:
-        try:
-            is_cancelled = self._cmds.progressBar(self._bar, query=True, isCancelled=True)
-        except Exception:
+    def _turn(self) -> None:
+        if self._is_turning or self not in _shown:
             return
-        cancel = self._cancel
-        if is_cancelled and cancel is not None:
-            self._cancel = None  # once
+        self._is_turning = True
+        is_cancelled = False
+        try:
+            if self._state != self._shown_state:
+                self._shown_state = fraction, text = self._state
+                status = f"{self._title}: {text}" if text else self._title
+                self._cmds.progressBar(self._bar, edit=True, status=status)
+                if fraction is not None:
+                    self._cmds.progressBar(self._bar, edit=True, progress=round(fraction * _PROGRESS_STEPS))
+            is_cancelled = self._cmds.progressBar(self._bar, query=True, isCancelled=True)
+        except Exception:  # the bar is gone
+            pass
+        finally:
+            self._is_turning = False
+        if is_cancelled and self._cancel is not None:
+            cancel, self._cancel = self._cancel, None  # once
             cancel()
 
 

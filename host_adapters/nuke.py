@@ -16,13 +16,12 @@ import sys
 import traceback
 import weakref
 from types import ModuleType
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, List, Optional, Tuple
 
 NAME = "Nuke"
 
 _BINDINGS = ("PySide6", "PySide2", "PyQt6", "PyQt5")
-# Nothing tells that the user has pressed Cancel; Nuke has to be asked.
-_POLL_MS = 100
+_TURN_MS = 100
 
 
 def is_running() -> bool:
@@ -141,32 +140,32 @@ def progress(title: str, cancel: Callable[[], None]) -> Optional[_Task]:
 
 
 class _Task:
-    """One `nuke.ProgressTask`, which is shown for as long as it lives."""
+    """One `nuke.ProgressTask`, which is shown for as long as it lives.
+
+    Nuke may process events when it is told of progress, which must not happen in the middle of whatever calls
+    `update()`. So a timer tells it, which also asks whether the user has pressed Cancel.
+    """
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
         import nuke
 
         self._cancel: Optional[Callable[[], None]] = cancel
+        self._state: Tuple[Optional[float], str] = (0.0, "")
+        self._shown_state: Tuple[Optional[float], str] = self._state
+        self._is_turning = False
         self._task: Optional[nuke.ProgressTask] = nuke.ProgressTask(title)
         self._timer = qt_core().QTimer()
-        self._timer.timeout.connect(self._poll)
-        self._timer.start(_POLL_MS)
+        self._timer.timeout.connect(self._turn)
+        self._timer.start(_TURN_MS)
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is.
+        """Show how far it is, in a moment.
 
         Args:
             fraction: 0..1; None while nobody can tell, which leaves the bar as it is.
             text: a few words above the bar; "" for none.
         """
-        try:
-            if self._task is not None:
-                self._task.setMessage(text)
-                if fraction is not None:
-                    self._task.setProgress(round(fraction * 100))
-        except Exception:  # Nuke has taken it away
-            pass
-        self._poll()
+        self._state = (fraction, text)
 
     def close(self) -> None:
         """Take the display away. May be called twice."""
@@ -176,14 +175,25 @@ class _Task:
         except RuntimeError:  # Qt is gone
             pass
 
-    def _poll(self) -> None:
-        try:
-            is_cancelled = self._task is not None and self._task.isCancelled()
-        except Exception:
+    def _turn(self) -> None:
+        task = self._task
+        if self._is_turning or task is None:
             return
-        cancel = self._cancel
-        if is_cancelled and cancel is not None:
-            self._cancel = None  # once
+        self._is_turning = True
+        is_cancelled = False
+        try:
+            if self._state != self._shown_state:
+                self._shown_state = fraction, text = self._state
+                task.setMessage(text)
+                if fraction is not None:
+                    task.setProgress(round(fraction * 100))
+            is_cancelled = task.isCancelled()
+        except Exception:  # Nuke has taken it away
+            pass
+        finally:
+            self._is_turning = False
+        if is_cancelled and self._cancel is not None:
+            cancel, self._cancel = self._cancel, None  # once
             cancel()
 
 

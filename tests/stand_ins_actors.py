@@ -38,6 +38,9 @@ class Actor:
         for hook in list(self.quit_hooks.values()):
             hook()
 
+    def take_away(self):
+        """End the progress display, whatever its owner does."""
+
     def run_deferred(self):
         while self.deferred:
             self.deferred.pop(0)()
@@ -78,6 +81,9 @@ class Maya(Actor):
 
     def shown(self):
         return None if self.bar is None else (self.bar["progress"] / self.bar["maxValue"], self.bar["status"])
+
+    def take_away(self):
+        self.bar = None
 
     def press_cancel(self):
         self.is_cancelled = True
@@ -122,6 +128,9 @@ class Houdini(Actor):
 
     def shown(self):
         return None if self.fraction is None else (self.fraction, self.status)
+
+    def take_away(self):
+        self.fraction = None
 
     def press_cancel(self):
         self.is_interrupted = True

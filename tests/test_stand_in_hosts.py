@@ -5,6 +5,7 @@ stub tells is how a host behaves; stand_ins_actors.py plays that as the hosts' r
 """
 
 import asyncio
+import functools
 import gc
 import importlib
 import sys
@@ -15,7 +16,7 @@ import pytest
 import asyncslot
 from asyncslot import host_adapters
 from stand_ins import HOSTS, NoStubs, World
-from stand_ins_actors import Houdini, Maya, Nuke, enter
+from stand_ins_actors import Maya, Nuke, enter
 
 
 @pytest.fixture(params=HOSTS)
@@ -287,24 +288,51 @@ def display(actor, app):
     assert actor.shown() is None
 
 
-def test_progress_shows_fraction_and_text(actor, display):
-    """In the host's own units."""
+def test_progress_shows_fraction_and_text(actor, display, spin):
+    """In the host's own units; and not inside update(), where the host may process events."""
+    calls = len(actor.world.calls)
     display.update(0.25, "60 of 240")
-    fraction, text = actor.shown()
-    assert fraction == pytest.approx(0.25)
-    assert "60 of 240" in text
+    assert len(actor.world.calls) == calls
+    spin(lambda: "60 of 240" in actor.shown()[1] and actor.shown()[0] == pytest.approx(0.25))
     display.update(None, "")
+    spin(lambda: "60 of 240" not in actor.shown()[1])
     display.update(1.0, "")
-    assert actor.shown()[0] == pytest.approx(1.0)
+    spin(lambda: actor.shown()[0] == pytest.approx(1.0))
     assert display.cancelled == []
 
 
 def test_cancel_is_seen_while_nothing_is_updated(actor, display, spin):
-    """By the timer, for the host has no event for that. Once."""
+    """The host has no event for it, so it is asked. Cancelled once, however long the user presses."""
+    turns = "maya.cmds.progressBar", "hou.InterruptableOperation.updateProgress", "nuke.ProgressTask.isCancelled"
     actor.press_cancel()
     spin(lambda: display.cancelled)
-    display.update(0.5, "")
+    actor.press_cancel()
+    calls = sum(len(actor.world.called(name)) for name in turns)
+    spin(lambda: sum(len(actor.world.called(name)) for name in turns) > calls + 1)
     assert display.cancelled == [True]
+
+
+def test_a_host_that_processes_events_does_not_call_itself(actor, display, spin):
+    """The timer that tells it of progress fires inside, and must not be told again there."""
+    from qtpy import QtCore
+
+    depth, deepest = [], []
+
+    def process_events(*args, answer, **kwargs):
+        depth.append(None)
+        deepest.append(len(depth))
+        QtCore.QThread.msleep(actor.adapter._TURN_MS + 10)
+        QtCore.QCoreApplication.processEvents()
+        depth.pop()
+        return answer(*args, **kwargs)
+
+    for name in ("maya.cmds.progressBar", "hou.InterruptableOperation.updateProgress", "nuke.ProgressTask.setMessage"):
+        if name in actor.world.answers:
+            answer = actor.world.answers[name]
+            actor.world.answers[name] = functools.partial(process_events, answer=answer)
+    display.update(0.5, "half")
+    spin(lambda: len(deepest) >= 1)
+    assert set(deepest) == {1}
 
 
 def test_update_and_close_after_close_do_nothing(actor, display):
@@ -317,21 +345,21 @@ def test_update_and_close_after_close_do_nothing(actor, display):
     assert display.cancelled == []
 
 
-def test_a_display_that_the_host_took_away_can_be_updated_and_closed(actor, display):
+def test_a_display_that_the_host_took_away_can_be_updated_and_closed(actor, display, spin):
     """Its functions raise then."""
+    calls = []
 
     def gone(*_args, **_kwargs):
+        calls.append(None)
         raise RuntimeError("Object not found")
 
     kept = dict(actor.world.answers)
     actor.world.answers.update(dict.fromkeys(kept, gone))
     display.update(0.5, "into the void")
+    spin(lambda: calls)
     display.close()
     actor.world.answers.update(kept)
-    if isinstance(actor, Maya):
-        actor.bar = None
-    if isinstance(actor, Houdini):
-        actor.fraction = None
+    actor.take_away()
 
 
 # -- the whole ---------------------------------------------------------------
