@@ -25,15 +25,23 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import _hosts  # noqa: E402 (from scripts/, see above)
 import _machine  # noqa: E402
 
-# Left out where `qgis` is.
-pytestmark = pytest.mark.qgis
+pytestmark = pytest.mark.hosts
 
 FILE = bytes(range(256)) * 8 * 1024  # 2 MB
 PIECE = 64 * 1024
 PIECE_SECONDS = 0.02
 
-# A Python error, or a complaint of asyncio's, would be ours: the bare host is silent about both.
+# What would be of ours among a host's last words.
 OUR_WORDS = ("asyncslot", "asyncio", "Traceback", "Task was destroyed", "never awaited", "QSocketNotifier", "QTimer")
+# What asyncio and Qt say at any time of whoever uses them wrongly.
+COMPLAINTS = (
+    "Task was destroyed",
+    "never awaited",
+    "QSocketNotifier",
+    "QObject::killTimer",
+    "QThread",
+    "ResourceWarning",
+)
 
 
 class Server(ThreadingMixIn, HTTPServer):
@@ -76,11 +84,13 @@ class Story:
         with serving() as server, _machine.display() as (display, _), _hosts.find(name)(directory) as host:
             self.host = host
             self.bare_exit_code, self.bare_quit_seconds, _ = host.play(display, "bare")
+            bare_output = host.output()
             host.close()
             played = host.play(display, "all", {"ASYNCSLOT_SERVER": server})
             self.exit_code, self.quit_seconds, self.last_words = played
             self.records = host.records()
             self.output = host.output()
+            self.complaints = [word for word in COMPLAINTS if word in self.output and word not in bare_output]
             self.batch = host.try_batch(display)
 
     def check(self, name):
@@ -223,3 +233,4 @@ def test_quit_while_busy(story, note):
     assert story.exit_code == story.bare_exit_code
     assert story.quit_seconds < story.bare_quit_seconds + 3
     assert [word for word in OUR_WORDS if word in story.last_words] == [], story.last_words
+    assert story.complaints == [], story.output
