@@ -4,6 +4,7 @@ This one has PyQt6; napari_pyside6 is the same with PySide6.
 """
 
 import shutil
+import subprocess
 import sys
 
 import _machine
@@ -89,6 +90,9 @@ class Host(Application):
         with open(guest / "__init__.py", "a", encoding="utf-8") as source:
             source.write(_MAKE_WIDGET)
         (guest / "napari.yaml").write_text(_MANIFEST)
+        # As after its first start: compiling takes longer than the start may.
+        python = str(self.venv() / "bin" / "python")
+        subprocess.run([python, "-m", "compileall", "-q", str(guest)], check=True, timeout=60)
         information = packages / f"{GUEST}-1.dist-info"
         information.mkdir()
         for name, text in _INSTALLED.items():
