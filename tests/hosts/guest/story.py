@@ -18,6 +18,7 @@ A check is a generator: it does something, yields a condition to wait for, and r
 whether asyncio works here is not for asyncio to say. A check that fails is written down, and the next one is played.
 """
 
+import compileall
 import json
 import os
 import sys
@@ -85,6 +86,8 @@ def stop():
 
 def _quit_bare():
     yield from _until_ready()
+    # As it is for users from the second start on.
+    compileall.compile_dir(os.path.dirname(__file__), quiet=2)
     _quit()
 
 
