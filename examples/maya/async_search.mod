@@ -1,0 +1,2 @@
++ async_search 1.0.0 ./async_search
+PYTHONPATH +:= scripts
