@@ -105,6 +105,8 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     disconnect = _connect_about_to_quit(quitting)
 
     def unhook() -> None:
+        nonlocal is_called
+        is_called = True  # also if a hook cannot be taken back
         disconnect()
         while relays:
             _relays.remove(relays.pop())

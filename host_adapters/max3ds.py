@@ -99,7 +99,8 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     disconnect = _connect_about_to_quit(quitting)
 
     def unhook() -> None:
-        nonlocal is_hooked
+        nonlocal is_called, is_hooked
+        is_called = True  # also if one of the hooks cannot be taken back
         disconnect()
         if is_hooked:
             is_hooked = False
