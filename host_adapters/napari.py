@@ -35,6 +35,13 @@ def is_running() -> bool:
     return _viewer() is not None
 
 
+def batch() -> Optional[str]:
+    """Say what to do in a script that has imported napari and made no viewer; None in any other process."""
+    if sys.modules.get("napari") is None or is_running():
+        return None
+    return "napari has no viewer here: call attach() once there is one, or use asyncio.run() in a script without"
+
+
 def qt_core() -> ModuleType:
     """Return the QtCore module that napari uses, of whichever binding.
 

@@ -129,6 +129,7 @@ def error():
 def test_elsewhere_it_is_not_found_and_not_imported():
     """In a process without napari the adapter says so, and has not imported napari to find out."""
     assert not adapter.is_running()
+    assert adapter.batch() is None
     assert "napari" not in sys.modules
 
 
@@ -143,6 +144,13 @@ def test_napari_as_a_library_is_not_running(napari, monkeypatch, missing):
     """A script without a GUI has loaded a part of napari; asking for the viewer would load more."""
     monkeypatch.delitem(sys.modules, missing)
     assert not adapter.is_running()
+
+
+def test_napari_without_a_viewer_says_what_to_use(napari):
+    """In a script; where there is a viewer, or no napari at all, there is nothing to say."""
+    assert adapter.batch() is None
+    napari.viewer = None
+    assert "asyncio.run()" in adapter.batch()
 
 
 def fail():

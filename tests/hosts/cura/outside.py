@@ -1,7 +1,6 @@
 """Cura, as seen from outside: Debian's 4.13, a plug-in that is a package in the user's directory of them."""
 
 import json
-import subprocess
 
 from _hosts import Application
 
@@ -37,5 +36,3 @@ class Host(Application):
         with open(guest / "__init__.py", "a", encoding="utf-8") as source:
             source.write(_PLUGIN)
         (guest / "plugin.json").write_text(json.dumps(_METADATA))
-        # As after its first start: compiling takes longer than the start may.
-        subprocess.run(["/usr/bin/python3", "-m", "compileall", "-q", str(guest)], check=True, timeout=60)

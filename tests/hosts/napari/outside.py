@@ -4,7 +4,6 @@ This one has PyQt6; napari_pyside6 is the same with PySide6.
 """
 
 import shutil
-import subprocess
 import sys
 
 import _machine
@@ -90,9 +89,6 @@ class Host(Application):
         with open(guest / "__init__.py", "a", encoding="utf-8") as source:
             source.write(_MAKE_WIDGET)
         (guest / "napari.yaml").write_text(_MANIFEST)
-        # As after its first start: compiling takes longer than the start may.
-        python = str(self.venv() / "bin" / "python")
-        subprocess.run([python, "-m", "compileall", "-q", str(guest)], check=True, timeout=60)
         information = packages / f"{GUEST}-1.dist-info"
         information.mkdir()
         for name, text in _INSTALLED.items():
@@ -100,6 +96,10 @@ class Host(Application):
 
     def command(self):
         return [str(self.program()), "-w", _PLUGIN]
+
+    def batch_command(self, script):
+        as_a_library = "import runpy, sys, napari; runpy.run_path(sys.argv[1])"
+        return [str(self.venv() / "bin" / "python"), "-c", as_a_library, str(script)]
 
     def variables(self):
         return {"QT_API": self.API, "PYTHONPATH": str(self.home / "site-packages")}

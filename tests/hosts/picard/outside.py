@@ -1,7 +1,5 @@
 """Picard, as seen from outside: Debian's 2.8, a plug-in that is a package in the user's directory of them."""
 
-import subprocess
-
 from _hosts import GUEST, Application
 
 _PLUGIN = """
@@ -34,8 +32,6 @@ class Host(Application):
         guest = self.put_guest(own / "Picard" / "plugins")
         with open(guest / "__init__.py", "a", encoding="utf-8") as source:
             source.write(_PLUGIN)
-        # As after its first start: compiling takes longer than the start may.
-        subprocess.run(["/usr/bin/python3", "-m", "compileall", "-q", str(guest)], check=True, timeout=60)
         (own / "Picard.ini").write_text(_SETTINGS)
 
     def command(self):
