@@ -1,6 +1,6 @@
 """The public functions that find the right lease by who is calling.
 
-A plug-in that calls `attach()` gets a lease in the name of its top-level package,
+A plug-in that calls `attach()` gets a lease in the name of its package,
 and afterwards `create_task()`, `asyncSlot()` and `detach()` find that lease by the
 package they are called from. That is all this file is about.
 """
@@ -21,7 +21,7 @@ from ._errors import AmbiguousLeaseError, ForeignLoopError, NoApplicationError, 
 from ._hosts import check_adapter, explain_no_application, find_host, report_safely
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
-from ._owners import Owner
+from ._owners import Owner, plugin_of
 from ._report import DetachReport
 from ._slots import Options, Starter, make_slot
 
@@ -38,7 +38,8 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     host's Qt loop has started; nothing runs until it has.
 
     Args:
-        owner: in whose name; by default the top-level package of the caller.
+        owner: in whose name; by default the caller's top-level package, and below one that
+            several plug-ins share (`freecad`) the next.
         host: the adapter; by default that of the host which is running, else
             the one for plain Qt.
 
@@ -191,20 +192,20 @@ def _is_wanted(fn: Any) -> bool:
     """Whether a slot's emission is to be answered: not after detach, which is no error."""
     if _meeting.here() is None and _get_running_loop() is None:
         return not _meeting.ended
-    return _top_level(_module_of(fn)) not in _meeting.ended
+    return plugin_of(_module_of(fn)) not in _meeting.ended
 
 
 def _hand_over(fn: Any, again: Callable[[], None]) -> bool:
     """Let the package's lease answer an emission that came in a thread which has no loop of ours."""
     if _get_running_loop() is not None or _meeting.here() is not None:
         return False
-    lease = _meeting.find_anywhere(_top_level(_module_of(fn)))
+    lease = _meeting.find_anywhere(plugin_of(_module_of(fn)))
     return lease is not None and lease._hand_over(fn, again)
 
 
 def _start(fn: Any, make: Callable[[], Coroutine[Any, Any, Any]]) -> Optional[asyncio.Task[Any]]:
     """Start a slot's coroutine where it belongs."""
-    starter = _find_starter(_top_level(_module_of(fn)), f"The slot {getattr(fn, '__qualname__', fn)}()")
+    starter = _find_starter(plugin_of(_module_of(fn)), f"The slot {getattr(fn, '__qualname__', fn)}()")
     is_lease = hasattr(starter, "owner")  # of whichever copy's class
     task: Optional[asyncio.Task[Any]] = starter._start(fn, make) if is_lease else starter.run_task(make())
     return task
@@ -242,21 +243,17 @@ def _module_of(fn: Any) -> str:
     return getattr(fn, "__module__", None) or type(fn).__module__
 
 
-def _top_level(module: str) -> str:
-    return module.partition(".")[0]
-
-
 def _caller() -> str:
-    """Return the top-level package of whoever called the function that calls this."""
+    """Return the plug-in's package of whoever called the function that calls this."""
     try:
-        return _top_level(sys._getframe(2).f_globals.get("__name__", "__main__"))
+        return plugin_of(sys._getframe(2).f_globals.get("__name__", "__main__"))
     except ValueError:  # no Python code has: atexit.register(asyncslot.detach)
         return _own_package()
 
 
 def _own_package() -> str:
-    """Return the top-level package of this copy: the plug-in that it is vendored into."""
-    return _top_level(__name__)
+    """Return the package of the plug-in that this copy is vendored into."""
+    return plugin_of(__name__)
 
 
 def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
@@ -325,7 +322,7 @@ def _owner_of(loop: AsyncSlotEventLoop, context: Dict[str, Any], leases: List[Le
     owners = {lease.owner: lease._owner for lease in leases}
     exc = context.get("exception")
     for frame, _ in traceback.walk_tb(None if exc is None else exc.__traceback__):
-        package = _top_level(frame.f_globals.get("__name__", ""))
+        package = plugin_of(frame.f_globals.get("__name__", ""))
         if package in owners:
             return owners[package]
     return loop._as_owner.get()

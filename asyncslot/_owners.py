@@ -120,7 +120,7 @@ class OwningMixin(LoopBase):
         frame: Any = sys._getframe(1)
         while frame is not None:
             module = frame.f_globals.get("__name__") or ""
-            package = module.partition(".")[0]
+            package = plugin_of(module)
             if package not in _GO_BETWEENS and module.rpartition(".")[0] not in self._as_copies:
                 owners = self._as_owners_by_package.get(package, ())
                 return owners[0] if len(owners) == 1 else None
@@ -236,6 +236,21 @@ class OwningMixin(LoopBase):
     ) -> None:
         _note(server)
         super()._start_serving(protocol_factory, sock, sslcontext, server, *args, **kwargs)
+
+
+def plugin_of(module: str) -> str:
+    """Return the package that is the plug-in to which a module belongs, by the module's full name.
+
+    That is the top-level package; and where plug-ins share that one, because it lies in several
+    directories (`freecad` does) or in none (`calibre_plugins`), the next below.
+    """
+    names = module.split(".")
+    for count in range(1, len(names)):
+        name = ".".join(names[:count])
+        path = getattr(sys.modules.get(name), "__path__", None)
+        if not hasattr(path, "__len__") or len(path) == 1:
+            return name
+    return module
 
 
 def _note(resource: Any) -> Any:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Callable, Optional
 
-from . import qgis
+from . import freecad, houdini, krita, max3ds, maya, napari, nuke, qgis, substance_painter
 
-_ADAPTERS = (qgis,)
+_ADAPTERS = (qgis, krita, freecad, napari, maya, houdini, nuke, max3ds, substance_painter)
 
 
 def find_batch_hint() -> Optional[str]:

@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 import time
+import types
 import weakref
 
 import pytest
@@ -51,6 +52,39 @@ def test_the_owner_is_the_callers_package(app):
     assert namespace["lease"] is namespace["again"]
     assert asyncslot.detach("my_plugin").owner == "my_plugin"
     assert not namespace["lease"].is_attached
+
+
+@pytest.mark.parametrize(
+    ("path", "owner"),
+    [
+        pytest.param(["/one"], "suite", id="a package"),
+        pytest.param(["/one", "/two"], "suite.tool", id="spread over directories, as FreeCAD's"),
+        pytest.param([], "suite.tool", id="in no directory, as calibre's"),
+        pytest.param(None, "suite", id="no package"),
+    ],
+)
+def test_plugins_that_share_a_package_are_told_apart(app, monkeypatch, path, owner):
+    """In the name of a lease, and in whose a slot is; a package of the plug-in's own is one plug-in."""
+    package = types.ModuleType("suite")
+    package.__path__ = path
+    monkeypatch.setitem(sys.modules, "suite", package)
+    inside = types.ModuleType("suite.tool")
+    inside.__path__ = ["/one/tool"]
+    monkeypatch.setitem(sys.modules, "suite.tool", inside)
+    namespace = {"__name__": "suite.tool.gui"}
+    source = """
+import asyncslot
+lease = asyncslot.attach()
+async def fn():
+    pass
+slot = asyncslot.asyncSlot(fn)
+"""
+    exec(source, namespace)
+    lease = namespace["lease"]
+    with asyncslot.attach("suite.other"), lease:
+        assert lease.owner == owner
+        namespace["slot"]()
+        assert len(lease._owner.tasks) == 1
 
 
 def test_attach_after_detach_is_a_new_lease(app):
@@ -576,4 +610,7 @@ def test_repeated_attach_and_detach_leaves_nothing(app):
     before = census()
     for _ in range(100):
         cycle()
+    deadline = time.monotonic() + 5  # the last executor's thread has been told to end
+    while census() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert census() <= before
