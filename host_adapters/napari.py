@@ -76,8 +76,11 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     Thread: GUI thread only.
     """
     app = qt_core().QCoreApplication.instance()
+    is_hooked = [True]
 
     def about_to_quit() -> None:
+        if not is_hooked:
+            return
         try:
             callback()
         except Exception as exc:
@@ -86,6 +89,9 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     app.aboutToQuit.connect(about_to_quit)
 
     def unhook() -> None:
+        if not is_hooked:
+            return  # PySide6 warns on stderr of a second disconnect()
+        is_hooked.clear()
         try:
             app.aboutToQuit.disconnect(about_to_quit)
         except (TypeError, RuntimeError):  # not connected any more; the application was deleted

@@ -282,15 +282,18 @@ def quitting(napari, monkeypatch):
     return signal
 
 
-def test_on_quit_calls_until_unhooked(quitting):
-    """The callback is called when napari quits; unhook() takes it back, and a second time does nothing."""
+def test_on_quit_calls_until_unhooked(quitting, monkeypatch):
+    """unhook() takes the callback back, also from a signal that keeps it; a second time it asks Qt for nothing."""
     calls = []
     unhook = adapter.on_quit(lambda: calls.append("quit"))
     quitting.emit()
+    disconnected = []
+    monkeypatch.setattr(quitting, "disconnect", disconnected.append)
     unhook()
     unhook()
     quitting.emit()
     assert calls == ["quit"]
+    assert len(disconnected) == 1
 
 
 def test_on_quit_reports_what_the_callback_raises(quitting, caplog):
