@@ -81,7 +81,7 @@ class Story:
     """What happened in one host."""
 
     def __init__(self, name, directory):
-        with serving() as server, _machine.display() as (display, _), _hosts.find(name)(directory) as host:
+        with serving() as server, _hosts.lasting_display() as display, _hosts.find(name)(directory) as host:
             self.host = host
             self.bare_exit_code, self.bare_quit_seconds, _ = host.play(display, "bare")
             bare_output = host.output()
@@ -124,7 +124,7 @@ def story(request, stories, host_missing):
     if isinstance(found, str):
         host_missing(found)
     if isinstance(found, Exception):
-        raise found
+        pytest.fail(f"{type(found).__name__}: {found}", pytrace=False)
     return found
 
 
@@ -198,9 +198,10 @@ def test_progress(story):
     assert "of the old town" in texts
 
 
-def test_cancel(story):
+def test_cancel(story, note):
     """Cancelled in the host, the task is cancelled and the display goes away."""
     facts = story.check("progress")
+    note(cancelled_by=facts["cancelled_by"])
     assert facts["outcome"] == ["cancelled"]
     assert facts["is_gone"]
 

@@ -164,7 +164,7 @@ def progress(stage):
     texts += [browser.toPlainText() for browser in display.findChildren(host.QtWidgets.QTextEdit)]
     facts = {"fraction": bar.value() / bar.maximum(), "texts": texts}
     _grab(str(stage.directory / "progress.png"))
-    _press_cancel(display)
+    facts["cancelled_by"] = yield from _press_cancel(display, task)
     yield from until(task.done, 5, "the task is cancelled")
     yield from pause(0.1)
     return {**facts, "outcome": outcome, "is_gone": host.progress_display() is None}
@@ -187,12 +187,19 @@ def _grab(path):
     grab(path)
 
 
-def _press_cancel(display):
+def _press_cancel(display, task):
+    """Press what cancels in this host: by a real click, if the display has a button and a click gets there."""
     if hasattr(host, "press_cancel"):
         host.press_cancel()
-        return
+        return "the host's own way"
     [button] = display.findChildren(host.QtWidgets.QAbstractButton)
+    point = button.mapToGlobal(button.rect().center()) * button.devicePixelRatioF()
+    host.QtCore.QProcess.startDetached("xdotool", ["mousemove", str(point.x()), str(point.y()), "click", "1"])
+    yield task.done, 2
+    if task.done():
+        return "the mouse"
     button.click()
+    return "its button"
 
 
 def reload(stage):
