@@ -21,9 +21,11 @@ def window():
 
 def begin():
     """Show the Log Viewer, and switch it on."""
-    window().showMaximized()
     docker = _log_docker()
+    docker.setFloating(True)  # docked below the others, it makes the window higher than the screen
+    docker.setGeometry(20, 100, 560, 300)
     docker.show()
+    window().setGeometry(0, 0, 1200, 900)
     docker.raise_()
     switch = docker.findChild(QtWidgets.QToolButton, "bnToggle")
     if not switch.isChecked():
