@@ -247,7 +247,7 @@ def plugin_of(module: str) -> str:
     names = module.split(".")
     for count in range(1, len(names)):
         name = ".".join(names[:count])
-        path = getattr(sys.modules.get(name), "__path__", None)
+        path: Any = getattr(sys.modules.get(name), "__path__", None)
         if not hasattr(path, "__len__") or len(path) == 1:
             return name
     return module

@@ -90,7 +90,7 @@ class Cell:
         self.binding, is_pinned, _ = requirement.partition("==")
         extras, pins = ["test"], []
         if has_guests:
-            extras.append("guests")
+            extras += ["guests", "stubs"]
             if self.binding == "PySide6":
                 extras.append("guests-pyside6")
         if is_pinned:
@@ -276,7 +276,7 @@ def _run_pytest(cell, env, for_pytest):
     # Not the tests in the real QGIS, which have its Python and its binding and are scripts/test.py's, nor the soak,
     # and not CPython's, which have columns of their own. The others are offscreen; a process that crashes could not
     # end an Xvfb that it had started.
-    left_out = ["qgis", "soak", "cpython"]
+    left_out = ["qgis", "hosts", "soak", "cpython"]
     if not cell.is_quick:
         left_out += ["slow"] if cell.has_guests else ["slow", "neighbour"]
     command = ["-m", "pytest", f"--junitxml={report}", "-m", f"not ({' or '.join(left_out)})", "--no-xvfb"]

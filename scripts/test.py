@@ -4,7 +4,8 @@ Sets this machine up (everything that is made lies under .work/) and runs pytest
 where QGIS is installed. `--hosts` installs it from Debian first, and then it is an error if those tests did not run.
 All other arguments go to pytest: `python3 scripts/test.py -k detach -x`.
 
-CPython's own asyncio tests take minutes, and Debian's Python comes without them: `scripts/matrix.py` runs those.
+CPython's own asyncio tests take minutes, and Debian's Python comes without them: `scripts/matrix.py` runs those. The
+checks in other hosts than QGIS are for `scripts/hosts.py`, which installs those.
 
 Exit codes: pytest's own; 1 also when the tests in the real QGIS were to run and did not; 2 also when this machine
 could not be set up.
@@ -29,7 +30,7 @@ def main():
     arguments, for_pytest = parser.parse_known_args()
     try:
         need_packages(QT_LIBRARIES + XVFB + venv_packages() + (QGIS if arguments.hosts else []), "the tests")
-        python = need_venv("-e .[PyQt5,test]")
+        python = need_venv("-e .[PyQt5,stubs,test]")
     except SetupError as exc:
         say(f"\n{exc}")
         return 2
@@ -37,7 +38,7 @@ def main():
     report.unlink(missing_ok=True)
     # All of it takes long enough for both cores of a small machine. A file's tests stay together, and share their host.
     workers = [] if for_pytest else ["-n", "2", "--dist", "loadfile"]
-    command = [python, "-m", "pytest", f"--junitxml={report}", "-m", "not cpython", *workers, *for_pytest]
+    command = [python, "-m", "pytest", f"--junitxml={report}", "-m", "not (cpython or hosts)", *workers, *for_pytest]
     if arguments.hosts:
         command.append("--require-hosts")
     # Which binding is under test is decided here and not by a variable that happens to be set.

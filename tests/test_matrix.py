@@ -76,8 +76,8 @@ def test_a_cell_that_does_not_exist_is_refused_with_those_that_do(matrix):
     ("name", "has_guests", "binding", "python_version", "requirements"),
     [
         ("PyQt6-3.12", False, "PyQt6", "3.12", ["-e", ".[test,PyQt6]"]),
-        ("PyQt6-3.12", True, "PyQt6", "3.12", ["-e", ".[test,guests,PyQt6]"]),
-        ("PySide6-3.13", True, "PySide6", "3.13", ["-e", ".[test,guests,guests-pyside6,PySide6]"]),
+        ("PyQt6-3.12", True, "PyQt6", "3.12", ["-e", ".[test,guests,stubs,PyQt6]"]),
+        ("PySide6-3.13", True, "PySide6", "3.13", ["-e", ".[test,guests,stubs,guests-pyside6,PySide6]"]),
         ("PySide2==5.12-3.7", False, "PySide2", "3.7", ["-e", ".[test]", "PySide2==5.12.*"]),
     ],
 )

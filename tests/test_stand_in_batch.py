@@ -9,7 +9,7 @@ from stand_ins import HOSTS, NoStubs, World
 from stand_ins_actors import ACTORS
 
 BATCH = """
-import importlib, sys
+import sys
 sys.path[:] = {path!r}
 from stand_ins import World
 from stand_ins_actors import ACTORS
@@ -18,10 +18,6 @@ sys.modules.update(world.modules)
 actor = ACTORS[{host!r}](world, None)
 actor.start(is_gui=False)
 import asyncslot
-from asyncslot import host_adapters
-adapter = importlib.import_module("asyncslot.host_adapters.{host}")
-if adapter not in host_adapters._ADAPTERS:  # until it is registered there
-    host_adapters._ADAPTERS += (adapter,)
 try:
     asyncslot.attach("plugin")
 except asyncslot.NoApplicationError as exc:

@@ -29,8 +29,6 @@ def actor(request, monkeypatch, app):
         actor = enter(request.param, window, monkeypatch)
     except NoStubs as exc:
         pytest.skip(str(exc))
-    if actor.adapter not in host_adapters._ADAPTERS:  # until it is registered there
-        monkeypatch.setattr(host_adapters, "_ADAPTERS", (*host_adapters._ADAPTERS, actor.adapter))
     yield actor
     window.setObjectName("")  # whoever looks for the next one must not find this
 
