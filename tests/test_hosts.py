@@ -154,10 +154,10 @@ def test_load(story, note):
 
 
 def test_start_is_not_slowed(story, note):
-    """What the plug-in adds to the host's start is less than a twentieth of it (Python's own asyncio aside)."""
+    """What the plug-in adds to the host's start, Python's own asyncio aside, is 50 ms or a twentieth of it at most."""
     facts = story.check("ready")
-    note(**{name: facts[name] for name in ("since_start_ms", "asyncio_ms", "attach_ms")})
-    assert facts["attach_ms"] < facts["since_start_ms"] / 20, facts
+    note(**{name: facts[name] for name in ("ready_ms", "asyncio_ms", "attach_ms")})
+    assert facts["attach_ms"] < max(50, facts["ready_ms"] / 20), facts
 
 
 def test_download_and_subprocess(story, note):

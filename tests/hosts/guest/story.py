@@ -92,8 +92,8 @@ def _quit_bare():
 
 
 def _play_all(checks, stage, times):
-    facts = {"loop_level": loop_level(), "since_start_ms": _age_ms(), **times}
-    yield from _until_ready()
+    facts = {"loop_level": loop_level(), "loaded_ms": _age_ms(), **times}
+    facts["ready_ms"] = yield from _until_ready()
     write(step="ready", **facts)
     for check in checks.CHECKS:
         try:
@@ -107,9 +107,11 @@ def _play_all(checks, stage, times):
 
 def _until_ready():
     yield from until(host.is_ready, 60, "the host is ready")
+    ready = _age_ms()
     if hasattr(host, "begin"):
         host.begin()
     yield (lambda: False), 0.3  # the host's own late initialization
+    return ready
 
 
 def _quit():
