@@ -7,8 +7,10 @@ by a stand-in for its host (tests/example_hosts.py). Whether the real host does 
 import asyncio
 import importlib.util
 import json
+import pickle
 import re
 import shutil
+import subprocess
 import sys
 import threading
 import types
@@ -465,6 +467,18 @@ def test_cluster_finds_the_farthest_pair(distributed, dask, run_coro):
 
     assert run_coro(with_cluster(distributed, ask)) == (5.0, 7, 2300)
     assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
+
+
+def test_work_is_sent_to_those_who_do_not_have_the_plugin(distributed, dask):
+    """As code: scheduler and workers are other processes, on other machines, where nothing of ours can be imported."""
+    sent = pickle.dumps(dask.ByValue(dask.work.farthest))
+    done = subprocess.run(
+        [sys.executable, "-c", "import pickle, sys; print(pickle.load(sys.stdin.buffer)((0, 1), [(0, 0), (3, 4)]))"],
+        input=sent,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    assert done.stdout.split() == b"(25, 0, 1)".split()
 
 
 def test_cluster_that_is_not_there_is_an_oserror(distributed, dask, run_coro, monkeypatch):

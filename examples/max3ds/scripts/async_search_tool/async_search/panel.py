@@ -65,7 +65,6 @@ class SearchPanel(QtWidgets.QWidget):
         self.results.setHeaderLabels(COLUMNS)
         self.results.setRootIsDecorated(False)
         self.results.setUniformRowHeights(True)
-        self.results.setAlternatingRowColors(True)
         self.results.setToolTip("Activate a line to open its page in the browser")
         self.results.header().setStretchLastSection(False)
         for column, mode in enumerate(("Stretch", "Interactive", "ResizeToContents")):
