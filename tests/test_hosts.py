@@ -186,6 +186,13 @@ def test_error_in_task(story):
     assert not facts["is_modal"]
 
 
+def test_report_from_thread(story):
+    """report() may be called from any thread, and its text is not taken for HTML."""
+    facts = story.check("report_from_thread")
+    assert facts["has_returned"]
+    assert "<b>from a thread</b> &\n<i>in two lines" in facts["log"], facts["log"]
+
+
 def test_progress(story):
     """Progress is seen in the host's own display, with its share, its title and its text."""
     facts = story.check("progress")

@@ -5,6 +5,7 @@ import hashlib
 import os
 import platform
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -152,6 +153,16 @@ async def _fail():
     raise ValueError("<spoilt> on purpose")
 
 
+def report_from_thread(stage):
+    """The adapter's report() is called from another thread, with what looks like HTML in several lines."""
+    arguments = ("<b>from a thread</b> &\n<i>in two lines", None)
+    thread = threading.Thread(target=stage.lease.host.report, args=arguments)
+    thread.start()
+    yield lambda: not thread.is_alive(), 5
+    yield from pause(0.2)
+    return {"log": host.log_text(), "has_returned": not thread.is_alive()}
+
+
 def progress(stage):
     """Progress in the host's display, cancelled there."""
     outcome = []
@@ -247,4 +258,13 @@ async def _be_busy(busy):
 
 
 # Quitting comes last, and is story.py's.
-CHECKS = [load, download_and_subprocess, modal_dialog, error_in_task, progress, reload, quit_while_busy]
+CHECKS = [
+    load,
+    download_and_subprocess,
+    modal_dialog,
+    error_in_task,
+    report_from_thread,
+    progress,
+    reload,
+    quit_while_busy,
+]
