@@ -39,7 +39,8 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
 
     Args:
         owner: in whose name; by default the caller's top-level package, and below one that
-            several plug-ins share (`freecad`) the next.
+            several plug-ins share (`freecad`) the next. In a host whose plug-ins are all
+            part of a package of its own (`picard.plugins`), say your plug-in's name.
         host: the adapter; by default that of the host which is running, else
             the one for plain Qt.
 

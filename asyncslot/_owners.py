@@ -244,13 +244,10 @@ def plugin_of(module: str) -> str:
     That is the top-level package; and where plug-ins share that one, because it lies in several
     directories (`freecad` does) or in none (`calibre_plugins`), the next below.
     """
-    names = module.split(".")
-    for count in range(1, len(names)):
-        name = ".".join(names[:count])
-        path: Any = getattr(sys.modules.get(name), "__path__", None)
-        if not hasattr(path, "__len__") or len(path) == 1:
-            return name
-    return module
+    top = module.partition(".")[0]
+    path: Any = getattr(sys.modules.get(top), "__path__", None)
+    is_shared = hasattr(path, "__len__") and len(path) != 1
+    return ".".join(module.split(".")[:2]) if is_shared else top
 
 
 def _note(resource: Any) -> Any:

@@ -69,7 +69,7 @@ def test_plugins_that_share_a_package_are_told_apart(app, monkeypatch, path, own
     package.__path__ = path
     monkeypatch.setitem(sys.modules, "suite", package)
     inside = types.ModuleType("suite.tool")
-    inside.__path__ = ["/one/tool"]
+    inside.__path__ = path  # in calibre, nothing has a directory
     monkeypatch.setitem(sys.modules, "suite.tool", inside)
     namespace = {"__name__": "suite.tool.gui"}
     source = """
