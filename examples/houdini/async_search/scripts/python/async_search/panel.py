@@ -69,6 +69,7 @@ class SearchPanel(QtWidgets.QWidget):
         self.results.header().setStretchLastSection(False)
         for column, mode in enumerate(("Stretch", "Interactive", "ResizeToContents")):
             self.results.header().setSectionResizeMode(column, getattr(QtWidgets.QHeaderView.ResizeMode, mode))
+        self.results.setColumnWidth(1, 80)
         self.status = QtWidgets.QLabel("Nothing searched for yet")
         self.status.setWordWrap(True)
         self.service = QtWidgets.QLineEdit(SERVICE)
