@@ -29,6 +29,7 @@ import weakref
 from typing import Any, Callable, Coroutine, Dict, NamedTuple, Optional, Tuple
 
 from ._binding import is_deleted
+from ._connections import connect
 from ._errors import NotCoroutineFunctionError, OptionError
 from ._repeat import POLICIES, Repeats
 
@@ -131,7 +132,7 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
         task = start(fn, functools.partial(fn, *args[:most]))
         if task is not None:
             task.add_done_callback(_report_failure)
-            if options.cancel_with_receiver and hasattr(receiver, "destroyed"):
+            if options.cancel_with_receiver and not task.done() and hasattr(receiver, "destroyed"):
                 _cancel_with(receiver, task)
         return task
 
@@ -165,15 +166,14 @@ def _receiver(slot: Any, args: Tuple[Any, ...], is_bound: bool) -> Any:
 
 
 def _cancel_with(receiver: Any, task: asyncio.Task[Any]) -> None:
-    """Have the task cancelled when Qt deletes its receiver, whose Python side the running coroutine keeps alive."""
-    kept = _kept_by(receiver)
-    tasks: Optional[weakref.WeakSet[asyncio.Task[Any]]] = kept.get(_cancel_with)
-    if tasks is None:
-        tasks = kept[_cancel_with] = weakref.WeakSet()
-        doomed = tasks  # and not the receiver: the connection must not keep it alive
-        # One connection for good: to end one when its sender may be dead is not safe (`_connections`).
-        receiver.destroyed.connect(lambda *_: [task.cancel() for task in list(doomed)])
-    tasks.add(task)
+    """Have the task cancelled when Qt deletes its receiver, whose Python side the running coroutine keeps alive.
+
+    Connected only while the task runs. When a widget and a function that is connected to
+    its `destroyed` are part of the same garbage, a purged plug-in's, PyQt calls the
+    function after the collector has emptied it, and the process ends (5.15.11, seen 2026-11).
+    """
+    connection = connect(receiver.destroyed, lambda _: task.cancel(), lambda _: None)
+    task.add_done_callback(lambda _: connection.disconnect())
 
 
 def is_coroutine_function(fn: Any) -> bool:

@@ -275,6 +275,31 @@ def test_tasks_are_cancelled_with_their_receiver(lease, spin, connect):
     assert other.log == []
 
 
+def test_nothing_is_connected_to_a_receiver_that_has_no_task(lease, spin):
+    """PyQt would call it when the receiver and a purged copy of ours are garbage together, and crash."""
+
+    def connected():
+        # PyQt takes the signal, PySide what the macro SIGNAL() makes of its signature.
+        is_pyqt = QtCore.QObject.__module__.startswith("PyQt")
+        return dock.receivers(dock.destroyed if is_pyqt else QtCore.SIGNAL("destroyed(QObject*)"))
+
+    def end_tasks():
+        for task in lease._owner.pending():
+            task.cancel()
+        lease.run_until_complete(asyncio.sleep(0.001))
+        QtCore.QCoreApplication.sendPostedEvents(None, 52)  # QEvent.DeferredDelete: PyQt's proxies
+
+    dock = Dock()
+    dock.on_start()
+    end_tasks()
+    before = connected()  # PySide6 has one of its own from now on
+    for _ in range(2):
+        dock.on_start()
+    assert connected() > before
+    end_tasks()
+    assert connected() == before
+
+
 def test_tasks_outlive_their_receiver_by_default(lease, spin):
     """A task that was started goes on."""
     dock = Dock()
