@@ -14,6 +14,7 @@ of the traceback, so it is told text only. And a `progress` object writes to the
 
 from __future__ import annotations
 
+import importlib
 import io
 import logging
 import sys
@@ -47,9 +48,8 @@ def qt_core() -> ModuleType:
 
     It has it from QtPy, which only passes on its names, so a class is asked where it really comes from.
     """
-    from qtpy.QtCore import QObject
-
-    return sys.modules[QObject.__module__]
+    core: Any = importlib.import_module("qtpy.QtCore")
+    return sys.modules[core.QObject.__module__]
 
 
 def gui_parent() -> Optional[Any]:
