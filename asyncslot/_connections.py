@@ -32,7 +32,7 @@ from typing import Any, Callable, List, Optional, Tuple, Union
 from ._binding import enum_member
 
 Arguments = Tuple[Any, ...]
-Receive = Callable[[Arguments], None]
+Receive = Callable[[Arguments], object]
 Connection = Union["OwnFunction", "OwnMethod"]
 
 
