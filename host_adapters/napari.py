@@ -28,8 +28,6 @@ _PROGRESS_STEPS = 1000
 # out of sight.
 _NO_RATES = "{bar}|"
 
-_logger = logging.getLogger(__name__)
-
 
 def is_running() -> bool:
     """Tell whether this is napari with a viewer, which a script that only uses its library has not."""
@@ -113,7 +111,7 @@ def report(message: str, exc: Optional[BaseException]) -> None:
     Thread: any. From another than the GUI thread it is only logged.
     """
     try:
-        _logger.error("%s", message, exc_info=exc)
+        logging.getLogger(__name__).error("%s", message, exc_info=exc)
     except Exception:
         _write_stderr(message)
     try:
@@ -208,7 +206,7 @@ class _ActivityProgress:
         except RuntimeError:  # the window, and the bar with it, is gone
             pass
         except Exception:
-            _logger.warning("napari could not show the progress of %r", self._title, exc_info=True)
+            logging.getLogger(__name__).warning("napari could not show the progress of %r", self._title, exc_info=True)
         finally:
             self._is_showing = False
             if self._is_closed:

@@ -245,7 +245,7 @@ def test_report_without_a_viewer_is_logged(napari, caplog):
 def test_report_with_nothing_left_does_not_raise(napari, monkeypatch, capsys):
     """No log, no window and, as in a GUI program on Windows, no stderr."""
     napari.viewer = Gone()
-    monkeypatch.setattr(adapter, "_logger", Gone())
+    monkeypatch.setattr(adapter, "logging", Gone())
     adapter.report("my_plugin: very late", error())
     assert "my_plugin: very late" in capsys.readouterr().err
     monkeypatch.setattr(sys, "stderr", None)
