@@ -137,7 +137,7 @@ one, two = load("one"), load("two")
 first, second = one.attach("one"), two.attach("two")
 
 async def parent():
-    asyncio.ensure_future(forever())
+    child = asyncio.ensure_future(forever())  # referred to, or the garbage collector may end it
     await forever()
 
 task = second.create_task(parent())

@@ -430,7 +430,7 @@ def load(tmp_path, monkeypatch):
 # A server that is closed between accept() and the task that makes a transport of it leaves the socket to the collector:
 # asyncio's Server._attach() fails an assertion then (seen in Python 3.11.7 and 3.13.0, 2026-11).
 @pytest.mark.filterwarnings("ignore:unclosed (transport|<socket)")
-def test_lifecycle(app, load):
+def test_lifecycle(app, load, unfrozen):
     """Whatever the order of events, the state is what the model says, and at the end nothing is left."""
     from senders import Sender
 
