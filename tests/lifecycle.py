@@ -52,7 +52,7 @@ class Held:
         self.gates = []  # of jobs that are stuck in their thread
 
     def living(self):
-        return [run for run in self.runs if not run.is_finished]
+        return [run for run in self.runs if not run.is_over]
 
 
 class Run:
@@ -62,6 +62,7 @@ class Run:
         self.held = held
         self.kind = kind
         self.task = None
+        self.coro = None  # where it may not begin at once
         self.steps = 0
         self.is_finished = False  # closed by freezing included
         self.is_on_stack = False
@@ -71,6 +72,11 @@ class Run:
 
     def __repr__(self):
         return f"<run of {self.held.owner}: {self.kind}, {self.steps} steps>"
+
+    @property
+    def is_over(self):
+        """Whether it has ended, or was closed before it had begun: a short timeout may be over by then."""
+        return self.is_finished or (self.coro is not None and self.coro.cr_frame is None)
 
     @property
     def clings(self):

@@ -191,7 +191,8 @@ class Lifecycle(RuleBasedStateMachine):
         held = self.attach_now(owner)
         for kind in kinds[: MOST_RUNS - len(held.living())]:
             run = Run(held, kind)
-            task = getattr(held.lease, way)(drive(self, run))
+            run.coro = drive(self, run)
+            task = getattr(held.lease, way)(run.coro)
             task.add_done_callback(functools.partial(self.after_task, run))
 
     def after_task(self, run, task):
