@@ -1,0 +1,164 @@
+"""Show what scripts/bench.py has measured: a table, and a plot.
+
+    python _bench_report.py results.json [plot.svg]
+
+Runs in the project's virtual environment, because it draws with rich and matplotlib. `summarise()` needs neither.
+"""
+
+import json
+import statistics
+import sys
+
+# The contender that the others are compared with; where it has no figure, the next one that has.
+BASELINES = ("plain", "qtinter")
+
+# What is drawn: the first figure of these, times plain asyncio.
+PLOTTED = [
+    *("chain", "switch1", "switch100", "burst100k", "echo1", "echo100", "streams", "wake", "wake-fds5000"),
+    *("executor", "threadsafe"),
+]
+
+
+def more_is_better(figure):
+    """Whether more of this figure is better, by the unit in its name."""
+    return figure.endswith("/s") or figure.startswith("%")
+
+
+def summarise(rounds):
+    """Return {workload: {figure: {loop: (median, median of the ratios or None)}}} of the rounds of one binding.
+
+    A ratio says how many times worse than the baseline of the same round; of a baseline of zero there is none.
+    """
+    table = {}
+    for workload in rounds[0]:
+        names = {}  # in the order in which they come
+        for samples in rounds:
+            for sample in samples[workload].values():
+                names.update(dict.fromkeys(sample.get("figures", ())))
+        table[workload] = {name: _compare([samples[workload] for samples in rounds], name) for name in names}
+    return table
+
+
+def _compare(rounds, figure):
+    """Return {loop: (median, ratio)} of one figure."""
+    values, ratios = {}, {}
+    for samples in rounds:
+        found = {loop: s["figures"][figure] for loop, s in samples.items() if figure in s.get("figures", ())}
+        baseline = next((found[loop] for loop in BASELINES if loop in found), None)
+        for loop, value in found.items():
+            values.setdefault(loop, []).append(value)
+            top, bottom = (baseline, value) if more_is_better(figure) else (value, baseline)
+            if top is not None and bottom:
+                ratios.setdefault(loop, []).append(top / bottom)
+    medians = {loop: statistics.median(found) for loop, found in values.items()}
+    return {loop: (medians[loop], statistics.median(ratios[loop]) if loop in ratios else None) for loop in medians}
+
+
+def show(result):
+    """Print one table for each binding."""
+    from rich.console import Console
+    from rich.table import Table
+
+    # A file or a CI log has no width of its own.
+    console = Console(width=None if sys.stdout.isatty() else 180)
+    for binding, rounds in result["bindings"].items():
+        loops = list(dict.fromkeys(loop for samples in rounds for each in samples.values() for loop in each))
+        loops.sort(key=_place)
+        comparison = "times worse than plain asyncio, or else qtinter"
+        title = f"{binding}, {len(rounds)} rounds, malloc {result['malloc']}: median ({comparison})"
+        table = Table("workload", "figure", title=title)
+        for loop in loops:
+            table.add_column(loop, justify="right")
+        for workload, figures in summarise(rounds).items():
+            for index, (figure, cells) in enumerate(figures.items()):
+                row = [_cell(*cells.get(loop, (None, None))) for loop in loops]
+                table.add_row("" if index else workload, figure, *row)
+        console.print(table)
+        for line in sorted(_errors(rounds)):
+            console.print(f"{binding}: {line}", markup=False, highlight=False)
+
+
+_ORDER = ["plain", "asyncslot", "qtinter", "asyncslot-0.3.1", "qasync", "QtAsyncio", "pump-0ms", "pump-20ms", "uvloop"]
+
+
+def _place(loop):
+    return _ORDER.index(loop)
+
+
+def _cell(value, ratio):
+    if value is None:
+        return "-"
+    return _number(value) + (f" (x{ratio:.2f})" if ratio is not None else "")
+
+
+def _number(value):
+    """Return a number with three digits that say something."""
+    if abs(value) >= 10_000:
+        return f"{value / 1000:.0f}k"
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:.0f}"
+    return f"{value:.3g}"
+
+
+def _errors(rounds):
+    """Return what failed, once for each kind."""
+    return {
+        f"{workload}, {loop}: {sample['error']}"
+        for samples in rounds
+        for workload, each in samples.items()
+        for loop, sample in each.items()
+        if "error" in sample
+    }
+
+
+def plot(result, file):
+    """Draw the ratios of the main workloads, one panel for each binding; logarithmic, as they reach from 0.3 to 100."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    # The same figures make the same file.
+    matplotlib.rcParams.update({"svg.hashsalt": "bench", "font.size": 9})
+    panels = list(result["bindings"].items())
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(6 * len(panels), 6), squeeze=False, sharey=True)
+    for (binding, rounds), axis in zip(panels, axes[0]):
+        _draw(axis, summarise(rounds), binding)
+    axes[0][0].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(file, metadata={"Date": None})
+
+
+def _draw(axis, table, binding):
+    workloads = [name for name in PLOTTED if table.get(name)]
+    rows = {name: next(iter(table[name].values())) for name in workloads}
+    loops = sorted(
+        {loop for cells in rows.values() for loop in cells if loop not in ("plain", "pump-20ms")}, key=_place
+    )
+    height = 0.8 / max(len(loops), 1)
+    for number, loop in enumerate(loops):
+        bars = [(index, rows[name][loop][1]) for index, name in enumerate(workloads) if loop in rows[name]]
+        bars = [(index, ratio) for index, ratio in bars if ratio]
+        places = [index - 0.4 + (number + 0.5) * height for index, _ in bars]
+        # From 1, so that what is better than plain asyncio goes to the left.
+        axis.barh(places, [ratio - 1 for _, ratio in bars], height, left=1, label=loop)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.xaxis.set_minor_formatter("{x:g}")
+    axis.axvline(1, color="black", linewidth=1)
+    axis.set_yticks(range(len(workloads)), workloads)
+    axis.invert_yaxis()
+    axis.set_title(binding)
+    axis.set_xlabel("times worse than asyncio without Qt")
+
+
+def main():
+    with open(sys.argv[1], encoding="utf-8") as file:
+        result = json.load(file)
+    show(result)
+    if len(sys.argv) > 2:
+        plot(result, sys.argv[2])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""One sample of scripts/bench.py: one workload on one loop, in this process; prints one line of JSON.
+
+    python _bench_worker.py '{"workload": "chain", "loop": "asyncslot", "binding": "PyQt5"}'
+
+Further keys: `paths` (put in front of sys.path, for contenders that are not installed), `seconds` (how long to count)
+and `size` (factor for fixed amounts).
+"""
+
+import functools
+import json
+import os
+import sys
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import _bench_gui as gui
+import _bench_workloads as core
+from _bench_loops import LOOPS
+
+# What there is to measure, in the order of the table. Those that are no coroutine functions run outside of the loop.
+WORKLOADS = {
+    "chain": core.chain,
+    "switch1": functools.partial(core.switch, tasks=1),
+    "switch100": functools.partial(core.switch, tasks=100),
+    "switch1000": functools.partial(core.switch, tasks=1000),
+    "burst100k": core.burst,
+    "echo1": functools.partial(core.echo, connections=1),
+    "echo100": functools.partial(core.echo, connections=100),
+    "echo10-idle1000": functools.partial(core.echo, connections=10, idle=1000),
+    "streams": core.streams,
+    "sleep-1ms": core.sleep_1ms,
+    "timers10k": core.timers,
+    "wake": core.wake,
+    "wake-fds1000": functools.partial(core.wake, fds=1000),
+    "wake-fds5000": functools.partial(core.wake, fds=5000),
+    "wake-timers10k": functools.partial(core.wake, timers=10_000),
+    "wake-timers100k": functools.partial(core.wake, timers=100_000),
+    "executor": core.executor,
+    "threadsafe": core.threadsafe,
+    "threadsafe-latency": core.threadsafe_latency,
+    "signal": gui.signal,
+    "gui-switch": functools.partial(gui.gui, work="switch"),
+    "gui-echo": functools.partial(gui.gui, work="echo"),
+    "gui-burst": functools.partial(gui.gui, work="burst"),
+    "idle": core.idle,
+    "attach": gui.attach,
+    "import": gui.importing,
+    "nested": gui.nested,
+    "nested-unix": gui.nested,
+}
+OUTSIDE = {"attach", "import"}
+ONLY_WITH_QT = {"signal", "nested", "nested-unix"}
+
+# A workload may need something of its environment, before the process starts.
+ENVIRONMENT = {"nested-unix": {"QT_NO_GLIB": "1"}}
+
+
+def sample(workload, loop, binding, seconds=0.4, size=1.0):
+    """Run one workload and return its figures."""
+    contender = LOOPS[loop](binding)
+    contender.make_app()
+    bench = core.Bench(contender, seconds, size)
+    if workload != "import":
+        contender.load()
+    if workload in OUTSIDE:
+        return WORKLOADS[workload](bench)
+    return contender.run(WORKLOADS[workload](bench))
+
+
+def main():
+    request = json.loads(sys.argv[1])
+    sys.path[:0] = request.pop("paths", [])
+    try:
+        result = {"figures": sample(**request)}
+    except Exception as exc:
+        result = {"error": f"{type(exc).__name__}: {exc}"}
+    # Not through exit handlers: what a contender leaves behind (threads, tasks, Qt objects) is not what is measured.
+    sys.stdout.write("\n" + json.dumps(result) + "\n")
+    sys.stdout.flush()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

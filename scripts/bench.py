@@ -1,0 +1,188 @@
+"""Measure our loop beside plain asyncio and every other way of having asyncio in Qt: `python3 scripts/bench.py`.
+
+Each sample is a process of its own. The samples of one round follow each other, so that whatever else the machine does
+meets all contenders; each contender is compared with plain asyncio of the same round, and the table shows the median
+of these ratios ("x1.25": 1.25 times worse than plain asyncio). Seven rounds by default. Keep the machine quiet.
+
+Contenders: plain asyncio and uvloop (without Qt, for information), this project (as a vendored copy), qtinter, PyPI's
+asyncslot 0.3.1, qasync, PySide6's QtAsyncio, and the timer pumps of 20 ms and 0 ms that plug-ins use. They are
+installed by pip into .work/bench/<binding>/, with the binding, and nowhere else.
+
+glibc's allocator gives large buffers back to the kernel, or not, by what happened before: asyncio's receive buffer
+costs 4 or 26 µs by luck. So its threshold is fixed; `--malloc default` leaves it alone.
+
+    python3 scripts/bench.py                                      all of it, PyQt5 and PySide6, an hour
+    python3 scripts/bench.py --quick                              the main things on PyQt5, two minutes
+    python3 scripts/bench.py --workloads chain echo1 --loops asyncslot qasync --rounds 3
+    python3 scripts/bench.py --json results.json --plot results.svg
+
+Exit codes: 0; 1 if no sample of our own loop succeeded for some workload; 2 if the machine could not be set up.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from _bench_worker import ENVIRONMENT, LOOPS, ONLY_WITH_QT, WORKLOADS
+from _machine import QT_LIBRARIES, ROOT, WORK, SetupError, need_packages, need_venv, run_quietly, say, venv_packages
+from matrix import QT6_LIBRARIES, _find_interpreter
+
+BENCH = WORK / "bench"
+SCRIPTS = Path(__file__).resolve().parent
+
+# What is installed for each binding, and the Python that it runs on. PySide6 6.12 aborts on Pythons before 3.12.
+BINDINGS = {
+    "PyQt5": ("3.11", ["PyQt5"]),
+    "PyQt6": ("3.13", ["PyQt6"]),
+    "PySide2": ("3.10", ["PySide2"]),
+    "PySide6": ("3.13", ["PySide6-Essentials", "PySide6-Addons"]),
+}
+CONTENDERS = ["qtinter==0.11.0", "qasync==0.28.0", "uvloop"]
+NAMESAKE = "asyncslot==0.3.1"
+
+QUICK_LOOPS = ["plain", "asyncslot", "qtinter", "qasync", "pump-0ms"]
+QUICK_WORKLOADS = ["chain", "switch1", "switch100", "echo1", "echo100", "wake", "executor", "threadsafe", "gui-burst"]
+QUICK_ROUNDS = 3
+
+# Seconds that a sample may take; some contenders lose a task, and wait for it for ever.
+TIMEOUT = 60
+TUNABLES = "glibc.malloc.mmap_threshold=8388608"
+
+
+def main():
+    options = _parse_arguments()
+    try:
+        need_packages([*venv_packages(), *QT_LIBRARIES, *QT6_LIBRARIES], "the bindings")
+        reporter = need_venv("rich", "matplotlib")
+        pythons = {binding: _need_contenders(binding) for binding in options.bindings}
+    except SetupError as exc:
+        say(f"\n{exc}")
+        return 2
+    result = {"machine": _machine(), "malloc": options.malloc, "rounds": options.rounds, "bindings": {}}
+    file = Path(options.json or BENCH / "results.json").resolve()
+    for number in range(options.rounds):
+        for binding, python in pythons.items():
+            say(f"round {number + 1} of {options.rounds}, {binding}")
+            samples = result["bindings"].setdefault(binding, [])
+            samples.append(_round(binding, python, number, options))
+            file.write_text(json.dumps(result, indent=1), encoding="utf-8")  # now: a long run may be interrupted
+    plot = [str(Path(options.plot).resolve())] if options.plot else []
+    subprocess.run([reporter, str(SCRIPTS / "_bench_report.py"), str(file), *plot], check=True)
+    say(f"figures: {file}")
+    return 0 if _ours_ran(result, options) else 1
+
+
+def _parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the main workloads and contenders, three rounds")
+    parser.add_argument("--bindings", nargs="+", choices=BINDINGS, help="default: PyQt5 PySide6")
+    parser.add_argument("--workloads", nargs="+", choices=WORKLOADS, metavar="NAME", help=", ".join(WORKLOADS))
+    parser.add_argument("--loops", nargs="+", choices=LOOPS, metavar="NAME", help=", ".join(LOOPS))
+    parser.add_argument("--rounds", type=int, help="default: 7")
+    parser.add_argument("--malloc", choices=["fixed", "default"], default="fixed", help="glibc's mmap threshold")
+    parser.add_argument("--json", metavar="FILE", help="default: .work/bench/results.json")
+    parser.add_argument("--plot", metavar="FILE", help="draw the ratios, as SVG")
+    options = parser.parse_args()
+    options.bindings = options.bindings or (["PyQt5"] if options.quick else ["PyQt5", "PySide6"])
+    options.workloads = options.workloads or (QUICK_WORKLOADS if options.quick else list(WORKLOADS))
+    options.loops = options.loops or (QUICK_LOOPS if options.quick else list(LOOPS))
+    options.rounds = options.rounds or (QUICK_ROUNDS if options.quick else 7)
+    if "plain" not in options.loops:
+        options.loops.insert(0, "plain")  # what the others are compared with
+    return options
+
+
+# -- set-up --------------------------------------------------------------------------
+
+
+def _need_contenders(binding):
+    """Install the binding and all contenders, unless they are there, copy ours anew; return the Python to use."""
+    version, packages = BINDINGS[binding]
+    place = BENCH / binding
+    python = place / "venv" / "bin" / "python"
+    note = place / "installed.txt"
+    wanted = "\n".join([version, *packages, *CONTENDERS, NAMESAKE])
+    if not note.exists() or note.read_text() != wanted:
+        interpreter = _find_interpreter(version)
+        if interpreter is None:
+            raise SetupError(f"{binding} is measured on Python {version}, which is neither among pyenv's nor on PATH.")
+        say(f"set-up: installing {', '.join([*packages, *CONTENDERS, NAMESAKE])}")
+        run_quietly([interpreter, "-m", "venv", "--clear", str(place / "venv")], timeout=300)
+        pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        run_quietly([*pip, *packages, *CONTENDERS], timeout=1800)
+        # Beside the environment: its name is ours.
+        run_quietly([*pip, "--no-deps", "--upgrade", "--target", str(place / "namesake"), NAMESAKE], timeout=600)
+        note.write_text(wanted)
+    run_quietly([sys.executable, str(SCRIPTS / "vendor.py"), str(place / "ours"), "--force"], timeout=60)
+    # Else the first sample would compile, and be the only one that does.
+    run_quietly([str(python), "-m", "compileall", "-q", str(place / "ours"), str(SCRIPTS)], timeout=60)
+    return str(python)
+
+
+def _machine():
+    cpus = len(os.sched_getaffinity(0))
+    return {"system": platform.platform(), "cpus": cpus, "load at start": os.getloadavg()[0], "date": time.ctime()}
+
+
+# -- samples ---------------------------------------------------------------------------
+
+
+def _round(binding, python, number, options):
+    """Take one sample of everything; return {workload: {loop: figures or error}}."""
+    samples = {}
+    for workload in options.workloads:
+        loops = [loop for loop in options.loops if _fits(loop, workload, binding)]
+        # Another one is first in each round: no contender always meets what the one before has left behind.
+        turn = number % len(loops) if loops else 0
+        samples[workload] = {
+            loop: _sample(python, binding, loop, workload, options.malloc) for loop in loops[turn:] + loops[:turn]
+        }
+    return samples
+
+
+def _fits(loop, workload, binding):
+    if loop == "QtAsyncio" and binding != "PySide6":
+        return False
+    return not (loop in ("plain", "uvloop") and workload in ONLY_WITH_QT)
+
+
+def _sample(python, binding, loop, workload, malloc):
+    paths = {"asyncslot": ["ours"], "asyncslot-0.3.1": ["namesake"]}.get(loop, [])
+    request = {"workload": workload, "loop": loop, "binding": binding}
+    request["paths"] = [str(BENCH / binding / path) for path in paths]
+    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", **ENVIRONMENT.get(workload, {})}
+    if malloc == "fixed":
+        env["GLIBC_TUNABLES"] = TUNABLES
+    command = [python, str(SCRIPTS / "_bench_worker.py"), json.dumps(request)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=env, cwd=ROOT)
+        return json.loads(done.stdout.splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        return {"error": f"no end within {TIMEOUT} s"}
+    except (IndexError, ValueError):
+        return {"error": f"exit code {done.returncode}: {done.stderr[-300:]}"}
+
+
+def _ours_ran(result, options):
+    """Return whether there is a figure of ours for everything, and name what failed."""
+    if "asyncslot" not in options.loops:
+        return True
+    failed = {
+        (binding, workload, samples[workload]["asyncslot"].get("error"))
+        for binding, rounds in result["bindings"].items()
+        for workload in options.workloads
+        if not any("figures" in samples[workload]["asyncslot"] for samples in rounds)
+        for samples in rounds
+    }
+    for binding, workload, error in sorted(failed):
+        say(f"{binding}, {workload}: asyncslot failed: {error}")
+    return not failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())
