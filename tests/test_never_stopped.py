@@ -360,10 +360,11 @@ class Unhooked(Host):
         return lambda: None
 
 lease = asyncslot.attach("late", host=Unhooked())
-log = []
+log, serving = [], []
 async def serve():
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     lease.to_thread(threading.Event().wait)
+    serving.append(server)
     try:
         async for _ in asyncslot.asyncSignals(sender.happened):
             pass
@@ -371,6 +372,7 @@ async def serve():
         await asyncio.sleep(0.001)
         log.append("cleaned up")
 lease.create_task(serve())
+assert spin(lambda: serving)
 goes_on()
 delete_at_once(app)
 try:
