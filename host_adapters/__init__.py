@@ -1,8 +1,9 @@
 """Which host application is this process? One module per host, each a handful of facts about that host.
 
-Adapters know nothing of the loop: what one must offer is written in README.md beside this file. Nothing here
-imports a host to find out whether it is there. A running host has long been loaded, so looking in `sys.modules` is
-enough, and importing one from outside would start it, or fail, or bring a second Qt into the process.
+Adapters know nothing of the loop: what one must offer is written in README.md beside this file. What several of them
+share is in the modules with a leading underscore. Nothing here imports a host to find out whether it is there. A
+running host has long been loaded, so looking in `sys.modules` is enough, and importing one from outside would start it,
+or fail, or bring a second Qt into the process.
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ progress is shown in the status bar, with a button of ours.
 from __future__ import annotations
 
 import sys
-import traceback
 from types import ModuleType
 from typing import Any, Callable, Optional
 
-NAME = "FreeCAD"
+from ._qt import StatusBarProgress, connect, guard_once
+from ._reports import add_traceback, write_stderr
 
-_PROGRESS_STEPS = 1000
+NAME = "FreeCAD"
 
 
 def is_running() -> bool:
@@ -70,33 +70,14 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
 
     Thread: GUI thread only.
     """
-    was_called = False
-
-    def quitting() -> None:
-        nonlocal was_called
-        if was_called:
-            return
-        was_called = True
-        try:
-            callback()
-        except Exception as exc:
-            report("a callback for the end of FreeCAD failed", exc)
-
-    # The signals' own objects are not kept: a binding may crash on one whose sender is gone.
     senders = [(gui_parent(), "mainWindowClosed"), (qt_core().QCoreApplication.instance(), "aboutToQuit")]
-    hooked = [(sender, signal) for sender, signal in senders if hasattr(sender, signal)]
-    for sender, signal in hooked:
-        getattr(sender, signal).connect(quitting)
+    quitting, forget = guard_once(callback, NAME, report)
+    hooked = [connect(sender, signal, quitting) for sender, signal in senders if hasattr(sender, signal)]
 
     def unhook() -> None:
-        nonlocal was_called
-        was_called = True
-        while hooked:
-            sender, signal = hooked.pop()
-            try:
-                getattr(sender, signal).disconnect(quitting)
-            except (AttributeError, RuntimeError, TypeError):  # not connected any more; the sender was deleted
-                pass
+        forget()
+        for disconnect in hooked:
+            disconnect()
 
     return unhook
 
@@ -112,16 +93,14 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
     Thread: any. FreeCAD's console hands over to the GUI thread by itself.
     """
-    text = message
-    if exc is not None:
-        text += "\n\n" + "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
+    text = add_traceback(message, exc)
     try:
         sys.modules["FreeCAD"].Console.PrintError(text.rstrip("\n") + "\n")
     except Exception:
-        _write_stderr(text)
+        write_stderr(f"asyncslot: {text}")
 
 
-def progress(title: str, cancel: Callable[[], None]) -> Optional[_StatusBarProgress]:
+def progress(title: str, cancel: Callable[[], None]) -> Optional[StatusBarProgress]:
     """Show a progress bar with a Cancel button in the status bar.
 
     Args:
@@ -134,82 +113,7 @@ def progress(title: str, cancel: Callable[[], None]) -> Optional[_StatusBarProgr
     Thread: GUI thread only.
     """
     window = gui_parent()
-    if window is None:
-        return None
     try:
-        return _StatusBarProgress(window.statusBar(), title, cancel)
+        return None if window is None else StatusBarProgress(qt_core(), window.statusBar(), title, cancel)
     except RuntimeError:  # the window was deleted
         return None
-
-
-class _StatusBarProgress:
-    """A widget of the status bar: what is going on, a progress bar and a button."""
-
-    def __init__(self, bar: Any, title: str, cancel: Callable[[], None]) -> None:
-        widgets = _qt_widgets()
-        self._bar = bar
-        self._title = title
-        self._item = widgets.QWidget()
-        self._label = widgets.QLabel(title)
-        self._label.setTextFormat(_plain_text())
-        self._meter = widgets.QProgressBar()
-        self._meter.setRange(0, _PROGRESS_STEPS)
-        self._meter.setMaximumWidth(200)
-        # The context in which Qt's own dialogs look up this word: the user sees it in the language of FreeCAD.
-        self._button = widgets.QPushButton(qt_core().QCoreApplication.translate("QPlatformTheme", "Cancel"))
-
-        def clicked() -> None:
-            self._button.setEnabled(False)
-            cancel()
-
-        self._button.clicked.connect(lambda *_checked: clicked())
-
-        layout = widgets.QHBoxLayout(self._item)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self._label, self._meter, self._button):
-            layout.addWidget(widget)
-        # At the right: a passing message of FreeCAD's hides what is at the left.
-        bar.addPermanentWidget(self._item)
-
-    def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is.
-
-        Args:
-            fraction: 0..1; None while nobody can tell.
-            text: a few words more; "" for none.
-        """
-        try:
-            self._meter.setMaximum(0 if fraction is None else _PROGRESS_STEPS)
-            if fraction is not None:
-                self._meter.setValue(round(fraction * _PROGRESS_STEPS))
-            self._label.setText(f"{self._title}: {text}" if text else self._title)
-        except RuntimeError:  # the window was closed, which deleted its widgets
-            pass
-
-    def close(self) -> None:
-        """Take the display away. May be called twice."""
-        try:
-            self._bar.removeWidget(self._item)
-            self._item.deleteLater()
-        except RuntimeError:
-            pass
-
-
-def _qt_widgets() -> Any:
-    from PySide.QtCore import QObject
-
-    return sys.modules[QObject.__module__.replace("QtCore", "QtWidgets")]
-
-
-def _plain_text() -> Any:
-    """Return Qt's text format without HTML: scoped in PySide6, in `Qt` itself before."""
-    qt = qt_core().Qt
-    return getattr(qt, "TextFormat", qt).PlainText
-
-
-def _write_stderr(text: str) -> None:
-    """Write to stderr, which may be FreeCAD's own stand-in, or nothing."""
-    try:
-        sys.stderr.write(f"asyncslot: {text}\n")
-    except Exception:
-        pass

@@ -12,26 +12,22 @@ Houdini installs an event-loop policy of its own (`haio`). Nothing here touches 
 
 from __future__ import annotations
 
-import importlib
 import sys
-import traceback
-import weakref
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
+from ._qt import TimedProgress, connect_about_to_quit, find_core, guard_once, is_gui_thread
+from ._reports import add_traceback, open_relay, write_stderr
+
 NAME = "Houdini"
 
-_BINDINGS = ("PySide6", "PySide2", "PyQt6", "PyQt5")
-_TURN_MS = 100
 # Houdini's word for progress of which nobody can tell how much it is.
 _UNKNOWN = -1.0
 
 # The name under which users find our messages in the Log Viewer.
 _LOG_SOURCE = "asyncslot"
 
-# What other threads have reported and the GUI thread has not written yet, and who has it written: one for each
-# function that waits for the end.
-_waiting: List[str] = []
+# Who has the GUI thread write what other threads report: one for each function that waits for the end.
 _relays: List[Any] = []
 
 # The display that is shown, if one is.
@@ -55,16 +51,7 @@ def batch() -> Optional[str]:
 
 def qt_core() -> ModuleType:
     """Return Houdini's QtCore module: the one that is loaded, else the one that it ships."""
-    loaded = [sys.modules[f"{name}.QtCore"] for name in _BINDINGS if f"{name}.QtCore" in sys.modules]
-    for core in loaded:
-        if core.QCoreApplication.instance() is not None:
-            return core
-    if loaded:
-        return loaded[0]
-    try:
-        return importlib.import_module("PySide6.QtCore")
-    except ImportError:
-        return importlib.import_module("PySide2.QtCore")
+    return find_core()
 
 
 def gui_parent() -> Optional[Any]:
@@ -88,29 +75,14 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
 
     Thread: GUI thread only.
     """
-    is_called = False
-
-    def quitting() -> None:
-        nonlocal is_called
-        if is_called:
-            return
-        is_called = True
-        try:
-            callback()
-        except Exception as exc:
-            report("a callback for the end of Houdini failed", exc)
-
-    relays = [_make_relay()]
-    _relays.extend(relays)
-    disconnect = _connect_about_to_quit(quitting)
+    quitting, forget = guard_once(callback, NAME, report)
+    close_relay = open_relay(_relays, qt_core(), _write_log)
+    disconnect = connect_about_to_quit(qt_core(), quitting)
 
     def unhook() -> None:
-        nonlocal is_called
-        is_called = True  # also if a hook cannot be taken back
+        forget()  # also if a hook cannot be taken back
         disconnect()
-        while relays:
-            _relays.remove(relays.pop())
-            _write_waiting()
+        close_relay()
 
     return unhook
 
@@ -126,16 +98,14 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
     Thread: any.
     """
-    text = message
-    if exc is not None:
-        text += "\n\n" + "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
+    text = add_traceback(message, exc)
     try:
-        if _on_gui_thread():
+        if is_gui_thread(qt_core()):
             _write_log(text)
         else:
-            _wake_relay(text)
+            _relays[-1].send_threadsafe(text)  # there is one while anyone is attached
     except Exception:
-        _write_stderr(text)
+        write_stderr(text)
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[_Operation]:
@@ -161,11 +131,10 @@ def progress(title: str, cancel: Callable[[], None]) -> Optional[_Operation]:
     return shown
 
 
-class _Operation:
+class _Operation(TimedProgress):
     """One `hou.InterruptableOperation`, open for as long as it is shown.
 
-    Houdini processes events when it is told of progress, which must not happen in the middle of whatever calls
-    `update()`. So a timer tells it; only then does Houdini look whether the user has pressed Esc.
+    Houdini processes events when it is told of progress, and only then looks whether the user has pressed Esc.
     """
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
@@ -175,14 +144,10 @@ class _Operation:
         self._title = title
         self._text = self._shown_text = ""
         self._fraction = _UNKNOWN
-        self._is_turning = False
-        self._cancel: Optional[Callable[[], None]] = cancel
         # Without its dialog, which is modal.
         self._operation = hou.InterruptableOperation(title, open_interrupt_dialog=False)
         self._operation.__enter__()
-        self._timer = qt_core().QTimer()
-        self._timer.timeout.connect(self._turn)
-        self._timer.start(_TURN_MS)
+        super().__init__(qt_core(), cancel)
 
     def update(self, fraction: Optional[float], text: str) -> None:
         """Show how far it is, in a moment.
@@ -196,8 +161,9 @@ class _Operation:
 
     def close(self) -> None:
         """End the operation. May be called twice."""
-        if self not in _shown:
+        if self._is_closed:
             return
+        self._is_closed = True
         _shown.remove(self)
         try:
             self._timer.stop()
@@ -207,25 +173,15 @@ class _Operation:
         except Exception:  # Qt or the operation is gone
             pass
 
-    def _turn(self) -> None:
-        if self._is_turning or self not in _shown:
-            return
-        self._is_turning = True
-        is_cancelled = False
+    def _turn(self) -> bool:
         try:
             if self._text != self._shown_text:
                 self._shown_text = self._text
                 self._hou.ui.setStatusMessage(f"{self._title}: {self._text}" if self._text else self._title)
             self._operation.updateProgress(self._fraction)
         except self._hou.OperationInterrupted:
-            is_cancelled = True
-        except Exception:  # Houdini has ended it
-            pass
-        finally:
-            self._is_turning = False
-        if is_cancelled and self._cancel is not None:
-            cancel, self._cancel = self._cancel, None  # once
-            cancel()
+            return True
+        return False
 
 
 def _has_ui() -> Optional[bool]:
@@ -239,70 +195,6 @@ def _has_ui() -> Optional[bool]:
         return False
 
 
-def _connect_about_to_quit(slot: Callable[[], None]) -> Callable[[], None]:
-    """Connect a function to `aboutToQuit`; return a function that disconnects it, at any time."""
-    application = qt_core().QCoreApplication.instance()
-    application.aboutToQuit.connect(slot)
-    # Weakly: asking a deleted application for its signal can crash (PyQt5 5.15.11, seen 2026-11). And once: PySide6
-    # warns of what is not connected any more.
-    references: List[Any] = [weakref.ref(application)]
-
-    def disconnect() -> None:
-        while references:
-            try:
-                references.pop()().aboutToQuit.disconnect(slot)
-            except (AttributeError, RuntimeError, TypeError):  # the application is gone; not connected any more
-                pass
-
-    return disconnect
-
-
-def _on_gui_thread() -> bool:
-    core = qt_core()
-    application = core.QCoreApplication.instance()
-    return application is not None and core.QThread.currentThread() == application.thread()
-
-
-def _make_relay() -> Any:
-    """Return an object of the GUI thread that has what other threads reported written when it is sent an event."""
-    core: Any = qt_core()
-
-    class Relay(core.QObject):  # type: ignore[misc]
-        def event(self, event: Any) -> bool:
-            if event.type() != _user_event(core):
-                return bool(super().event(event))
-            _write_waiting()
-            return True
-
-    return Relay()
-
-
-def _user_event(core: Any) -> Any:
-    """Return the type of an event that is nobody else's: scoped in Qt 6, in the class itself before."""
-    scoped: Any = getattr(core.QEvent, "Type", None)
-    return scoped.User if hasattr(scoped, "User") else core.QEvent.User
-
-
-def _wake_relay(text: str) -> None:
-    """Have a text written by the GUI thread, in which alone Houdini's log may be used.
-
-    Raises: IndexError when there is no relay, because nobody is attached.
-    """
-    relay = _relays[-1]
-    _waiting.append(text)
-    core: Any = qt_core()
-    core.QCoreApplication.postEvent(relay, core.QEvent(_user_event(core)))
-
-
-def _write_waiting() -> None:
-    while _waiting:
-        text = _waiting.pop(0)
-        try:
-            _write_log(text)
-        except Exception:
-            _write_stderr(text)
-
-
 def _write_log(text: str) -> None:
     import hou
 
@@ -310,11 +202,3 @@ def _write_log(text: str) -> None:
     logging: Any = hou.logging
     logging.log(logging.LogEntry(message=text, severity=hou.severityType.Error), _LOG_SOURCE)
     hou.ui.setStatusMessage(text.partition("\n")[0], severity=hou.severityType.Error)
-
-
-def _write_stderr(text: str) -> None:
-    """Write to stderr, which a GUI program on Windows may not have."""
-    try:
-        sys.stderr.write(f"{text}\n")
-    except Exception:
-        pass

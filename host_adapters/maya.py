@@ -14,18 +14,16 @@ MSceneMessage's may be removed from inside itself (ShotGrid's Maya engine relies
 
 from __future__ import annotations
 
-import importlib
 import sys
-import traceback
-import weakref
 from types import ModuleType
 from typing import Any, Callable, List, Optional, Tuple
 
+from ._qt import TimedProgress, connect_about_to_quit, find_core, find_window, guard_once, is_gui_thread
+from ._reports import add_traceback, write_stderr
+
 NAME = "Maya"
 
-_BINDINGS = ("PySide6", "PySide2", "PyQt6", "PyQt5")
 _PROGRESS_STEPS = 1000
-_TURN_MS = 100
 
 # The display that has Maya's one progress bar, if one has.
 _shown: List[_MainProgressBar] = []
@@ -45,16 +43,7 @@ def batch() -> Optional[str]:
 
 def qt_core() -> ModuleType:
     """Return Maya's QtCore module: the one that is loaded, else the one that it ships."""
-    loaded = [sys.modules[f"{name}.QtCore"] for name in _BINDINGS if f"{name}.QtCore" in sys.modules]
-    for core in loaded:
-        if core.QCoreApplication.instance() is not None:
-            return core
-    if loaded:
-        return loaded[0]
-    try:
-        return importlib.import_module("PySide6.QtCore")
-    except ImportError:
-        return importlib.import_module("PySide2.QtCore")
+    return find_core()
 
 
 def gui_parent() -> Optional[Any]:
@@ -62,14 +51,7 @@ def gui_parent() -> Optional[Any]:
 
     By its name, for Maya's own answer is an address that only shiboken can make a widget of.
     """
-    try:
-        widgets = importlib.import_module(qt_core().__name__.replace("QtCore", "QtWidgets"))
-        for window in widgets.QApplication.topLevelWidgets():
-            if window.objectName() == "MayaWindow":
-                return window
-    except (AttributeError, ImportError, RuntimeError):
-        pass
-    return None
+    return find_window(qt_core, lambda window: window.objectName() == "MayaWindow")
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
@@ -86,25 +68,13 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     """
     from maya.api import OpenMaya
 
-    is_called = False
-
-    def quitting(*_client_data: object) -> None:
-        nonlocal is_called
-        if is_called:
-            return
-        is_called = True
-        try:
-            callback()
-        except Exception as exc:
-            report("a callback for the end of Maya failed", exc)
-
+    quitting, forget = guard_once(callback, NAME, report)
     messages = OpenMaya.MSceneMessage
-    identifiers = [messages.addCallback(messages.kMayaExiting, quitting)]
-    disconnect = _connect_about_to_quit(quitting)
+    identifiers = [messages.addCallback(messages.kMayaExiting, lambda *_client_data: quitting())]
+    disconnect = connect_about_to_quit(qt_core(), quitting)
 
     def unhook() -> None:
-        nonlocal is_called
-        is_called = True  # also if a hook cannot be taken back
+        forget()  # also if a hook cannot be taken back
         disconnect()
         while identifiers:
             try:
@@ -126,18 +96,16 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
     Thread: any. From another than the GUI thread it is shown when Maya is idle.
     """
-    text = message
-    if exc is not None:
-        text += "\n\n" + "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
+    text = add_traceback(message, exc)
     try:
-        if _on_gui_thread():
+        if is_gui_thread(qt_core()):
             _display_error(text)
         else:
             import maya.utils
 
             maya.utils.executeDeferred(_display_error, text)
     except Exception:
-        _write_stderr(text)
+        write_stderr(text)
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[_MainProgressBar]:
@@ -163,12 +131,8 @@ def progress(title: str, cancel: Callable[[], None]) -> Optional[_MainProgressBa
     return shown
 
 
-class _MainProgressBar:
-    """Maya's main progress bar while it is ours.
-
-    Maya may process events when the bar changes, which must not happen in the middle of whatever calls `update()`. So
-    a timer does it, which also asks whether the user has pressed Esc.
-    """
+class _MainProgressBar(TimedProgress):
+    """Maya's main progress bar while it is ours. Maya may process events when it changes."""
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
         from maya import cmds, mel
@@ -177,8 +141,6 @@ class _MainProgressBar:
         self._title = title
         self._state: Tuple[Optional[float], str] = (0.0, "")
         self._shown_state: Tuple[Optional[float], str] = self._state
-        self._is_turning = False
-        self._cancel: Optional[Callable[[], None]] = cancel
         # MEL tells a variable's value as that of an assignment only.
         self._bar = mel.eval("$asyncslot_bar = $gMainProgressBar")
         cmds.progressBar(
@@ -191,9 +153,7 @@ class _MainProgressBar:
             progress=0,
             status=title,
         )
-        self._timer = qt_core().QTimer()
-        self._timer.timeout.connect(self._turn)
-        self._timer.start(_TURN_MS)
+        super().__init__(qt_core(), cancel)
 
     def update(self, fraction: Optional[float], text: str) -> None:
         """Show how far it is, in a moment.
@@ -206,8 +166,9 @@ class _MainProgressBar:
 
     def close(self) -> None:
         """Give the bar back. May be called twice."""
-        if self not in _shown:
+        if self._is_closed:
             return
+        self._is_closed = True
         _shown.remove(self)
         try:
             self._timer.stop()
@@ -215,26 +176,14 @@ class _MainProgressBar:
         except Exception:  # Qt or the bar is gone
             pass
 
-    def _turn(self) -> None:
-        if self._is_turning or self not in _shown:
-            return
-        self._is_turning = True
-        is_cancelled = False
-        try:
-            if self._state != self._shown_state:
-                self._shown_state = fraction, text = self._state
-                status = f"{self._title}: {text}" if text else self._title
-                self._cmds.progressBar(self._bar, edit=True, status=status)
-                if fraction is not None:
-                    self._cmds.progressBar(self._bar, edit=True, progress=round(fraction * _PROGRESS_STEPS))
-            is_cancelled = self._cmds.progressBar(self._bar, query=True, isCancelled=True)
-        except Exception:  # the bar is gone
-            pass
-        finally:
-            self._is_turning = False
-        if is_cancelled and self._cancel is not None:
-            cancel, self._cancel = self._cancel, None  # once
-            cancel()
+    def _turn(self) -> bool:
+        if self._state != self._shown_state:
+            self._shown_state = fraction, text = self._state
+            status = f"{self._title}: {text}" if text else self._title
+            self._cmds.progressBar(self._bar, edit=True, status=status)
+            if fraction is not None:
+                self._cmds.progressBar(self._bar, edit=True, progress=round(fraction * _PROGRESS_STEPS))
+        return bool(self._cmds.progressBar(self._bar, query=True, isCancelled=True))
 
 
 def _is_batch() -> Optional[bool]:
@@ -248,39 +197,7 @@ def _is_batch() -> Optional[bool]:
         return True
 
 
-def _connect_about_to_quit(slot: Callable[[], None]) -> Callable[[], None]:
-    """Connect a function to `aboutToQuit`; return a function that disconnects it, at any time."""
-    application = qt_core().QCoreApplication.instance()
-    application.aboutToQuit.connect(slot)
-    # Weakly: asking a deleted application for its signal can crash (PyQt5 5.15.11, seen 2026-11). And once: PySide6
-    # warns of what is not connected any more.
-    references: List[Any] = [weakref.ref(application)]
-
-    def disconnect() -> None:
-        while references:
-            try:
-                references.pop()().aboutToQuit.disconnect(slot)
-            except (AttributeError, RuntimeError, TypeError):  # the application is gone; not connected any more
-                pass
-
-    return disconnect
-
-
-def _on_gui_thread() -> bool:
-    core = qt_core()
-    application = core.QCoreApplication.instance()
-    return application is not None and core.QThread.currentThread() == application.thread()
-
-
 def _display_error(text: str) -> None:
     from maya.api import OpenMaya
 
     OpenMaya.MGlobal.displayError(text)
-
-
-def _write_stderr(text: str) -> None:
-    """Write to stderr, which a GUI program on Windows may not have."""
-    try:
-        sys.stderr.write(f"{text}\n")
-    except Exception:
-        pass

@@ -21,6 +21,9 @@ import sys
 from types import ModuleType
 from typing import Any, Callable, Optional, Tuple
 
+from ._qt import connect, find_widgets, guard, is_gui_thread
+from ._reports import first_line, write_stderr
+
 NAME = "napari"
 
 _PROGRESS_STEPS = 1000
@@ -73,29 +76,7 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
 
     Thread: GUI thread only.
     """
-    app = qt_core().QCoreApplication.instance()
-    is_hooked = [True]
-
-    def about_to_quit() -> None:
-        if not is_hooked:
-            return
-        try:
-            callback()
-        except Exception as exc:
-            report("a callback for the end of napari failed", exc)
-
-    app.aboutToQuit.connect(about_to_quit)
-
-    def unhook() -> None:
-        if not is_hooked:
-            return  # PySide6 warns on stderr of a second disconnect()
-        is_hooked.clear()
-        try:
-            app.aboutToQuit.disconnect(about_to_quit)
-        except (TypeError, RuntimeError):  # not connected any more; the application was deleted
-            pass
-
-    return unhook
+    return connect(qt_core().QCoreApplication.instance(), "aboutToQuit", guard(callback, NAME, report))
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
@@ -113,9 +94,9 @@ def report(message: str, exc: Optional[BaseException]) -> None:
     try:
         logging.getLogger(__name__).error("%s", message, exc_info=exc)
     except Exception:
-        _write_stderr(message)
+        write_stderr(message)
     try:
-        if _on_gui_thread():
+        if is_gui_thread(qt_core()):
             _notify(message, exc)
     except Exception:  # no window any more; the log has it all
         pass
@@ -247,32 +228,13 @@ def _viewer() -> Optional[Any]:
         return None
 
 
-def _on_gui_thread() -> bool:
-    core = qt_core()
-    app = core.QCoreApplication.instance()
-    return app is not None and core.QThread.currentThread() == app.thread()
-
-
 def _notify(message: str, exc: Optional[BaseException]) -> None:
-    first_line = message.partition("\n")[0]
-    if exc is not None:
-        first_line += f" ({type(exc).__name__})"
     has_log_window = "napari.utils._logging" in sys.modules
-    text = f"{first_line}. More {'under Help, Show logs' if has_log_window else 'in the terminal'}."
+    text = f"{first_line(message, exc)}. More {'under Help, Show logs' if has_log_window else 'in the terminal'}."
     if not _is_shown(text):  # a task that fails ten times a second makes one notification, not a pile
         sys.modules["napari.utils.notifications"].show_error(text)
 
 
 def _is_shown(text: str) -> bool:
-    core = qt_core()
-    widgets = sys.modules[core.__name__.replace("QtCore", "QtWidgets")]
-    labels = gui_parent().findChildren(widgets.QLabel)  # type: ignore[union-attr]
+    labels = gui_parent().findChildren(find_widgets(qt_core()).QLabel)  # type: ignore[union-attr]
     return any(label.text() == text and label.isVisible() for label in labels)
-
-
-def _write_stderr(text: str) -> None:
-    """Write to stderr, which a GUI program on Windows may not have."""
-    try:
-        sys.stderr.write(text + "\n")
-    except Exception:
-        pass

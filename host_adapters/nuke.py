@@ -11,17 +11,14 @@ and `nuke.message` open modal dialogs and are not for us. The functions of `nuke
 
 from __future__ import annotations
 
-import importlib
 import sys
-import traceback
-import weakref
 from types import ModuleType
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple
+
+from ._qt import TimedProgress, connect_about_to_quit, find_core, find_window, guard_once, is_gui_thread
+from ._reports import add_traceback, write_stderr
 
 NAME = "Nuke"
-
-_BINDINGS = ("PySide6", "PySide2", "PyQt6", "PyQt5")
-_TURN_MS = 100
 
 
 def is_running() -> bool:
@@ -38,16 +35,7 @@ def batch() -> Optional[str]:
 
 def qt_core() -> ModuleType:
     """Return Nuke's QtCore module: the one that is loaded, else the one that it ships."""
-    loaded = [sys.modules[f"{name}.QtCore"] for name in _BINDINGS if f"{name}.QtCore" in sys.modules]
-    for core in loaded:
-        if core.QCoreApplication.instance() is not None:
-            return core
-    if loaded:
-        return loaded[0]
-    try:
-        return importlib.import_module("PySide6.QtCore")
-    except ImportError:
-        return importlib.import_module("PySide2.QtCore")
+    return find_core()
 
 
 def gui_parent() -> Optional[Any]:
@@ -55,14 +43,7 @@ def gui_parent() -> Optional[Any]:
 
     By the name of its class, for Nuke's API has no function for it.
     """
-    try:
-        widgets = importlib.import_module(qt_core().__name__.replace("QtCore", "QtWidgets"))
-        for window in widgets.QApplication.topLevelWidgets():
-            if window.metaObject().className() == "Foundry::UI::DockMainWindow":
-                return window
-    except (AttributeError, ImportError, RuntimeError):
-        pass
-    return None
+    return find_window(qt_core, lambda window: window.metaObject().className() == "Foundry::UI::DockMainWindow")
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
@@ -76,23 +57,11 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
 
     Thread: GUI thread only.
     """
-    is_called = False
-
-    def quitting() -> None:
-        nonlocal is_called
-        if is_called:
-            return
-        is_called = True
-        try:
-            callback()
-        except Exception as exc:
-            report("a callback for the end of Nuke failed", exc)
-
-    disconnect = _connect_about_to_quit(quitting)
+    quitting, forget = guard_once(callback, NAME, report)
+    disconnect = connect_about_to_quit(qt_core(), quitting)
 
     def unhook() -> None:
-        nonlocal is_called
-        is_called = True  # also if a hook cannot be taken back
+        forget()  # also if a hook cannot be taken back
         disconnect()
 
     return unhook
@@ -109,18 +78,16 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
     Thread: any.
     """
-    text = message
-    if exc is not None:
-        text += "\n\n" + "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
+    text = add_traceback(message, exc)
     try:
-        if _on_gui_thread():
+        if is_gui_thread(qt_core()):
             _write_log(text)
         else:
             import nuke
 
             nuke.executeInMainThread(_write_log, args=(text,))
     except Exception:
-        _write_stderr(text)
+        write_stderr(text)
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[_Task]:
@@ -141,24 +108,16 @@ def progress(title: str, cancel: Callable[[], None]) -> Optional[_Task]:
         return None
 
 
-class _Task:
-    """One `nuke.ProgressTask`, which is shown for as long as it lives.
-
-    Nuke may process events when it is told of progress, which must not happen in the middle of whatever calls
-    `update()`. So a timer tells it, which also asks whether the user has pressed Cancel.
-    """
+class _Task(TimedProgress):
+    """One `nuke.ProgressTask`, which is shown for as long as it lives. Nuke may process events when it is told."""
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
         import nuke
 
-        self._cancel: Optional[Callable[[], None]] = cancel
         self._state: Tuple[Optional[float], str] = (0.0, "")
         self._shown_state: Tuple[Optional[float], str] = self._state
-        self._is_turning = False
         self._task: Optional[nuke.ProgressTask] = nuke.ProgressTask(title)
-        self._timer = qt_core().QTimer()
-        self._timer.timeout.connect(self._turn)
-        self._timer.start(_TURN_MS)
+        super().__init__(qt_core(), cancel)
 
     def update(self, fraction: Optional[float], text: str) -> None:
         """Show how far it is, in a moment.
@@ -171,32 +130,21 @@ class _Task:
 
     def close(self) -> None:
         """Take the display away. May be called twice."""
+        self._is_closed = True
         self._task = None
         try:
             self._timer.stop()
         except RuntimeError:  # Qt is gone
             pass
 
-    def _turn(self) -> None:
+    def _turn(self) -> bool:
         task = self._task
-        if self._is_turning or task is None:
-            return
-        self._is_turning = True
-        is_cancelled = False
-        try:
-            if self._state != self._shown_state:
-                self._shown_state = fraction, text = self._state
-                task.setMessage(text)
-                if fraction is not None:
-                    task.setProgress(round(fraction * 100))
-            is_cancelled = task.isCancelled()
-        except Exception:  # Nuke has taken it away
-            pass
-        finally:
-            self._is_turning = False
-        if is_cancelled and self._cancel is not None:
-            cancel, self._cancel = self._cancel, None  # once
-            cancel()
+        if self._state != self._shown_state:
+            self._shown_state = fraction, text = self._state
+            task.setMessage(text)  # type: ignore[union-attr]
+            if fraction is not None:
+                task.setProgress(round(fraction * 100))  # type: ignore[union-attr]
+        return bool(task.isCancelled())  # type: ignore[union-attr]
 
 
 def _has_gui() -> Optional[bool]:
@@ -205,41 +153,9 @@ def _has_gui() -> Optional[bool]:
     return None if nuke is None else bool(getattr(nuke, "GUI", False))
 
 
-def _connect_about_to_quit(slot: Callable[[], None]) -> Callable[[], None]:
-    """Connect a function to `aboutToQuit`; return a function that disconnects it, at any time."""
-    application = qt_core().QCoreApplication.instance()
-    application.aboutToQuit.connect(slot)
-    # Weakly: asking a deleted application for its signal can crash (PyQt5 5.15.11, seen 2026-11). And once: PySide6
-    # warns of what is not connected any more.
-    references: List[Any] = [weakref.ref(application)]
-
-    def disconnect() -> None:
-        while references:
-            try:
-                references.pop()().aboutToQuit.disconnect(slot)
-            except (AttributeError, RuntimeError, TypeError):  # the application is gone; not connected any more
-                pass
-
-    return disconnect
-
-
-def _on_gui_thread() -> bool:
-    core = qt_core()
-    application = core.QCoreApplication.instance()
-    return application is not None and core.QThread.currentThread() == application.thread()
-
-
 def _write_log(text: str) -> None:
     import nuke
 
     nuke.tprint(text)
     # Nuke has it in its Error Console, and opens nothing.
     nuke.error(text.partition("\n")[0])
-
-
-def _write_stderr(text: str) -> None:
-    """Write to stderr, which a GUI program on Windows may not have."""
-    try:
-        sys.stderr.write(f"{text}\n")
-    except Exception:
-        pass

@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import html
 import sys
-import traceback
 from types import ModuleType
 from typing import Any, Callable, Optional
+
+from ._qt import connect, guard, is_gui_thread
+from ._reports import add_traceback, first_line, write_stderr
 
 NAME = "QGIS"
 
@@ -66,23 +68,7 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
 
     Thread: GUI thread only.
     """
-    app = qt_core().QCoreApplication.instance()
-
-    def about_to_quit() -> None:
-        try:
-            callback()
-        except Exception as exc:
-            report("a callback for the end of QGIS failed", exc)
-
-    app.aboutToQuit.connect(about_to_quit)
-
-    def unhook() -> None:
-        try:
-            app.aboutToQuit.disconnect(about_to_quit)
-        except (TypeError, RuntimeError):  # not connected any more; the application was deleted
-            pass
-
-    return unhook
+    return connect(qt_core().QCoreApplication.instance(), "aboutToQuit", guard(callback, NAME, report))
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
@@ -96,15 +82,14 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
     Thread: any. From another than the GUI thread only the log is written.
     """
-    text = message
-    if exc is not None:
-        text += "\n\n" + "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
+    text = add_traceback(message, exc)
     try:
         _write_log(text)
     except Exception:
-        _write_stderr(text)
+        # QGIS on Windows has none while it starts (qgis/QGIS#60776).
+        write_stderr(f"{_LOG_TAG}: {text}")
     try:
-        if _on_gui_thread():
+        if is_gui_thread(qt_core()):
             _push_to_bar(message, exc)
     except Exception:  # no window any more; the log has it all
         pass
@@ -192,12 +177,6 @@ def _level(name: str) -> Any:
     return getattr(scoped if hasattr(scoped, name) else Qgis, name)
 
 
-def _on_gui_thread() -> bool:
-    core = qt_core()
-    app = core.QCoreApplication.instance()
-    return app is not None and core.QThread.currentThread() == app.thread()
-
-
 def _write_log(text: str) -> None:
     from qgis.core import QgsMessageLog
 
@@ -205,20 +184,9 @@ def _write_log(text: str) -> None:
 
 
 def _push_to_bar(message: str, exc: Optional[BaseException]) -> None:
-    first_line = message.partition("\n")[0]
-    if exc is not None:
-        first_line += f" ({type(exc).__name__})"
     # The bar takes HTML, and a repr is full of angle brackets.
-    text = html.escape(f"{first_line}. More in the Log Messages panel, tab {_LOG_TAG}.")
+    text = html.escape(f"{first_line(message, exc)}. More in the Log Messages panel, tab {_LOG_TAG}.")
     bar = _iface().messageBar()
     shown = bar.currentItem()
     if shown is None or shown.text() != text:  # a task that fails ten times a second fills one line, not the window
         bar.pushMessage(_LOG_TAG, text, _level("Warning"))
-
-
-def _write_stderr(text: str) -> None:
-    """Write to stderr, which QGIS on Windows does not have while it starts (qgis/QGIS#60776)."""
-    try:
-        sys.stderr.write(f"{_LOG_TAG}: {text}\n")
-    except Exception:
-        pass

@@ -10,20 +10,16 @@ Painter from ending.
 
 from __future__ import annotations
 
-import importlib
 import sys
-import traceback
-import weakref
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
+from ._qt import connect_about_to_quit, find_core, guard_once, is_gui_thread
+from ._reports import add_traceback, open_relay, write_stderr
+
 NAME = "Substance 3D Painter"
 
-_BINDINGS = ("PySide6", "PySide2", "PyQt6", "PyQt5")
-
-# What other threads have reported and the GUI thread has not written yet, and who has it written: one for each
-# function that waits for the end.
-_waiting: List[str] = []
+# Who has the GUI thread write what other threads report: one for each function that waits for the end.
 _relays: List[Any] = []
 
 
@@ -34,16 +30,7 @@ def is_running() -> bool:
 
 def qt_core() -> ModuleType:
     """Return Painter's QtCore module: the one that is loaded, else the one that it ships."""
-    loaded = [sys.modules[f"{name}.QtCore"] for name in _BINDINGS if f"{name}.QtCore" in sys.modules]
-    for core in loaded:
-        if core.QCoreApplication.instance() is not None:
-            return core
-    if loaded:
-        return loaded[0]
-    try:
-        return importlib.import_module("PySide6.QtCore")
-    except ImportError:
-        return importlib.import_module("PySide2.QtCore")
+    return find_core()
 
 
 def gui_parent() -> Optional[Any]:
@@ -66,29 +53,14 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
 
     Thread: GUI thread only.
     """
-    is_called = False
-
-    def quitting() -> None:
-        nonlocal is_called
-        if is_called:
-            return
-        is_called = True
-        try:
-            callback()
-        except Exception as exc:
-            report("a callback for the end of Painter failed", exc)
-
-    relays = [_make_relay()]
-    _relays.extend(relays)
-    disconnect = _connect_about_to_quit(quitting)
+    quitting, forget = guard_once(callback, "Painter", report)
+    close_relay = open_relay(_relays, qt_core(), _write_log)
+    disconnect = connect_about_to_quit(qt_core(), quitting)
 
     def unhook() -> None:
-        nonlocal is_called
-        is_called = True  # also if a hook cannot be taken back
+        forget()  # also if a hook cannot be taken back
         disconnect()
-        while relays:
-            _relays.remove(relays.pop())
-            _write_waiting()
+        close_relay()
 
     return unhook
 
@@ -104,95 +76,21 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
     Thread: any. From another than the GUI thread it is written by the GUI thread, a moment later.
     """
-    text = message
-    if exc is not None:
-        text += "\n\n" + "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
+    text = add_traceback(message, exc)
     try:
-        if _on_gui_thread():
+        if is_gui_thread(qt_core()):
             _write_log(text)
         else:
-            _wake_relay(text)
+            _relays[-1].send_threadsafe(text)  # there is one while anyone is attached
     except Exception:
-        _write_stderr(text)
+        write_stderr(text)
 
 
 def progress(title: str, cancel: Callable[[], None]) -> None:
     """Return None: Painter's API has no progress display for plug-ins."""
 
 
-def _connect_about_to_quit(slot: Callable[[], None]) -> Callable[[], None]:
-    """Connect a function to `aboutToQuit`; return a function that disconnects it, at any time."""
-    application = qt_core().QCoreApplication.instance()
-    application.aboutToQuit.connect(slot)
-    # Weakly: asking a deleted application for its signal can crash (PyQt5 5.15.11, seen 2026-11). And once: PySide6
-    # warns of what is not connected any more.
-    references: List[Any] = [weakref.ref(application)]
-
-    def disconnect() -> None:
-        while references:
-            try:
-                references.pop()().aboutToQuit.disconnect(slot)
-            except (AttributeError, RuntimeError, TypeError):  # the application is gone; not connected any more
-                pass
-
-    return disconnect
-
-
-def _on_gui_thread() -> bool:
-    core = qt_core()
-    application = core.QCoreApplication.instance()
-    return application is not None and core.QThread.currentThread() == application.thread()
-
-
-def _make_relay() -> Any:
-    """Return an object of the GUI thread that has what other threads reported written when it is sent an event."""
-    core: Any = qt_core()
-
-    class Relay(core.QObject):  # type: ignore[misc]
-        def event(self, event: Any) -> bool:
-            if event.type() != _user_event(core):
-                return bool(super().event(event))
-            _write_waiting()
-            return True
-
-    return Relay()
-
-
-def _user_event(core: Any) -> Any:
-    """Return the type of an event that is nobody else's: scoped in Qt 6, in the class itself before."""
-    scoped: Any = getattr(core.QEvent, "Type", None)
-    return scoped.User if hasattr(scoped, "User") else core.QEvent.User
-
-
-def _wake_relay(text: str) -> None:
-    """Have a text written by the GUI thread, in which alone Painter's log is known to work.
-
-    Raises: IndexError when there is no relay, because nobody is attached.
-    """
-    relay = _relays[-1]
-    _waiting.append(text)
-    core: Any = qt_core()
-    core.QCoreApplication.postEvent(relay, core.QEvent(_user_event(core)))
-
-
-def _write_waiting() -> None:
-    while _waiting:
-        text = _waiting.pop(0)
-        try:
-            _write_log(text)
-        except Exception:
-            _write_stderr(text)
-
-
 def _write_log(text: str) -> None:
     import substance_painter.logging
 
     substance_painter.logging.error(text)
-
-
-def _write_stderr(text: str) -> None:
-    """Write to stderr, which a GUI program on Windows may not have."""
-    try:
-        sys.stderr.write(f"{text}\n")
-    except Exception:
-        pass

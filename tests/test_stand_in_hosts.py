@@ -12,6 +12,7 @@ import sys
 import threading
 
 import pytest
+from asyncslot.host_adapters import _qt
 
 import asyncslot
 from asyncslot import host_adapters
@@ -319,7 +320,7 @@ def test_a_host_that_processes_events_does_not_call_itself(actor, display, spin)
     def process_events(*args, answer, **kwargs):
         depth.append(None)
         deepest.append(len(depth))
-        QtCore.QThread.msleep(actor.adapter._TURN_MS + 10)
+        QtCore.QThread.msleep(_qt._TURN_MS + 10)
         QtCore.QCoreApplication.processEvents()
         depth.pop()
         return answer(*args, **kwargs)
