@@ -58,7 +58,7 @@ def main():
     options = _parse_arguments()
     try:
         need_packages([*venv_packages(), *QT_LIBRARIES, *QT6_LIBRARIES], "the bindings")
-        reporter = need_venv("rich", "matplotlib")
+        reporter = need_venv("-e .[bench]")
         pythons = {binding: _need_contenders(binding) for binding in options.bindings}
     except SetupError as exc:
         say(f"\n{exc}")
