@@ -194,7 +194,9 @@ def test_qt_takes_the_bytes(app, run_python):
     if not API_NAME.startswith("PyQt"):
         pytest.skip("there is no Krita with PySide")
     module = QtCore.QObject.__module__
-    done = run_python(f"import {module} as core; core.qWarning('100 %s caf\u00e9'.encode())")
+    # Qt 5 on Windows would tell a debugger instead.
+    env = {"QT_LOGGING_TO_CONSOLE": "1", "QT_FORCE_STDERR_LOGGING": "1"}
+    done = run_python(f"import {module} as core; core.qWarning('100 %s caf\u00e9'.encode())", env=env)
     assert "100 %s caf" in done.stderr
 
 
