@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import math
 import sys
+from asyncio import events
 from typing import Any, Callable, Optional
 
 from ._binding import enum_member
@@ -119,12 +120,15 @@ class TimerWait:
         What is not done now is done in the next call, which comes: the timer repeats,
         and a notifier speaks for as long as there is something to read.
         """
+        running_loop = events._get_running_loop()
         try:
             if self._step is not None and _has_room():
                 self._step()
                 return True
         except (RecursionError, KeyboardInterrupt):
-            pass  # the last frame that there was; Ctrl+C between two callbacks
+            # The last frame that there was; Ctrl+C between two callbacks, or while the step was putting back what it
+            # had found: ours must not stay published.
+            events._set_running_loop(running_loop)
         return False
 
 
