@@ -32,6 +32,9 @@ class HostRun:
 
     Args:
         directory: an empty directory for the host's files, the record among them; whoever made it removes it.
+
+    Attributes:
+        home, config, data, cache: the host's directories for its user, empty at first.
     """
 
     NAME = "the host"
@@ -40,6 +43,11 @@ class HostRun:
         self.directory = Path(directory).resolve()
         self.record_file = self.directory / "record.jsonl"
         self.output_file = self.directory / "output.txt"
+        self.home = self.directory / "home"
+        self.config = self.home / "config"
+        self.data = self.home / "data"
+        self.cache = self.home / "cache"
+        self._runtime = self.directory / "runtime"
         self._process = None
 
     def __enter__(self):
@@ -47,6 +55,34 @@ class HostRun:
 
     def __exit__(self, *_exc_info):
         self.close()
+
+    def _make_home(self):
+        for directory in (self.config, self.data, self.cache):
+            directory.mkdir(parents=True)
+        self._runtime.mkdir(mode=0o700)
+
+    def _environment(self, display):
+        """Return an environment with nothing in it of whoever starts us: an embedded interpreter would see it.
+
+        Args:
+            display: the environment variables that lead to the display, as `_machine.display()` yields them.
+        """
+        inherited = {name: os.environ[name] for name in ("DISPLAY", "XAUTHORITY") if name in os.environ}
+        return {
+            **inherited,
+            **display,
+            "QT_QPA_PLATFORM": "xcb",
+            "LIBGL_ALWAYS_SOFTWARE": "1",
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "HOME": str(self.home),
+            "XDG_CONFIG_HOME": str(self.config),
+            "XDG_DATA_HOME": str(self.data),
+            "XDG_CACHE_HOME": str(self.cache),
+            "XDG_RUNTIME_DIR": str(self._runtime),
+            # Lost otherwise where a host ends without Python's finalization.
+            "PYTHONUNBUFFERED": "1",
+        }
 
     def _launch(self, command, env):
         with open(self.output_file, "wb") as output:

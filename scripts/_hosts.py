@@ -98,7 +98,6 @@ class Application(HostRun):
 
     Attributes:
         place: the directory of the description.
-        home, config, data, cache: the host's directories, empty at first.
     """
 
     NAME = "the host"
@@ -110,10 +109,6 @@ class Application(HostRun):
 
     def __init__(self, directory):
         super().__init__(directory)
-        self.home = self.directory / "home"
-        self.config = self.home / "config"
-        self.data = self.home / "data"
-        self.cache = self.home / "cache"
         self.screenshot_file = self.directory / "progress.png"
         self._guest = None
 
@@ -198,26 +193,5 @@ class Application(HostRun):
         return answer.read_text(encoding="utf-8")
 
     def _make_profile(self):
-        for directory in (self.config, self.data, self.cache):
-            directory.mkdir(parents=True)
-        (self.directory / "runtime").mkdir(mode=0o700)
+        self._make_home()
         self.install()
-
-    def _environment(self, display):
-        """Return an environment with nothing in it of whoever starts us: an embedded interpreter would see it."""
-        inherited = {name: os.environ[name] for name in ("DISPLAY", "XAUTHORITY") if name in os.environ}
-        return {
-            **inherited,
-            **display,
-            "QT_QPA_PLATFORM": "xcb",
-            "LIBGL_ALWAYS_SOFTWARE": "1",
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "HOME": str(self.home),
-            "XDG_CONFIG_HOME": str(self.config),
-            "XDG_DATA_HOME": str(self.data),
-            "XDG_CACHE_HOME": str(self.cache),
-            "XDG_RUNTIME_DIR": str(self.directory / "runtime"),
-            # Lost otherwise where a host ends without Python's finalization.
-            "PYTHONUNBUFFERED": "1",
-        }

@@ -91,27 +91,6 @@ class QgisRun(HostRun):
         settings.write_text(_SETTINGS + "".join(name + "=true\n" for name in self._plugins))
         command = ["qgis", "--profiles-path", str(self.directory / "profiles"), "--profile", _PROFILE]
         command += ["--nologo", "--noversioncheck"]
-        self._launch(command, {**self._environment(display), **(variables or {})})
-
-    def _environment(self, display):
-        home = self.directory / "home"
-        runtime = self.directory / "runtime"
-        home.mkdir()
-        runtime.mkdir(mode=0o700)
-        inherited = {name: os.environ[name] for name in ("DISPLAY", "XAUTHORITY") if name in os.environ}
-        return {
-            **inherited,
-            **display,
-            "QT_QPA_PLATFORM": "xcb",
-            "LIBGL_ALWAYS_SOFTWARE": "1",
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "HOME": str(home),
-            "XDG_CONFIG_HOME": str(home / "config"),
-            "XDG_DATA_HOME": str(home / "data"),
-            "XDG_CACHE_HOME": str(home / "cache"),
-            "XDG_RUNTIME_DIR": str(runtime),
-            # Lost otherwise: QGIS ends without Python flushing its streams.
-            "PYTHONUNBUFFERED": "1",
-            RECORD_VARIABLE: str(self.record_file),
-        }
+        self._make_home()
+        record = {RECORD_VARIABLE: str(self.record_file)}
+        self._launch(command, {**self._environment(display), **record, **(variables or {})})
