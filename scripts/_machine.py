@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import importlib.util
 import os
+import re
 import select
 import shlex
 import shutil
@@ -30,6 +31,8 @@ QT_LIBRARIES = [
     *("libdbus-1-3", "libxkbcommon-x11-0", "libx11-xcb1", "libxcb-icccm4", "libxcb-image0", "libxcb-keysyms1"),
     *("libxcb-randr0", "libxcb-render-util0", "libxcb-shape0", "libxcb-xinerama0"),
 ]
+# What Qt 6 links to besides the libraries of Qt 5.
+QT6_LIBRARIES = ["libegl1", "libxkbcommon0"]
 XVFB = ["xvfb", "xauth"]
 # QGIS, and what clicks in it as a user does.
 QGIS = ["qgis", "python3-qgis", "xdotool"]
@@ -102,6 +105,24 @@ def need_venv(*requirements):
         run_quietly(pip, timeout=1800, cwd=ROOT)
         note.write_text("\n".join([*noted, *(lines[each] for each in missing)]) + "\n")
     return str(python)
+
+
+def find_interpreter(version):
+    """Return the path of a Python of this minor version that can make virtual environments, or None."""
+    name = f"python{version}"
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found = sorted(pyenv.glob(f"{version}.*/bin/{name}"), key=_patch_version, reverse=True)
+    # PATH comes second: there, pyenv has a shim of this name even for what it would refuse to run.
+    candidates = [str(path) for path in found] + [path for path in [shutil.which(name)] if path is not None]
+    check = f"import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '{version}')"
+    for candidate in candidates:
+        if subprocess.run([candidate, "-c", check], stderr=subprocess.DEVNULL).returncode == 0:
+            return candidate
+    return None
+
+
+def _patch_version(path):
+    return [int(number) for number in re.findall(r"\d+", path.parts[-3])]
 
 
 def venv_packages():

@@ -29,8 +29,19 @@ import time
 from pathlib import Path
 
 from _bench_worker import ENVIRONMENT, LOOPS, ONLY_WITH_QT, WORKLOADS
-from _machine import QT_LIBRARIES, ROOT, WORK, SetupError, need_packages, need_venv, run_quietly, say, venv_packages
-from matrix import QT6_LIBRARIES, _find_interpreter
+from _machine import (
+    QT6_LIBRARIES,
+    QT_LIBRARIES,
+    ROOT,
+    WORK,
+    SetupError,
+    find_interpreter,
+    need_packages,
+    need_venv,
+    run_quietly,
+    say,
+    venv_packages,
+)
 
 BENCH = WORK / "bench"
 SCRIPTS = Path(__file__).resolve().parent
@@ -108,7 +119,7 @@ def _need_contenders(binding):
     note = place / "installed.txt"
     wanted = "\n".join([version, *packages, *CONTENDERS, NAMESAKE])
     if not note.exists() or note.read_text() != wanted:
-        interpreter = _find_interpreter(version)
+        interpreter = find_interpreter(version)
         if interpreter is None:
             raise SetupError(f"{binding} is measured on Python {version}, which is neither among pyenv's nor on PATH.")
         say(f"set-up: installing {', '.join([*packages, *CONTENDERS, NAMESAKE])}")

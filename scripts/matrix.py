@@ -25,7 +25,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -35,10 +34,17 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
-from _machine import QT_LIBRARIES, ROOT, WORK, SetupError, need_packages, run_quietly, say
-
-# What Qt 6 links to besides the libraries of Qt 5.
-QT6_LIBRARIES = ["libegl1", "libxkbcommon0"]
+from _machine import (
+    QT6_LIBRARIES,
+    QT_LIBRARIES,
+    ROOT,
+    WORK,
+    SetupError,
+    find_interpreter,
+    need_packages,
+    run_quietly,
+    say,
+)
 
 # What tests/guests needs besides what pip installs.
 GUEST_PACKAGES = ["redis-server"]
@@ -193,7 +199,7 @@ def _select(words, quick):
 
 def _prepare(cell):
     """Make the cell's environment, unless it is there; return whether it can be used, and say so if not."""
-    interpreter = _find_interpreter(cell.python_version)
+    interpreter = find_interpreter(cell.python_version)
     if interpreter is None:
         cell.result["reason"] = f"no Python {cell.python_version} with venv and ensurepip among pyenv's or on PATH"
     else:
@@ -205,24 +211,6 @@ def _prepare(cell):
             return True
     say(f"{cell.name}: not available: {cell.result['reason']}")
     return False
-
-
-def _find_interpreter(version):
-    """Return the path of a Python of this minor version that can make virtual environments, or None."""
-    name = f"python{version}"
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    found = sorted(pyenv.glob(f"{version}.*/bin/{name}"), key=_patch_version, reverse=True)
-    # PATH comes second: there, pyenv has a shim of this name even for what it would refuse to run.
-    candidates = [str(path) for path in found] + [path for path in [shutil.which(name)] if path is not None]
-    check = f"import sys, venv, ensurepip; sys.exit('%d.%d' % sys.version_info[:2] != '{version}')"
-    for candidate in candidates:
-        if subprocess.run([candidate, "-c", check], stderr=subprocess.DEVNULL).returncode == 0:
-            return candidate
-    return None
-
-
-def _patch_version(path):
-    return [int(number) for number in re.findall(r"\d+", path.parts[-3])]
 
 
 def _need_venv(cell, interpreter):

@@ -29,12 +29,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _machine import QT_LIBRARIES, ROOT, SetupError, need_packages, need_venv, say, venv_packages
+from _machine import QT6_LIBRARIES, QT_LIBRARIES, ROOT, SetupError, need_packages, need_venv, say, venv_packages
 
 BINDINGS = ("PyQt5", "PyQt6", "PySide2", "PySide6")
-
-# What Qt 6 links to besides the libraries of Qt 5.
-QT6_LIBRARIES = ["libegl1", "libxkbcommon0"]
 
 # For each part: its option, how many cycles there are, how many in a quick run, what one is called, what it is, and the
 # seconds that one may take at the most.

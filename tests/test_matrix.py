@@ -98,7 +98,7 @@ def test_the_newest_interpreter_of_pyenvs_is_found(matrix, tmp_path, monkeypatch
         write_python(path)
     write_python(paths[2], "exit 127")
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
-    assert matrix._find_interpreter(version) == str(paths[1])
+    assert matrix.find_interpreter(version) == str(paths[1])
 
 
 def test_a_missing_interpreter_is_said_and_not_passed_over(matrix, tmp_path, monkeypatch, capsys):
