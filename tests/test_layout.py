@@ -84,6 +84,11 @@ LAYERS = {
     ],
     "_attach": ["_errors", "_binding", "_hosts", "_lease", "_loop", "_meeting", "_owners", "_report", "_slots"],
     "__init__": ["_errors", "_attach", "_lease", "_loop", "_modal", "_progress", "_report", "_runner", "_signals"],
+    # At a terminal only.
+    "_vendor_record": [],
+    "_vendor_source": ["_vendor_record"],
+    "_vendoring": ["_vendor_record", "_vendor_source"],
+    "__main__": ["_vendoring"],
 }
 
 # Full names, or their beginnings up to a dot.
@@ -107,6 +112,7 @@ ALLOWANCES = {
     ("_interrupts", "signal.set_wakeup_fd"): "where the program owns the loop; given back",
     ("_interrupts", "signal.signal"): "the same, and only over Python's own handler",
     ("_nesting", "sys.set_asyncgen_hooks"): "for the length of a step, then put back",
+    ("_vendor_source", "os.environ"): "read, to hide a hook's variables from the git that is asked",
     ("_windows", "signal.set_wakeup_fd"): "undoes what asyncio's proactor loop does to it",
 }
 
@@ -135,6 +141,11 @@ each_adapter = pytest.mark.parametrize("path", ADAPTERS, ids=map(label, ADAPTERS
 def is_for_checkers(statement):
     """Whether this is `if TYPE_CHECKING:`, whose body only a type checker sees."""
     return isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.dump(statement.test)
+
+
+def is_for_programs(statement):
+    """Whether this is `if __name__ == "__main__":`, whose body no import runs."""
+    return isinstance(statement, ast.If) and dotted(getattr(statement.test, "left", None)) == "__name__"
 
 
 def nodes_in(statements):
@@ -168,13 +179,15 @@ def own_imports(tree):
 
 
 def at_module_level(tree):
-    """Return every statement that runs when the module is imported, but for what only a type checker sees."""
+    """Return every statement that runs when the module is imported, but for what only checkers and programs see."""
     found = []
     waiting = list(tree.body)
     while waiting:
         statement = waiting.pop()
         if is_for_checkers(statement):
             waiting.extend(statement.orelse)
+            continue
+        if is_for_programs(statement):
             continue
         found.append(statement)
         for part in ("body", "orelse", "handlers", "finalbody"):

@@ -1,14 +1,17 @@
-"""scripts/vendor.py: what a copy is, where it works, and what must not happen to it.
+"""scripts/vendor.py, and what it is a door to: what a copy is, where it works, and what must not happen to it.
 
 Everything runs against a source tree of its own, made from this one for each test, so that a test may change it. What
 needs a fresh interpreter (importing a copy) runs in a subprocess that sees no site-packages, where a stray absolute
 import of ours could not be satisfied by the installed package.
 """
 
+import importlib
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
+import types
 import zipfile
 from pathlib import Path
 
@@ -86,10 +89,10 @@ def test_a_copy_names_no_path_of_the_machine_it_was_made_on(vendor, tmp_path, de
         assert str(tmp_path).encode() not in content, path
 
 
-def test_the_same_source_gives_the_same_bytes(vendor, tmp_path):
+def test_the_same_source_gives_the_same_bytes(vendor, source, tmp_path):
     """Neither place nor time nor line ends of the checkout get into a copy."""
     first = snapshot(vendor.copy(tmp_path / "first"))
-    for path in vendor.ROOT.rglob("*.py"):
+    for path in source.rglob("*.py"):
         path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert snapshot(vendor.copy(tmp_path / "second")) == first
 
@@ -241,9 +244,112 @@ def test_a_copy_imports_as_part_of_a_plugin(vendor, dest, name, is_zipped):
     done = subprocess.run(line, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     front = f"my_plugin._vendor.{name}"
-    modules = [path[: -len(".py")].replace("/", ".") for path in vendor.source_files() if path.endswith(".py")]
+    modules = [path[: -len(".py")].replace("/", ".") for path in vendor.Source().files if path.endswith(".py")]
     expected = {f"{front}.{module}".replace(".__init__", "") for module in modules if module != FOREIGN}
     assert set(done.stdout.splitlines()) == expected
+
+
+# --- From where a copy can be made: `python -m asyncslot vendor` has the same arguments
+
+
+def module_command(path, *arguments, package="asyncslot"):
+    """Run `python -m PACKAGE vendor` with nothing but `path` on sys.path, and no site-packages to help."""
+    line = [sys.executable, "-S", "-B", "-m", package, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    return subprocess.run(line, capture_output=True, text=True, env=environment, cwd=str(Path(path).parent))
+
+
+@PLACES
+@NAMES
+def test_a_copy_makes_copies_of_itself(vendor, dest, tmp_path, name, is_zipped):
+    """Byte for byte, the record included, also out of a zip; under whatever name it is itself."""
+    path = make_plugin(vendor, dest, name, is_zipped)
+    package = f"my_plugin._vendor.{name}"
+    done = module_command(path, "vendor", tmp_path / "second", "--name", name, package=package)
+    assert done.returncode == 0, done.stderr
+    assert snapshot(tmp_path / "second" / name) == snapshot(dest / name)
+    checked = module_command(path, "vendor", tmp_path / "second", "--name", name, "--check", package=package)
+    assert (checked.returncode, checked.stdout.split(" ", 1)[1]) == (0, "is what would be made now.\n")
+
+
+def test_an_edited_copy_is_no_source(vendor, source, dest, tmp_path):
+    """What it would hand on is not what its record says."""
+    vendor.copy(dest)
+    (dest / "asyncslot" / "LICENSE").write_text("Mine.\n")
+    done = module_command(dest, "vendor", tmp_path / "second")
+    assert done.returncode == 2
+    assert "is a copy that was edited" in done.stderr
+    assert not (tmp_path / "second").exists()
+
+
+def test_without_a_command_one_is_told_which_there_are(vendor, dest):
+    """And that this is a mistake, unless one has asked."""
+    vendor.copy(dest)
+    mistaken, asked = module_command(dest, "vend", dest), module_command(dest, "--help")
+    assert (mistaken.returncode, mistaken.stdout) == (2, "")
+    assert (asked.returncode, asked.stderr) == (0, "")
+    assert mistaken.stderr == asked.stdout
+    assert asked.stdout.startswith("usage: python -m asyncslot {vendor")
+
+
+# --- Which adapters
+
+
+def adapters_in(copy):
+    return sorted(path.stem for path in (copy / "host_adapters").glob("*.py"))
+
+
+SELECTIONS = [
+    # asked for, what lies in host_adapters, what the record and its commands say
+    (["qgis"], ["__init__", "_qt", "_reports", "qgis"], "qgis"),
+    (["qgis", "krita", "qgis"], ["__init__", "_qt", "_reports", "krita", "qgis"], "krita qgis"),
+    (["none"], ["__init__"], "none"),
+]
+
+
+@pytest.mark.parametrize(("asked", "there", "told"), SELECTIONS, ids=[row[2] for row in SELECTIONS])
+def test_a_copy_has_the_adapters_that_were_asked_for(vendor, source, dest, asked, there, told):
+    """With what these share, and with all else; an update and a check keep to the choice."""
+    copy = vendor.copy(dest, adapters=asked)
+    fresh = snapshot(copy)
+    assert adapters_in(copy) == there
+    assert f"| adapters | {told} |" in fresh["VENDORED.md"].decode()
+    assert f"vendor.py DEST --adapters {told} --check" in fresh["VENDORED.md"].decode()
+    assert {path for path in vendor.Source().files if "/" not in path} < set(fresh)
+    assert [bool(differences) for differences in vendor.check(dest)] == [False, False]
+    vendor.copy(dest)
+    assert snapshot(copy) == fresh
+    grow(source)
+    assert vendor.check(dest)[1].changed == ["host_adapters/__init__.py"]
+
+
+def test_all_adapters_can_be_had_again(vendor, dest, tmp_path):
+    """A choice can be taken back, where there are others."""
+    whole = snapshot(vendor.copy(tmp_path / "whole"))
+    vendor.copy(dest, adapters=["none"])
+    assert snapshot(vendor.copy(dest, adapters=["all"])) == whole
+
+
+def test_a_copy_with_few_adapters_has_no_others_to_give(vendor, dest, tmp_path):
+    """The refusal says which there are; without a choice the second copy is as the first."""
+    first = snapshot(vendor.copy(dest, adapters=["qgis"]))
+    source = vendor_of(dest / "asyncslot")
+    assert snapshot(source.copy(tmp_path / "second")) == first
+    with pytest.raises(source.VendorError, match=r"--adapters names krita; there are here: qgis\.$"):
+        source.copy(tmp_path / "third", adapters=["krita"])
+
+
+def vendor_of(package):
+    """Return the module _vendoring of a copy, without importing that copy."""
+    name = "package_under_test"
+    stand_in = types.ModuleType(name)
+    stand_in.__path__ = [str(package)]
+    sys.modules[name] = stand_in
+    try:
+        return importlib.import_module(name + "._vendoring")
+    finally:
+        for key in [key for key in sys.modules if key.startswith(name)]:
+            del sys.modules[key]
 
 
 @PLACES
@@ -322,7 +428,7 @@ def test_check_names_the_version_that_an_old_copy_is_of(vendor, source, dest, ca
     vendor.copy(dest)
     (source / "asyncslot" / "__init__.py").write_text('__version__ = "99.1"\n')
     assert vendor.main(["--check", str(dest)]) == 3
-    version = vendor.read_origin(dest / "asyncslot")["version"]
+    version = vendor.read_record(dest / "asyncslot").origin.version
     assert version != "99.1"
     assert f"made from version {version}" in capsys.readouterr().out
 
@@ -365,7 +471,7 @@ def source_itself(source, dest):
 
 def incomplete_source(source, dest):
     (source / "asyncslot" / "__init__.py").unlink()
-    return "needs the whole source tree"
+    return "a copy is made from the whole of asyncslot"
 
 
 def source_without_version(source, dest):
@@ -389,10 +495,8 @@ REFUSALS = [
 def test_refuses_and_touches_nothing(vendor, source, dest, tmp_path, monkeypatch, capsys, prepare, force):
     """--force is for edited copies only: what is not a copy is never removed."""
     reason = prepare(source, dest)
-    if prepare is source_itself:
-        monkeypatch.setattr(vendor, "ROOT", dest)
     before = snapshot(tmp_path)
-    assert vendor.main([str(dest), *force]) == 2
+    assert vendor.main([str(dest), *force], "vendor.py") == 2
     message = capsys.readouterr().err
     assert message.startswith("vendor.py: ")
     assert reason in message
@@ -426,7 +530,7 @@ def test_an_untouched_copy_is_updated(vendor, source, dest):
     run_it(source, copy)
     outgrow(source, copy)
     vendor.copy(dest)
-    assert set(snapshot(copy)) == {*vendor.source_files(), "VENDORED.md"}
+    assert set(snapshot(copy)) == {*vendor.Source().files, "VENDORED.md"}
     assert [bool(differences) for differences in vendor.check(dest)] == [False, False]
 
 
@@ -462,7 +566,7 @@ def test_the_command_makes_checks_and_refuses(source, dest):
     torn = command(source, dest, "--check", "--force")
     assert (made.returncode, checked.returncode, refused.returncode, torn.returncode) == (0, 0, 2, 2)
     assert made.stdout == f"{dest / 'mine'} is ready.\n"
-    assert checked.stdout == f"{dest / 'mine'} is what this tree would make.\n"
+    assert checked.stdout == f"{dest / 'mine'} is what would be made now.\n"
     assert refused.stderr.startswith(f"vendor.py: {dest / 'asyncslot'} is not a vendored copy")
     assert (made.stderr, checked.stderr, refused.stdout) == ("", "", "")
 

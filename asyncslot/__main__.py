@@ -1,0 +1,32 @@
+"""`python -m asyncslot COMMAND`: what this package offers at a terminal, from wherever it lies.
+
+Also from a copy: `python -m my_plugin._vendor.asyncslot COMMAND`. It only knows which module does what; each has its
+own options. Nothing imports this in a host.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Optional, Sequence
+
+from . import _vendoring
+
+COMMANDS = {
+    "vendor": _vendoring.main,
+}
+
+
+def main(arguments: Optional[Sequence[str]] = None) -> int:
+    """Run the command that the first argument names and return its exit code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    prog = f"python -m {__package__}"
+    if words and words[0] in COMMANDS:
+        return COMMANDS[words[0]](words[1:], f"{prog} {words[0]}")
+    usage = f"usage: {prog} {{{','.join(COMMANDS)}}} ...\n--help after one of these tells more."
+    is_question = words[:1] in (["-h"], ["--help"])
+    print(usage, file=sys.stdout if is_question else sys.stderr)
+    return 0 if is_question else 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

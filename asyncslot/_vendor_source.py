@@ -1,0 +1,177 @@
+"""The files that a vendored copy is made of, as they are where this module lies.
+
+That may be a checkout, where `host_adapters/` lies beside the package; an installed wheel, or a zip of one; or a
+vendored copy, from which another one is made. Everything is read through the loader that has loaded this module, for in
+a zip there is no file to open. Only a checkout is asked for its commit, by git: a copy's is in its own record, and a
+wheel has none, for a build must not depend on whether there is a repository around it.
+
+Adapters are found by name, and what they share by reading their imports. It does not know where a copy goes. For
+`_vendoring`; nothing imports this in a host.
+"""
+
+from __future__ import annotations
+
+import ast
+import datetime
+import os
+import pkgutil
+import subprocess
+from typing import Any, Dict, Iterable, List, Optional, Set
+
+from ._vendor_record import RECORD, Origin, VendorError, hashes, read
+
+_ADAPTERS = "host_adapters"
+_SHIPPED = ("asyncslot", _ADAPTERS, "LICENSE")
+
+
+class Source:
+    """All files of this package, by relative path, with `/` and line ends of one byte on every system.
+
+    Attributes:
+        files: their contents, the licence's included, VENDORED.md's not.
+        origin: where they are from.
+        adapters: the names of those that were chosen when this very package is a copy; None if it has all.
+
+    Raises:
+        VendorError: something is missing, or this is an edited copy.
+    """
+
+    def __init__(self) -> None:
+        self._package = os.path.dirname(os.path.abspath(__file__))
+        # Set by the import system in every module that it loads from somewhere.
+        self._loader: Any = globals()["__loader__"]
+        self.adapters: Optional[List[str]] = None
+        record = self._try(self._package, RECORD)
+        if record is not None:
+            self._read_copy(record)
+        else:
+            self._read_tree()
+
+    def select(self, adapters: Optional[Iterable[str]]) -> Dict[str, bytes]:
+        """Return the files that a copy with these adapters needs; None stands for all.
+
+        Raises:
+            VendorError: there is no adapter of such a name.
+        """
+        if adapters is None:
+            return dict(self.files)
+        there = self.adapter_names()
+        strangers = sorted(set(adapters) - set(there))
+        if strangers:
+            raise VendorError(f"--adapters names {', '.join(strangers)}; there are here: {', '.join(there) or 'none'}.")
+        needed = {f"{_ADAPTERS}/__init__.py"}
+        waiting = [*needed, *(f"{_ADAPTERS}/{name}.py" for name in adapters)]
+        while waiting:
+            path = waiting.pop()
+            needed.add(path)
+            for name in _siblings(self.files[path]):
+                shared = f"{_ADAPTERS}/{name}.py"
+                if name.startswith("_") and shared in self.files and shared not in needed:
+                    waiting.append(shared)
+        return {path: data for path, data in self.files.items() if "/" not in path or path in needed}
+
+    def adapter_names(self) -> List[str]:
+        """Return the names of the adapters that there are, sorted."""
+        names = (path[len(_ADAPTERS) + 1 : -len(".py")] for path in self.files if path.startswith(_ADAPTERS + "/"))
+        return sorted(name for name in names if not name.startswith("_"))
+
+    def _read_copy(self, data: bytes) -> None:
+        record = read(data, self._package)
+        self.files = {path: self._get(self._package, *path.split("/")) for path in record.manifest}
+        if hashes(self.files) != record.manifest:
+            raise VendorError(f"{self._package} is a copy that was edited, so no other one can be made from it.")
+        self.origin, self.adapters = record.origin, record.adapters
+
+    def _read_tree(self) -> None:
+        root = os.path.dirname(self._package)
+        adapters = os.path.join(self._package, _ADAPTERS)
+        is_checkout = self._try(adapters, "__init__.py") is None
+        if is_checkout:
+            adapters = os.path.join(root, _ADAPTERS)
+        self.files = {"py.typed": self._get(self._package, "py.typed")}
+        for name in _modules(self._package):
+            self.files[name] = self._get(self._package, name)
+        for name in _modules(adapters):
+            self.files[f"{_ADAPTERS}/{name}"] = self._get(adapters, name)
+        version = _version(self.files["__init__.py"])
+        if is_checkout:
+            self.files["LICENSE"] = self._get(root, "LICENSE")
+            self.origin = _last_commit(root, version)
+        else:
+            self.files["LICENSE"] = self._licence_of_wheel(root, version)
+            self.origin = Origin(version, "not recorded in a wheel", "not recorded in a wheel")
+
+    def _licence_of_wheel(self, root: str, version: str) -> bytes:
+        info = f"asyncslot-{version}.dist-info"
+        # In a directory of its own since setuptools 77.
+        for place in (("licenses", "LICENSE"), ("LICENSE",)):
+            found = self._try(root, info, *place)
+            if found is not None:
+                return found
+        raise VendorError(
+            f"{os.path.join(root, info)} has no LICENSE, and a copy must have it. Install asyncslot's wheel as it is."
+        )
+
+    def _get(self, *parts: str) -> bytes:
+        data = self._try(*parts)
+        if data is None:
+            raise VendorError(f"{os.path.join(*parts)} is missing; a copy is made from the whole of asyncslot.")
+        return data
+
+    def _try(self, *parts: str) -> Optional[bytes]:
+        try:
+            data: bytes = self._loader.get_data(os.path.join(*parts))
+        except OSError:
+            return None
+        return data.replace(b"\r\n", b"\n")
+
+
+def _modules(directory: str) -> List[str]:
+    """Return the file name of each module in a directory, which may lie in a zip."""
+    return ["__init__.py", *(each.name + ".py" for each in pkgutil.iter_modules([directory]) if not each.ispkg)]
+
+
+def _siblings(data: bytes) -> Set[str]:
+    """Return the names of the modules beside it that a module imports."""
+    names: Set[str] = set()
+    for statement in ast.walk(ast.parse(data)):
+        if isinstance(statement, ast.ImportFrom) and statement.level == 1:
+            names.update([statement.module] if statement.module else [alias.name for alias in statement.names])
+    return names
+
+
+def _version(data: bytes) -> str:
+    """Return the literal `__version__` of the package, whatever version is loaded."""
+    for statement in ast.parse(data).body:
+        if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", None) == "__version__":
+            return str(ast.literal_eval(statement.value))
+    raise VendorError("asyncslot/__init__.py assigns no literal to __version__; a copy must tell its version.")
+
+
+def _last_commit(root: str, version: str) -> Origin:
+    """Return the last commit that changed a shipped file, with its day in UTC; "unknown" without git."""
+    unknown = Origin(version, "unknown: not made from a git checkout", "unknown")
+    top = _git(root, "rev-parse", "--show-toplevel")
+    # A source tree unpacked inside some other repository is not that repository's.
+    if top is None or os.path.realpath(top) != os.path.realpath(root):
+        return unknown
+    commit = _git(root, "log", "-1", "--format=%H %ct", "--", *_SHIPPED)
+    if not commit:
+        return unknown
+    digest, seconds = commit.split()
+    if _git(root, "status", "--porcelain", "--", *_SHIPPED):
+        digest += ", with changes that were not committed"
+    day = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc).strftime("%Y-%m-%d")
+    return Origin(version, digest, day)
+
+
+def _git(root: str, *arguments: str) -> Optional[str]:
+    # Inside a git hook, GIT_DIR and its like name the repository of the hook and not ours.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+    except OSError:
+        return None
+    return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
