@@ -26,6 +26,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _unix, _windows  what the system gives: subprocesses, ways of waiting
     _selector, _selector_loop   descriptors that can be muted  _executor daemon threads
     _wait, _wait_notifier, _wait_thread   how Qt calls us back: one timer, and one notifier or thread
+    _bug_report, _surroundings, _state, _facts   what report() tells, and a terminal's `doctor`: _doctor
     _binding    which Qt binding         _clock  the time      _errors   every exception
     __main__    python -m, at a terminal; no host imports it  _vendoring, _vendor_source, _vendor_record  its copying
 
@@ -36,6 +37,7 @@ Nothing is imported from Qt before attach(), and nothing happens at import.
 __version__ = "0.4.0.dev0"
 
 from ._attach import asyncSlot, attach, create_task, detach
+from ._bug_report import report
 from ._errors import (
     AdapterError,
     AmbiguousLeaseError,
@@ -96,4 +98,5 @@ __all__ = [
     "attach",
     "create_task",
     "detach",
+    "report",
 ]

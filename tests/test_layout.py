@@ -47,6 +47,10 @@ LAYERS = {
     "_progress": ["_base", "_dialog", "_owners"],
     "_hosts": ["_errors", "_binding", "host_adapters"],
     "_meeting": ["_errors", "_report"],
+    "_facts": [],
+    "_surroundings": ["_binding", "_facts", "host_adapters"],
+    "_state": ["_facts", "_meeting", "_report", "_surroundings"],
+    "_bug_report": ["_facts", "_state", "_surroundings"],
     "_wait": ["_binding", "_clock"],
     "_wait_notifier": ["_binding", "_wait"],
     "_wait_thread": ["_binding", "_clock", "_wait"],
@@ -83,11 +87,23 @@ LAYERS = {
         "_slots",
     ],
     "_attach": ["_errors", "_binding", "_hosts", "_lease", "_loop", "_meeting", "_owners", "_report", "_slots"],
-    "__init__": ["_errors", "_attach", "_lease", "_loop", "_modal", "_progress", "_report", "_runner", "_signals"],
+    "__init__": [
+        "_errors",
+        "_attach",
+        "_bug_report",
+        "_lease",
+        "_loop",
+        "_modal",
+        "_progress",
+        "_report",
+        "_runner",
+        "_signals",
+    ],
     # At a terminal only.
     "_vendor_record": [],
     "_vendor_source": ["_vendor_record"],
     "_vendoring": ["_vendor_record", "_vendor_source"],
+    "_doctor": ["_binding", "_bug_report", "_facts", "_surroundings", "_vendor_record"],
     "__main__": ["_vendoring"],
 }
 
@@ -415,6 +431,7 @@ PUBLIC = {
     "attach",
     "create_task",
     "detach",
+    "report",
 }
 
 ERRORS = {

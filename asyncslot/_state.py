@@ -1,0 +1,259 @@
+"""What our loops are doing: for whom, how they wait, and what each owner has under way.
+
+Loops and leases may be of other copies and versions, and are known by the names
+of their attributes only. A task is told by its coroutine's name, its own, and the
+lines at which it stands: neither arguments nor local variables, which may be
+secrets, and files without the directories that lead to the plug-in.
+
+Relies on `Task._coro`, there in Python 3.7 to 3.14.
+
+This module does not know how it is written down.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import re
+import threading
+from asyncio import events
+from contextvars import Context
+from typing import Any, Dict, List, Optional, Set
+
+from . import _meeting
+from ._facts import Fact, Section, each, fact
+from ._report import _frames
+from ._surroundings import describe_host
+
+# How often a set is read that another thread may change meanwhile.
+_ATTEMPTS = 100
+
+
+def loops() -> List[Section]:
+    """Return one section for each loop and one for each owner of it."""
+    sections, known = [], []
+    for thread, record in list(_meeting._all_places().items()):
+        known.append(record.get("loop"))
+        sections += _loop_sections(f"Loop of thread {_thread_name(thread)}", record)
+    running = events._get_running_loop()
+    if hasattr(running, "_as_step") and running not in known:
+        # Of AsyncSlotRunner or `with AsyncSlotEventLoop()`: nobody else is to meet there.
+        sections += _loop_sections("Loop that is running in this thread", {"loop": running, "leases": {}})
+    if not sections:
+        sections.append(Section("Loop", [Fact("state", "nobody is attached", [])]))
+    ended = [str(report).splitlines()[0] for report in list(_meeting.ended.values())]
+    if ended:
+        sections.append(Section("Leases of this copy that have ended", [fact("reports", lambda: ended)]))
+    return sections
+
+
+def _thread_name(identifier: int) -> str:
+    for thread in threading.enumerate():
+        if thread.ident == identifier:
+            return thread.name
+    return f"{identifier}, which Python does not know or which has ended"
+
+
+def _loop_sections(title: str, record: Dict[str, Any]) -> List[Section]:
+    loop: Any = record.get("loop")
+    leases: Dict[str, Any] = dict(record.get("leases") or {})
+    facts = [
+        fact("made by", lambda: _maker(record)),
+        fact("state", lambda: _state(loop)),
+        fact("waits by", lambda: _way_of_waiting(loop)),
+        fact("step budget", lambda: f"{loop.step_budget * 1000:g} ms"),
+        fact("longest step", lambda: _longest(loop)),
+        fact("failed polls", lambda: f"the last {loop._as_failed_polls}" if loop._as_failed_polls else "not the last"),
+        fact("scheduled", lambda: f"{len(loop._ready) + len(loop._as_batch)} ready, {len(loop._scheduled)} timers"),
+        fact("descriptors", lambda: str(len(loop._selector.get_map()))),
+        fact("debug mode", lambda: "on" if loop.get_debug() else "off"),
+        fact("owners", lambda: [f"{name}: {_lease_state(lease)}" for name, lease in leases.items()]),
+    ]
+    sections = [Section(title, facts)]
+    owned: Set[int] = set()
+    for name, lease in leases.items():
+        sections.append(_owner_section(name, lease, owned))
+    nobodys = fact("tasks", lambda: _describe_tasks(task for task in asyncio.all_tasks(loop) if id(task) not in owned))
+    if nobodys.text != "none":
+        sections.append(Section("Nobody's in particular", [nobodys]))
+    return sections
+
+
+def _maker(record: Dict[str, Any]) -> str:
+    if "version" not in record:
+        return f"{type(record['loop']).__module__}, in a program that owns its application"
+    return f"version {record['version']}, protocol {record['protocol']}, in {record['path']}"
+
+
+def _state(loop: Any) -> str:
+    if loop.is_closed():
+        return "closed"
+    depth = len(loop._as_stack) + (loop._as_handle is not None)
+    if depth:
+        return "in a step" if depth == 1 else f"in a step, {depth} deep"
+    return "waits, with nothing to do" if loop._as_idle else "has work, and is to be called back soon"
+
+
+def _way_of_waiting(loop: Any) -> str:
+    wait = loop._as_wait
+    if wait is None:
+        return "nothing: it is not attached"
+    name = type(wait).__name__
+    thread: Any = getattr(wait, "_thread", None)
+    if hasattr(wait, "_notifier"):
+        return f"a notifier ({name})"
+    return f"a thread, {'running' if thread is not None else 'not needed so far'} ({name})"
+
+
+def _longest(loop: Any) -> str:
+    longest = getattr(loop, "_as_longest", None)
+    if longest is None:
+        return "none is known to have gone over its budget"
+    overrun, cause = longest
+    return f"{overrun * 1000:.1f} ms over its budget, caused by {_without_directories(cause)}"
+
+
+def _lease_state(lease: Any) -> str:
+    try:
+        return "attached" if lease.is_attached else "has ended, and waits for its own task to leave the stack"
+    except Exception:
+        return "cannot be read"
+
+
+def _owner_section(name: str, lease: Any, owned: Set[int]) -> Section:
+    """Return what an owner has under way; the id() of its tasks is added to `owned`."""
+
+    def tasks() -> List[str]:
+        pending = [task for task in _members(lease._owner.tasks) if not task.done()]
+        owned.update(map(id, pending))
+        return _describe_tasks(pending)
+
+    facts = [
+        fact("lease", lambda: _lease_state(lease)),
+        fact("copy", lambda: _copy_of(lease)),
+        fact("host", lambda: describe_host(lease.host)),
+        fact("tasks", tasks),
+        fact("open", lambda: sorted(each(_open_resources(lease._owner), _describe_resource))),
+        fact("executor jobs", lambda: _jobs(lease._owner.executor)),
+    ]
+    return Section(f"Owner {name!r}", facts)
+
+
+def _copy_of(lease: Any) -> str:
+    """Return the package whose lease this is, also when it is not in `sys.modules` any more."""
+    names = type(lease).detach.__globals__
+    version = getattr(names.get("_meeting"), "__version__", "unknown")
+    return f"{names['__name__'].rpartition('.')[0]}, version {version}"
+
+
+def _members(weak_set: Any) -> List[Any]:
+    """Return what is in a weak set, which its own thread may change meanwhile."""
+    for _ in range(_ATTEMPTS):
+        try:
+            return list(weak_set)
+        except RuntimeError:  # changed size during iteration
+            pass
+    raise RuntimeError("it changes all the time")
+
+
+# -- tasks -------------------------------------------------------------------
+
+
+def _describe_tasks(tasks: Any) -> List[str]:
+    """Describe tasks in the order of their names, `Task-10` after `Task-9`."""
+    found = sorted(((_task_name(task), task) for task in tasks), key=lambda pair: (len(pair[0]), pair[0]))
+    return each((task for _, task in found), describe_task)
+
+
+def describe_task(task: Any) -> str:
+    """Return a task's name, its coroutine's, and where it stands: in the plug-in's code, and innermost."""
+    frames = _frames(task)
+    coro = getattr(task, "_coro", None)
+    name = f"{_task_name(task)}: {_name_of(coro)}()"
+    if not frames:
+        return f"{name}, which is over or not of Python"
+    home = _top(frames[0])
+    last = [frame for frame in frames if _top(frame) == home][-1]
+    words = [f"{name} at {_line(last)}"]
+    if frames[-1] is not last:
+        words.append(f"in {frames[-1].f_code.co_name}() at {_line(frames[-1])}")
+    if getattr(coro, "cr_running", False):
+        words.append("on the stack now")
+    elif inspect.iscoroutine(coro) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:
+        words.append("not begun")
+    return ", ".join(words)
+
+
+def _task_name(task: Any) -> str:
+    get_name: Any = getattr(task, "get_name", None)  # Python 3.8
+    return "task" if get_name is None else str(get_name())
+
+
+def _name_of(fn: Any) -> str:
+    """Name a function or coroutine, and no argument of it; lease.to_thread() wraps functions twice."""
+    while isinstance(fn, functools.partial):
+        is_in_context = isinstance(getattr(fn.func, "__self__", None), Context) and fn.args
+        fn = fn.args[0] if is_in_context else fn.func
+    return str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)
+
+
+def _top(frame: Any) -> str:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0]
+
+
+def _line(frame: Any) -> str:
+    return f"{_short(frame.f_code.co_filename, _top(frame))}:{frame.f_lineno}"
+
+
+def _short(path: str, top: str) -> str:
+    """Return a file's path from its top-level package on; what leads there is the user's."""
+    parts = re.split(r"[/\\]", path)
+    while len(parts) > 1 and top in parts[1:]:
+        parts = parts[1:]
+    return "/".join(parts) if parts[0] == top else parts[-1]
+
+
+def _without_directories(text: str) -> str:
+    """Take the directories out of a text that names files."""
+    return re.sub(r"(?:[A-Za-z]:)?(?:[/\\][^/\\:'\"<>|]+)*[/\\]([^/\\:'\"<>|]+\.py\w?)", r"\1", text)
+
+
+# -- what else an owner has --------------------------------------------------
+
+
+def _open_resources(owner: Any) -> List[Any]:
+    return [resource for resource in _members(owner.resources) if _is_open(resource)]
+
+
+def _is_open(resource: Any) -> bool:
+    is_serving: Any = getattr(resource, "is_serving", None)
+    is_closing: Any = getattr(resource, "is_closing", None)
+    if is_serving is not None:
+        return bool(is_serving())
+    return is_closing is None or not is_closing()
+
+
+def _describe_resource(resource: Any) -> str:
+    """Say what it is. No address but the port, no path, and of a subprocess no argument."""
+    if hasattr(resource, "is_serving"):
+        ports = [_port(sock.getsockname()) for sock in getattr(resource, "sockets", None) or ()]
+        return "server on " + (" and ".join(sorted(set(ports))) or "nothing")
+    name = type(resource).__name__
+    if hasattr(resource, "get_pid"):
+        return f"subprocess {resource.get_pid()} ({name})"
+    info: Any = getattr(resource, "get_extra_info", None)
+    peer = None if info is None else info("peername")
+    return name if not peer else f"connection to {_port(peer)} ({name})"
+
+
+def _port(address: Any) -> str:
+    return f"port {address[1]}" if isinstance(address, tuple) else "a local socket"
+
+
+def _jobs(executor: Optional[Any]) -> List[str]:
+    if executor is None:
+        return []
+    running = [f"runs: {_name_of(fn)}()" for fn in list(executor._running.values())]
+    waiting = executor._jobs.qsize()
+    return running + ([f"{waiting} waiting for a thread"] if waiting else [])

@@ -1,0 +1,218 @@
+"""Where we are: Python and system, copies of this package, Qt, the host, other event loops.
+
+Looks and does not touch: nothing is imported, made or called that would make
+something, no event-loop policy, no application, no binding. What Qt says of its
+objects is asked in the GUI thread only.
+
+Relies on `asyncio.events._event_loop_policy`, read in Python 3.7, 3.8, 3.11, 3.12, 3.13.
+
+This module does not know loops, leases and tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from asyncio import events
+from typing import Any, Dict, List
+
+from . import host_adapters
+from ._binding import BINDINGS, loaded_qt_core
+from ._facts import Fact, Section, each, fact
+
+# Others who have asyncio run inside Qt, or change how it runs.
+_NEIGHBOURS = (
+    "qasync",
+    "qtinter",
+    "asyncqt",
+    "quamash",
+    "PySide6.QtAsyncio",
+    "nest_asyncio",
+    "ipykernel",
+    "uvloop",
+    "gevent",
+)
+
+# What is replaced in asyncio by those who change it.
+_OFTEN_PATCHED = ("run", "get_event_loop", "get_running_loop", "current_task", "sleep", "Task", "Future")
+
+_OTHER_THREAD = "can only be looked at from the GUI thread"
+
+
+def is_gui_thread() -> bool:
+    """Whether this is the application's thread; without an application, the main thread."""
+    qt_core: Any = loaded_qt_core()
+    application = None if qt_core is None else qt_core.QCoreApplication.instance()
+    if application is None:
+        return threading.current_thread() is threading.main_thread()
+    return bool(qt_core.QThread.currentThread() == application.thread())
+
+
+def process() -> Section:
+    """Return what runs us."""
+    facts = [
+        fact("Python", python_version),
+        fact("system", system_version),
+        fact("this thread", lambda: threading.current_thread().name + ("" if is_gui_thread() else ", not the GUI's")),
+        fact("threads", lambda: f"{len(threading.enumerate())}, {_count_our_threads()} of them ours"),
+    ]
+    return Section("Process", facts)
+
+
+def python_version() -> str:
+    """Return version and build of the interpreter."""
+    return " ".join(sys.version.split())
+
+
+def system_version() -> str:
+    """Return name and version of the system, not of the machine."""
+    if sys.platform == "win32":
+        windows = sys.getwindowsversion()
+        return f"Windows {windows.major}.{windows.minor}.{windows.build}"
+    name = os.uname()
+    return f"{name.sysname} {name.release} {name.machine}"
+
+
+def _count_our_threads() -> int:
+    return sum(thread.name.startswith("asyncslot") for thread in threading.enumerate())
+
+
+def copies() -> Section:
+    """Return every copy of this package, and other projects' modules of its name."""
+    modules = {name: module for name, module in list(sys.modules.items()) if module is not None}
+    facts, own = [], __name__.rpartition(".")[0]
+    for name in sorted(modules):
+        # What every version has since copies meet. By vars(): a module may make its attributes when asked for them.
+        package, _, part = name.rpartition(".")
+        if part == "_meeting" and "PROTOCOL" in vars(modules[name]):
+            facts.append(fact(package + (" (which writes this)" if package == own else ""), _Copy(modules, package)))
+        elif part == "asyncslot" and f"{name}._meeting" not in modules:
+            facts.append(fact(f"{name} (another project's)", lambda module=modules[name]: _version(module)))  # type: ignore[misc]
+    return Section("Copies of asyncslot", facts)
+
+
+class _Copy:
+    """What a copy says about itself."""
+
+    def __init__(self, modules: Dict[str, Any], package: str) -> None:
+        self._meeting = vars(modules[f"{package}._meeting"])
+
+    def __call__(self) -> str:
+        version = self._meeting.get("__version__", "unknown")
+        place = os.path.dirname(self._meeting.get("__file__") or "") or "unknown"
+        return f"version {version}, protocol {self._meeting['PROTOCOL']}, in {place}"
+
+
+def _version(module: Any) -> str:
+    names: Dict[str, Any] = vars(module)
+    return f"version {names.get('__version__', 'unknown')}, in {names.get('__file__') or 'unknown'}"
+
+
+def qt() -> Section:
+    """Return which bindings are loaded, and how the application waits for events."""
+    loaded = [name for name in BINDINGS if f"{name}.QtCore" in sys.modules]
+    facts = [fact(name, lambda name=name: _binding_version(name)) for name in loaded]  # type: ignore[misc]
+    if not loaded:
+        return Section("Qt", [Fact("binding", "none is loaded", [])])
+    if len(loaded) > 1:
+        facts.append(Fact("attention", "two bindings are two Qts in one process", []))
+    qt_core: Any = loaded_qt_core()
+    facts.append(fact("application", lambda: _application(qt_core)))
+    facts.append(fact("event dispatcher", lambda: _dispatcher(qt_core)))
+    return Section("Qt", facts)
+
+
+def _binding_version(name: str) -> str:
+    qt_core = sys.modules[f"{name}.QtCore"]
+    own = getattr(qt_core, "PYQT_VERSION_STR", None) or getattr(sys.modules[name], "__version__", "unknown")
+    made_for = getattr(qt_core, "QT_VERSION_STR", None) or getattr(qt_core, "__version__", "unknown")
+    return f"{own}, made for Qt {made_for}, runs with Qt {qt_core.qVersion()}"
+
+
+def _application(qt_core: Any) -> str:
+    application = qt_core.QCoreApplication.instance()
+    if application is None:
+        return "none"
+    if not is_gui_thread():
+        return _OTHER_THREAD
+    words = [application.metaObject().className(), repr(application.applicationName())]
+    if application.applicationVersion():
+        words.append(application.applicationVersion())
+    gui: Any = sys.modules.get(qt_core.__name__.rpartition(".")[0] + ".QtGui")
+    if gui is not None and application.inherits("QGuiApplication"):
+        words.append(f"on platform {gui.QGuiApplication.platformName()}")
+    return " ".join(words)
+
+
+def _dispatcher(qt_core: Any) -> str:
+    if not is_gui_thread():
+        return _OTHER_THREAD
+    dispatcher = qt_core.QAbstractEventDispatcher.instance()
+    if dispatcher is None:
+        return "none, for there is no application"
+    name = dispatcher.metaObject().className()
+    return f"{name}, {'with' if 'glib' in name.lower() else 'without'} GLib"
+
+
+def host() -> Section:
+    """Return which host this is taken for."""
+    return Section("Host", [fact("attach() would find", _host)])
+
+
+def _host() -> str:
+    if not is_gui_thread():
+        return _OTHER_THREAD
+    adapter = host_adapters.find()
+    if adapter is not None:
+        return describe_host(adapter)
+    hint = host_adapters.find_batch_hint()
+    return "none that it knows, and takes it for plain Qt" if hint is None else f"a host without its GUI: {hint}"
+
+
+def describe_host(adapter: Any) -> str:
+    """Return an adapter's name and where it is from."""
+    module = getattr(adapter, "__name__", None) or f"{type(adapter).__module__}.{type(adapter).__qualname__}"
+    return f"{adapter.NAME} (adapter {module})"
+
+
+def neighbours() -> Section:
+    """Return who else has to do with asyncio in this process."""
+    facts = [
+        fact("running loop", _running_loop),
+        fact("loops of other threads", lambda: "cannot be looked at"),
+        fact("event-loop policy", _policy),
+        fact("loaded", lambda: each([name for name in _NEIGHBOURS if name in sys.modules], _neighbour)),
+        fact("changed in asyncio", _patches),
+    ]
+    return Section("Neighbours", facts)
+
+
+def _running_loop() -> str:
+    loop = events._get_running_loop()
+    return "none in this thread, at this moment" if loop is None else _class_of(loop)
+
+
+def _policy() -> str:
+    # Not by asking for it: that would make one.
+    policy = vars(events).get("_event_loop_policy")
+    return "none has been made" if policy is None else _class_of(policy)
+
+
+def _neighbour(name: str) -> str:
+    return f"{name} {vars(sys.modules[name]).get('__version__', '')}".rstrip()
+
+
+def _patches() -> List[str]:
+    names = vars(asyncio)
+    found = ["nest_asyncio was applied"] if names.get("_nest_patched") else []
+    for name in _OFTEN_PATCHED:
+        module = str(getattr(names.get(name), "__module__", None))
+        if module.partition(".")[0] not in ("asyncio", "_asyncio"):
+            found.append(f"asyncio.{name} is of {module}")
+    return found
+
+
+def _class_of(thing: Any) -> str:
+    return f"{type(thing).__module__}.{type(thing).__qualname__}"
