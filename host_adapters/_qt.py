@@ -1,7 +1,7 @@
 """What adapters have in common: Qt's part of quitting, of threads, and of a display of progress.
 
-No adapter and no host: each of these is handed the host's QtCore, or an object of Qt's. Like the adapters this is
-imported in every host, so it imports no Qt of its own.
+No adapter and no host: each of these is handed the host's QtCore, or an object of Qt's. Hosts have
+different bindings, so it imports no Qt of its own.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What adapters have in common: an error's way to where users look, as text, and from any thread.
 
-No adapter and no host, and like the adapters imported in every host. Nothing here raises for a host that is gone.
+No adapter and no host. Nothing here raises for a host that is gone.
 """
 
 from __future__ import annotations

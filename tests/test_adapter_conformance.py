@@ -31,7 +31,7 @@ from stand_ins import HOSTS, NoStubs
 from stand_ins_actors import enter
 
 YOURS = os.environ.get("ADAPTER")
-OURS = [adapter.__name__ for adapter in host_adapters._ADAPTERS]
+OURS = [f"{host_adapters.__name__}.{name}" for name in host_adapters._ADAPTERS]
 NAMES = [YOURS] if YOURS else OURS
 
 QT = re.compile(r"(PyQt\d|PySide\d|qtpy|shiboken\d|sip)(\.|$)")

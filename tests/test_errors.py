@@ -87,9 +87,7 @@ import sys, types
 for name in {hide}:
     sys.modules[name] = None
 import asyncslot
-asyncslot.host_adapters._ADAPTERS += (types.SimpleNamespace(
-    is_running=lambda: False, batch=lambda: "mayapy runs no Qt loop: use asyncio.run()"
-),)
+sys.modules["maya.cmds"] = types.SimpleNamespace(about=lambda batch: True)
 try:
     asyncslot.attach()
 except asyncslot.NoApplicationError as exc:
@@ -97,7 +95,7 @@ except asyncslot.NoApplicationError as exc:
 """
     ).stdout
     assert out.startswith("attach() found no QCoreApplication")
-    assert out.endswith("mayapy runs no Qt loop: use asyncio.run()\n")
+    assert out.endswith("(mayapy or maya -batch), where no Qt loop runs; use asyncio.run() there\n")
     assert "initGui" not in out
 
 
