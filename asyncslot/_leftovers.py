@@ -1,0 +1,274 @@
+"""What a plug-in has left in the process: for `testing`, which compares two moments.
+
+A moment is what the garbage collector knows of the kinds watched here, by identity, and the
+descriptors on Linux. What is new at the second moment and still does something, or hangs on
+something that was there before, is left over; each is told in a line that says whose it is.
+
+This file reads, and changes nothing. It does not see what has no Python object: threads, timers
+and connections that a C or C++ library has made for itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import weakref
+from typing import Any, Dict, Iterator, List, Optional, Tuple
+
+from . import _meeting
+from ._binding import is_deleted
+from ._report import AbandonedTask
+from ._tasks import is_alive
+
+
+class Plugin:
+    """What a plug-in's things are known by.
+
+    Args:
+        package: the full name of its package.
+        directory: where that lies; None if it lies in no directory.
+    """
+
+    def __init__(self, package: str, directory: Optional[str]) -> None:
+        self.package = package
+        self._directory = None if directory is None else os.path.realpath(directory)
+
+    def has_module(self, name: Any) -> bool:
+        """Whether a module is the plug-in's, by its name."""
+        return isinstance(name, str) and (name == self.package or name.startswith(self.package + "."))
+
+    def has_file(self, path: Any) -> bool:
+        """Whether a file or directory lies in the plug-in's."""
+        if self._directory is None or not isinstance(path, str) or not path:
+            return False
+        real = os.path.realpath(path)
+        return real == self._directory or real.startswith(self._directory + os.sep)
+
+    def owns(self, item: Any) -> bool:
+        """Whether this is a function, class or instance of the plug-in's."""
+        module = getattr(item, "__module__", None)
+        return self.has_module(module if isinstance(module, str) else type(item).__module__)
+
+    def holder_of(self, item: Any) -> str:
+        """Say which object of the plug-in's refers to this, or is its class; empty if none is found."""
+        if self.has_module(type(item).__module__):
+            return f", of {self.package}"
+        for referrer in gc.get_referrers(item):
+            # Up to Python 3.10, and in classes with a __dict__ of their own, the attributes are a dict between them.
+            for holder in [referrer, *(gc.get_referrers(referrer) if type(referrer) is dict else ())]:
+                if self.has_module(type(holder).__module__):
+                    return f", held by a {type(holder).__qualname__} of {type(holder).__module__}"
+            if type(referrer) is dict and self.has_module(referrer.get("__name__")):
+                return f", held by the module {referrer['__name__']}"
+        return ""
+
+
+class Moment:
+    """What there is now, to be compared with later.
+
+    Args:
+        qt_core: the QtCore module in use.
+    """
+
+    def __init__(self, qt_core: Any) -> None:
+        gc.collect()
+        self._qt_core = qt_core
+        self._objects = {id(item): weakref.ref(item) for item in self._watched()}
+        self._descriptors = _descriptors()
+        self._modules = set(sys.modules)
+        self._path = list(sys.path)
+
+    def left_over(self, plugin: Plugin) -> List[str]:
+        """Return what is new since, and should have gone with the plug-in, a line each."""
+        gc.collect()
+        new = [item for item in self._watched() if not self._knew(item)]
+        found: List[str] = []
+        for item in new:
+            if isinstance(item, threading.Thread):
+                found += _describe_thread(item, plugin)
+            elif isinstance(item, asyncio.Task):
+                found += _describe_task(item)
+            elif isinstance(item, subprocess.Popen):
+                found += _describe_process(item, plugin)
+            elif _is_report(item):
+                tasks = item.abandoned
+                found += [f"task {task.name} of {item.owner!r}, abandoned in:\n{task.stack}" for task in tasks]
+                found += [f"thread of {item.owner!r}, in which {job} still runs" for job in item.jobs]
+        found += [_describe_lease(lease) for lease in leases() if not self._knew(lease)]
+        found += self._qobjects(new, plugin)
+        found += self._streams(new, plugin)
+        found += self._modules_left(plugin)
+        found += _hooks(plugin)
+        return found
+
+    def _watched(self) -> Iterator[Any]:
+        """Yield everything of the kinds that are watched. By type: instances may claim to be anything."""
+        kinds = (
+            asyncio.Task,
+            io.FileIO,
+            socket.socket,
+            subprocess.Popen,
+            threading.Thread,
+            self._qt_core.QObject,
+        )
+        for item in gc.get_objects():
+            if issubclass(type(item), kinds) or _is_report(item):
+                yield item
+        yield from leases()
+
+    def _knew(self, item: Any) -> bool:
+        reference = self._objects.get(id(item))
+        return reference is not None and reference() is item
+
+    def _qobjects(self, new: List[Any], plugin: Plugin) -> List[str]:
+        core = self._qt_core
+        left = {id(item): item for item in new if isinstance(item, core.QObject) and self._is_in_effect(item)}
+        parents = {key: core.QObject.parent(item) for key, item in left.items()}
+        return [
+            f"{_describe_qobject(item, parents[key], core)}{plugin.holder_of(item)}"
+            for key, item in left.items()
+            if id(parents[key]) not in left  # told already, with its parent
+        ]
+
+    def _is_in_effect(self, item: Any) -> bool:
+        """Whether a QObject does something or hangs on what was there before; others are Python's to delete."""
+        core = self._qt_core
+        try:
+            if is_deleted(item):
+                return False
+            for kind, claim in ((core.QTimer, "isActive"), (core.QSocketNotifier, "isEnabled")):
+                if isinstance(item, kind) and getattr(item, claim)():
+                    return True
+            if isinstance(item, core.QThread) and item.isRunning():
+                return True
+            root, parent = item, core.QObject.parent(item)  # not item.parent(): item models have another of that name
+            while parent is not None:
+                root, parent = parent, core.QObject.parent(parent)
+            if root is not item and self._knew(root):
+                return True
+            return bool(root.isWidgetType() and root.isVisible())
+        except RuntimeError:  # Qt has deleted it
+            return False
+
+    def _streams(self, new: List[Any], plugin: Plugin) -> List[str]:
+        """Return what is open: what Python knows with whose it is, other descriptors by what they are."""
+        known, found = set(), []
+        for item in new:
+            if isinstance(item, (socket.socket, io.FileIO)) and not _is_closed(item):
+                known.add(item.fileno())
+                found.append(f"{_describe_stream(item)}{plugin.holder_of(item)}")
+        for number, target in _descriptors().items():
+            if number not in known and self._descriptors.get(number) != target:
+                found.append(f"descriptor {number}: {target}")
+        return found
+
+    def _modules_left(self, plugin: Plugin) -> List[str]:
+        """Return modules of the plug-in's that no host forgets, because they have names of others."""
+        found = [f"entry of sys.path: {path}" for path in sys.path if path not in self._path and plugin.has_file(path)]
+        for name, module in list(sys.modules.items()):
+            path = getattr(module, "__file__", None)
+            if name not in self._modules and not plugin.has_module(name) and plugin.has_file(path):
+                found.append(f"module {name} from {path}, which is outside of the package {plugin.package}")
+        return found
+
+
+def _is_report(item: Any) -> bool:
+    """Whether this is what detach() has returned, in whichever copy."""
+    return type(item).__name__ == "DetachReport" and hasattr(item, "abandoned")
+
+
+def leases() -> List[Any]:
+    """Return the leases of all copies, in all threads."""
+    return [lease for record in _meeting._all_places().values() for lease in record["leases"].values()]
+
+
+def _describe_lease(lease: Any) -> str:
+    return f"lease of {lease.owner!r}, not detached: unload must call asyncslot.detach()"
+
+
+def _describe_task(task: Any) -> List[str]:
+    if not is_alive(task):
+        return []
+    frame = getattr(task._coro, "cr_frame", None)
+    module = "an unknown module" if frame is None else frame.f_globals.get("__name__")
+    told = AbandonedTask(task, module)
+    return [f"task {told.name} of {module}, which stands in:\n{told.stack}"]
+
+
+def _describe_thread(thread: Any, plugin: Plugin) -> List[str]:
+    # asyncslot's own are told by the report of detach(); those that Python has not started, no one can end.
+    if not thread.is_alive() or isinstance(thread, threading._DummyThread) or thread.name.startswith("asyncslot-"):
+        return []
+    target = getattr(thread, "_target", None)
+    runs = "" if target is None else f", which runs {getattr(target, '__qualname__', target)}()"
+    whose = f" of {plugin.package}" if plugin.owns(target) else plugin.holder_of(thread)
+    frame = sys._current_frames().get(thread.ident or 0)
+    stands = "" if frame is None else f", in {frame.f_code.co_filename}:{frame.f_lineno}"
+    return [f"thread {thread.name}{runs}{whose}{stands}"]
+
+
+def _describe_process(process: Any, plugin: Plugin) -> List[str]:
+    if getattr(process, "pid", None) is None or process.poll() is not None:
+        return []
+    return [f"child process {process.pid}: {process.args!r}{plugin.holder_of(process)}"]
+
+
+def _describe_qobject(item: Any, parent: Any, core: Any) -> str:
+    name = item.objectName()
+    does = ""
+    if isinstance(item, core.QTimer) and item.isActive():
+        does = f", active, every {item.interval()} ms"
+    elif isinstance(item, core.QSocketNotifier):
+        does = f", on descriptor {int(item.socket())}"
+    elif isinstance(item, core.QThread):
+        does = ", running"
+    child = "" if parent is None else f", child of a {type(parent).__name__}"
+    return f"{type(item).__name__}{f' {name!r}' if name else ''}{does}{child}"
+
+
+def _describe_stream(item: Any) -> str:
+    if isinstance(item, io.FileIO):
+        return f"open file {item.name!r}"
+    try:
+        return f"open socket {item.getsockname()}"
+    except OSError:
+        return "open socket"
+
+
+def _is_closed(item: Any) -> bool:
+    return item.closed if isinstance(item, io.FileIO) else item.fileno() < 0
+
+
+def _descriptors() -> Dict[int, str]:
+    """Return sockets, pipes and the like, by number; nothing but on Linux.
+
+    Not eventfds: Qt 6 starts and ends threads of its own as it likes, each with one.
+    """
+    found: Dict[int, str] = {}
+    if sys.platform != "linux":
+        return found
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            target = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue  # the one that listdir() itself had open
+        if target.startswith(("socket:", "pipe:", "anon_inode:[")) and "eventfd]" not in target:
+            found[int(name)] = target
+    return found
+
+
+def _hooks(plugin: Plugin) -> List[str]:
+    """Return the process's hooks that are functions or objects of the plug-in's."""
+    places: List[Tuple[str, Any]] = [("sys.excepthook", sys.excepthook)]
+    places += [("threading.excepthook", getattr(threading, "excepthook", None))]  # Python 3.8
+    places += [("an entry of sys.meta_path", finder) for finder in sys.meta_path]
+    for number in (signal.SIGINT, signal.SIGTERM):
+        places.append((f"the handler of signal {int(number)}", signal.getsignal(number)))
+    return [f"{what}: {hook!r}, of {plugin.package}" for what, hook in places if plugin.owns(hook)]
