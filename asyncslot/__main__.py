@@ -9,9 +9,10 @@ from __future__ import annotations
 import sys
 from typing import Optional, Sequence
 
-from . import _vendoring
+from . import _doctor, _vendoring
 
 COMMANDS = {
+    "doctor": _doctor.main,
     "vendor": _vendoring.main,
 }
 

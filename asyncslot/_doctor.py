@@ -40,7 +40,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
     here = [
         fact("Python", _surroundings.python_version),
         fact("system", _surroundings.system_version),
-        fact("asyncslot", lambda: f"version {__version__}, in {_directory()}"),
+        fact("version", lambda: f"{__version__}, in {_directory()}"),
         copy,
     ]
     bindings = [fact(name, lambda name=name: _installed(name, "QtCore") or _NOT_INSTALLED) for name in BINDINGS]  # type: ignore[misc]
@@ -64,8 +64,8 @@ def _installed(name: str, part: str) -> Optional[str]:
     for directory in directories:
         if not any(file.startswith(f"{part}.") for file in os.listdir(directory)):
             continue
-        # Its distribution may have another name, PySide6_Essentials for PySide6. Python 3.7 cannot be asked for it.
-        pattern = re.compile(rf"{name}(?:[_-][a-z]+)?-(\d[^-]*)(?:-.*)?\.(?:dist|egg)-info$", re.IGNORECASE)
+        # PySide6 may come as PySide6_Essentials, and PyQt6_sip is not PyQt6. Python 3.7 cannot be asked for it.
+        pattern = re.compile(rf"{name}(?:_essentials)?-(\d[^-]*)(?:-.*)?\.(?:dist|egg)-info$", re.IGNORECASE)
         found = [pattern.match(file) for file in os.listdir(os.path.dirname(directory))]
         versions = sorted({match.group(1) for match in found if match})
         return f"version {' or '.join(versions)}" if versions else "can be imported, version unknown"

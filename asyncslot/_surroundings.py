@@ -76,7 +76,7 @@ def system_version() -> str:
 
 
 def _count_our_threads() -> int:
-    return sum(thread.name.startswith("asyncslot") for thread in threading.enumerate())
+    return sum(thread.name.startswith("asyncslot-") for thread in threading.enumerate())
 
 
 def copies() -> Section:

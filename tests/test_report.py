@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -311,16 +312,17 @@ asyncio.SelectorEventLoop().run_until_complete(main())
 # --- At a terminal
 
 
-def doctor(package="asyncslot", directory=ROOT):
-    """Run the doctor's function of a package, in a process of its own, as `python -m asyncslot doctor` does."""
-    source = f"import sys\nfrom {package} import _doctor\ncode = _doctor.main([], 'doctor')\n"
-    source += "print([name for name in sys.modules if name.startswith(('PyQt', 'PySide', 'qtpy'))])\nsys.exit(code)"
-    return subprocess.run(
-        [sys.executable, "-c", source],
-        capture_output=True,
-        text=True,
-        cwd=str(directory),
-    )
+def doctor(package="asyncslot", directory=ROOT, *options):
+    """Do in a process of its own as `python -m PACKAGE doctor` does, and print which Qt is loaded after it."""
+    source = f"""
+import sys
+from {package}.__main__ import main
+code = main(["doctor"])
+print([name for name in sys.modules if name.startswith(("PyQt", "PySide", "qtpy"))])
+sys.exit(code)
+"""
+    line = [sys.executable, *options, "-c", source]
+    return subprocess.run(line, capture_output=True, text=True, cwd=str(directory))
 
 
 def test_the_doctor_names_the_binding_and_loads_none(app):
@@ -328,7 +330,7 @@ def test_the_doctor_names_the_binding_and_loads_none(app):
     binding = type(app).__module__.partition(".")[0]
     done = doctor()
     assert done.returncode == 0, done.stderr
-    assert value(done.stdout, "Qt", binding).startswith("version ")
+    assert re.match(r"version [56]\.[0-9.]+$", value(done.stdout, "Qt", binding))
     assert value(done.stdout, "Qt", "missing") == "none"
     assert "print(asyncslot.report())" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
@@ -352,13 +354,7 @@ def test_the_doctor_tells_an_edited_copy(tmp_path, make_plugin):  # noqa: F811
 def test_the_doctor_says_what_is_missing(tmp_path, make_plugin):  # noqa: F811
     """Without site-packages there is no binding, which is no fault inside a host."""
     make_plugin("one")
-    source = "import sys\nfrom one._vendor.asyncslot import _doctor\nsys.exit(_doctor.main([], 'doctor'))"
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", source],
-        capture_output=True,
-        text=True,
-        cwd=str(tmp_path),
-    )
+    done = doctor("one._vendor.asyncslot", tmp_path, "-S")
     assert done.returncode == 1, done.stderr
     assert value(done.stdout, "Qt", "PyQt5") == "cannot be imported"
     assert any(line.startswith("a binding, which every host brings") for line in section(done.stdout, "Qt"))
