@@ -108,7 +108,7 @@ LAYERS = {
     "_vendor_source": ["_vendor_record"],
     "_vendoring": ["_vendor_record", "_vendor_source"],
     "_doctor": ["_binding", "_bug_report", "_facts", "_surroundings", "_vendor_record"],
-    "__main__": ["_vendoring"],
+    "__main__": ["_doctor", "_vendoring"],
 }
 
 # Full names, or their beginnings up to a dot.
@@ -142,7 +142,7 @@ ALLOWANCES = {
 }
 
 # Functions that may look for a module called `asyncslot`, whatever their own copy is called.
-LOOKS_FOR_NAMESAKES = {("_attach", "_warn_of_namesake")}
+LOOKS_FOR_NAMESAKES = {("_attach", "_warn_of_namesake"), ("_surroundings", "copies")}
 
 # Calls that a module may make while it is imported: they make a value and change nothing.
 HARMLESS_CALLS = {"TypeVar", "ContextVar", "itertools.count", "logging.getLogger"}
