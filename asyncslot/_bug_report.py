@@ -19,25 +19,25 @@ def report() -> str:
     arguments nor local variables, nor paths but those of the copies; names of tasks, functions
     and files it has, so look it through before you publish it.
 
-    Process: Python, system, the thread that asks, how many threads there are.
-    Copies of asyncslot: name, version, protocol and path of each in `sys.modules`, and other
-        projects' modules of that name.
-    Qt: each binding that is loaded, with its version, the Qt it was made for and the one it
-        runs with; the application; the event dispatcher, and whether it is GLib's.
-    Host: the adapter that attach() would choose.
-    Neighbours: the running loop of this thread, the event-loop policy if one was made, others
-        that change or bring event loops, and what in asyncio is not asyncio's own.
-    Loop of thread ...: for each loop that plug-ins share the copy that made it, its state, its way
-        of waiting (notifier or thread), `step_budget` in milliseconds, the step that went over
-        it by most and who caused that, polls that have failed, what is scheduled, its owners.
-    Owner ...: for each of them its lease, copy and host; its tasks, with name, coroutine and the
-        lines at which they stand, in the plug-in's code and innermost; what it has open; what
-        it runs in threads.
-    Nobody's in particular: tasks of the loop that have no owner.
-    Leases of this copy that have ended: what became of each.
-
     Returns:
-        Several lines, without a newline at the end.
+        Several lines, without a newline at the end, in these parts.
+
+        Process: Python, system, the thread that asks, how many threads there are.
+        Copies of asyncslot: name, version, protocol and path of each in `sys.modules`, and other
+            projects' modules of that name.
+        Qt: each binding that is loaded, with its version, the Qt it was made for and the one it
+            runs with; the application; the event dispatcher, and whether it is GLib's.
+        Host: the adapter that attach() would choose.
+        Neighbours: the running loop of this thread, the event-loop policy if one was made, others
+            that change or bring event loops, and what in asyncio is not asyncio's own.
+        Loop of thread ...: for each loop that plug-ins share the copy that made it, its state, its way
+            of waiting (notifier or thread), `step_budget` in milliseconds, the step that went over
+            it by most and who caused that, polls that have failed, what is scheduled, its owners.
+        Owner ...: for each of them its lease, copy and host; its tasks, with name, coroutine and the
+            lines at which they stand, in the plug-in's code and innermost; what it has open; what
+            it runs in threads.
+        Nobody's in particular: tasks of the loop that have no owner.
+        Leases of this copy that have ended: what became of each.
 
     Thread: any. What only the GUI thread may ask Qt is left out in others, and says so.
     """

@@ -74,7 +74,12 @@ class Progress:
             self._failed(exc)
 
     def advance(self, count: float = 1, text: Optional[str] = None) -> None:
-        """Say that `count` more are done; `text` replaces what is shown beside the bar."""
+        """Say that `count` more are done.
+
+        Args:
+            count: how many; parts of one, too.
+            text: replaces what is shown beside the bar; None leaves it.
+        """
         self.done += count
         if self.total is not None:
             self._fraction = self.done / self.total

@@ -50,7 +50,12 @@ class Display:
         self.is_closed = False
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Remember how far it is."""
+        """Remember how far it is.
+
+        Args:
+            fraction: 0..1; None while nobody can tell.
+            text: what is shown beside the bar.
+        """
         self.updates.append((fraction, text))
 
     def close(self) -> None:
