@@ -23,8 +23,8 @@ def report() -> str:
         Several lines, without a newline at the end, in these parts.
 
         Process: Python, system, the thread that asks, how many threads there are.
-        Copies of asyncslot: name, version, protocol and path of each in `sys.modules`, and other
-            projects' modules of that name.
+        Copies of asyncslot: name, version, protocol and path of each in `sys.modules` (and of the one that
+            writes this, wherever it is), and other projects' modules of that name.
         Qt: each binding that is loaded, with its version, the Qt it was made for and the one it
             runs with; the application; the event dispatcher, and whether it is GLib's.
         Host: the adapter that attach() would choose.

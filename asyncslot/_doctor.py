@@ -6,11 +6,12 @@ It does not know what goes on inside a host: there, report() does. Nothing impor
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import re
 from importlib.util import find_spec
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import List, Sequence
 
 from . import __version__, _surroundings
 from ._binding import BINDINGS
@@ -43,8 +44,8 @@ def main(arguments: Sequence[str], prog: str) -> int:
         fact("version", lambda: f"{__version__}, in {_directory()}"),
         copy,
     ]
-    bindings = [fact(name, lambda name=name: _installed(name, "QtCore") or _NOT_INSTALLED) for name in BINDINGS]  # type: ignore[misc]
-    qtpy = fact("qtpy", lambda: _installed("qtpy", "__init__") or _NOT_INSTALLED)
+    bindings = [fact(name, functools.partial(_installed, name, "QtCore")) for name in BINDINGS]
+    qtpy = fact("qtpy", functools.partial(_installed, "qtpy", "__init__"))
     has_binding = any(binding.text != _NOT_INSTALLED for binding in bindings)
     missing = fact("missing", lambda: _missing(has_binding, qtpy.text != _NOT_INSTALLED))
     sections = [Section("This Python", here), Section("Qt, not loaded to find out", [*bindings, qtpy, missing])]
@@ -57,8 +58,8 @@ def _directory() -> Path:
     return Path(__file__).resolve().parent
 
 
-def _installed(name: str, part: str) -> Optional[str]:
-    """Return what is known of a package that has a file `part`, without importing it; None if it is not there."""
+def _installed(name: str, part: str) -> str:
+    """Return what is known of a package that has a file `part`, without importing it."""
     spec = find_spec(name)
     directories = list(spec.submodule_search_locations or ()) if spec is not None else []
     for directory in directories:
@@ -69,7 +70,7 @@ def _installed(name: str, part: str) -> Optional[str]:
         found = [pattern.match(file) for file in os.listdir(os.path.dirname(directory))]
         versions = sorted({match.group(1) for match in found if match})
         return f"version {' or '.join(versions)}" if versions else "can be imported, version unknown"
-    return None
+    return _NOT_INSTALLED
 
 
 def _missing(has_binding: bool, has_qtpy: bool) -> List[str]:

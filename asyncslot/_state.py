@@ -64,7 +64,7 @@ def _loop_sections(title: str, record: Dict[str, Any]) -> List[Section]:
         fact("waits by", lambda: _way_of_waiting(loop)),
         fact("step budget", lambda: f"{loop.step_budget * 1000:g} ms"),
         fact("longest step", lambda: _longest(loop)),
-        fact("failed polls", lambda: f"the last {loop._as_failed_polls}" if loop._as_failed_polls else "not the last"),
+        fact("failed polls", lambda: f"{loop._as_failed_polls} in a row, up to now"),
         fact("scheduled", lambda: f"{len(loop._ready) + len(loop._as_batch)} ready, {len(loop._scheduled)} timers"),
         fact("descriptors", lambda: str(len(loop._selector.get_map()))),
         fact("debug mode", lambda: "on" if loop.get_debug() else "off"),
@@ -108,7 +108,7 @@ def _way_of_waiting(loop: Any) -> str:
 
 def _longest(loop: Any) -> str:
     longest = getattr(loop, "_as_longest", None)
-    if longest is None:
+    if not longest or not longest[0]:
         return "none is known to have gone over its budget"
     overrun, cause = longest
     return f"{overrun * 1000:.1f} ms over its budget, caused by {_without_directories(cause)}"
@@ -167,7 +167,7 @@ def _describe_tasks(tasks: Any) -> List[str]:
 
 
 def describe_task(task: Any) -> str:
-    """Return a task's name, its coroutine's, and where it stands: in the plug-in's code, and innermost."""
+    """Return a task's name, its coroutine's, and where it stands: outermost, in the plug-in's code, and innermost."""
     frames = _frames(task)
     coro = getattr(task, "_coro", None)
     name = f"{_task_name(task)}: {_name_of(coro)}()"
@@ -175,9 +175,12 @@ def describe_task(task: Any) -> str:
         return f"{name}, which is over or not of Python"
     home = _top(frames[0])
     last = [frame for frame in frames if _top(frame) == home][-1]
-    words = [f"{name} at {_line(last)}"]
-    if frames[-1] is not last:
-        words.append(f"in {frames[-1].f_code.co_name}() at {_line(frames[-1])}")
+    words = [f"{name} at {_line(frames[0])}"]
+    for frame in (last, frames[-1]):
+        # One coroutine of the plug-in's often awaits another.
+        place = f"in {frame.f_code.co_name}() at {_line(frame)}"
+        if frame is not frames[0] and place not in words:
+            words.append(place)
     if getattr(coro, "cr_running", False):
         words.append("on the stack now")
     elif inspect.iscoroutine(coro) and inspect.getcoroutinestate(coro) == inspect.CORO_CREATED:

@@ -12,13 +12,14 @@ This module does not know loops, leases and tasks.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import sys
 import threading
 from asyncio import events
 from typing import Any, Dict, List
 
-from . import host_adapters
+from . import _meeting, host_adapters
 from ._binding import BINDINGS, loaded_qt_core
 from ._facts import Fact, Section, each, fact
 
@@ -82,27 +83,30 @@ def _count_our_threads() -> int:
 def copies() -> Section:
     """Return every copy of this package, and other projects' modules of its name."""
     modules = {name: module for name, module in list(sys.modules.items()) if module is not None}
-    facts, own = [], __name__.rpartition(".")[0]
+    facts = []
+    if modules.get(_meeting.__name__) is not _meeting:
+        facts.append(_copy(_meeting, "this one, which is not in sys.modules any more"))
     for name in sorted(modules):
         # What every version has since copies meet. By vars(): a module may make its attributes when asked for them.
         package, _, part = name.rpartition(".")
         if part == "_meeting" and "PROTOCOL" in vars(modules[name]):
-            facts.append(fact(package + (" (which writes this)" if package == own else ""), _Copy(modules, package)))
+            facts.append(
+                _copy(modules[name], f"{package}, which writes this" if modules[name] is _meeting else package)
+            )
         elif part == "asyncslot" and f"{name}._meeting" not in modules:
-            facts.append(fact(f"{name} (another project's)", lambda module=modules[name]: _version(module)))  # type: ignore[misc]
+            facts.append(fact(f"{name} (another project's)", functools.partial(_version, modules[name])))
     return Section("Copies of asyncslot", facts)
 
 
-class _Copy:
-    """What a copy says about itself."""
+def _copy(meeting: Any, label: str) -> Fact:
+    """Return what a copy says about itself, by its `_meeting`."""
+    names: Dict[str, Any] = vars(meeting)
 
-    def __init__(self, modules: Dict[str, Any], package: str) -> None:
-        self._meeting = vars(modules[f"{package}._meeting"])
+    def look() -> str:
+        place = os.path.dirname(names.get("__file__") or "") or "unknown"
+        return f"version {names.get('__version__', 'unknown')}, protocol {names['PROTOCOL']}, in {place}"
 
-    def __call__(self) -> str:
-        version = self._meeting.get("__version__", "unknown")
-        place = os.path.dirname(self._meeting.get("__file__") or "") or "unknown"
-        return f"version {version}, protocol {self._meeting['PROTOCOL']}, in {place}"
+    return fact(label, look)
 
 
 def _version(module: Any) -> str:
@@ -113,7 +117,7 @@ def _version(module: Any) -> str:
 def qt() -> Section:
     """Return which bindings are loaded, and how the application waits for events."""
     loaded = [name for name in BINDINGS if f"{name}.QtCore" in sys.modules]
-    facts = [fact(name, lambda name=name: _binding_version(name)) for name in loaded]  # type: ignore[misc]
+    facts = [fact(name, functools.partial(_binding_version, name)) for name in loaded]
     if not loaded:
         return Section("Qt", [Fact("binding", "none is loaded", [])])
     if len(loaded) > 1:

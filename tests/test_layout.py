@@ -48,7 +48,7 @@ LAYERS = {
     "_hosts": ["_errors", "_binding", "host_adapters"],
     "_meeting": ["_errors", "_report"],
     "_facts": [],
-    "_surroundings": ["_binding", "_facts", "host_adapters"],
+    "_surroundings": ["_binding", "_facts", "_meeting", "host_adapters"],
     "_state": ["_facts", "_meeting", "_report", "_surroundings"],
     "_bug_report": ["_facts", "_state", "_surroundings"],
     "_wait": ["_binding", "_clock"],

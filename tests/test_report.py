@@ -162,6 +162,7 @@ def test_a_task_is_told_by_name_and_place_and_not_by_its_arguments(lease, spin):
     [line] = [line for line in section(text, "Owner 'test'") if "work()" in line]
     name = "the download" if sys.version_info >= (3, 8) else "task"
     assert line.startswith(f"{name}: work() at test_report.py:")
+    assert ", in inner() at test_report.py:" in line
     assert ", in sleep() at asyncio/tasks.py:" in line
     assert SECRET not in text
     own = str(Path(asyncslot.__file__).parent)
@@ -269,14 +270,16 @@ print(two.report())
 print("@")
 del one
 purge("one")
-text = two.report()
-print(text)
+print(two.report())
 second.detach(), first.detach()
+purge("two")
+print("@")
+print(two.report())
 """
-    before, after = run_python(prelude + source).stdout.split("@\n")
+    before, after, alone = run_python(prelude + source).stdout.split("@\n")
     lines = section(before, "Copies of asyncslot")
     assert any(line.startswith(f"one._vendor.asyncslot: version {pretend}, protocol") for line in lines)
-    assert any(line.startswith("two._vendor.another_name (which writes this): version") for line in lines)
+    assert any(line.startswith("two._vendor.another_name, which writes this: version") for line in lines)
     assert any(line.endswith(str(tmp_path / "two" / "_vendor" / "another_name")) for line in lines)
     assert "asyncslot (another project's): version 1.2.3, in unknown" in lines
     assert value(before, "Loop of thread", "made by").startswith(f"version {pretend}, ")
@@ -285,6 +288,8 @@ second.detach(), first.detach()
         assert value(text, "Owner 'one'", "copy") == f"one._vendor.asyncslot, version {pretend}"
         assert any("forever() at " in line for line in section(text, "Owner 'one'"))
     assert not any(line.startswith("one.") for line in section(after, "Copies of asyncslot"))
+    lines = section(alone, "Copies of asyncslot")
+    assert any(line.startswith("this one, which is not in sys.modules any more: version") for line in lines)
 
 
 def test_neighbours_and_patches_are_named(run_python):
