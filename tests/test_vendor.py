@@ -270,7 +270,7 @@ def test_without_a_command_one_is_told_which_there_are(vendor, dest):
     assert (mistaken.returncode, mistaken.stdout) == (2, "")
     assert (asked.returncode, asked.stderr) == (0, "")
     assert mistaken.stderr == asked.stdout
-    assert asked.stdout.startswith("usage: python -m asyncslot {vendor")
+    assert asked.stdout.startswith("usage: python -m asyncslot {doctor,vendor} ")
 
 
 # --- Which adapters
@@ -331,6 +331,17 @@ def vendor_of(package):
     finally:
         for key in [key for key in sys.modules if key.startswith(name)]:
             del sys.modules[key]
+
+
+@pytest.mark.parametrize("adapters", [["qgis"], ["none"]], ids=["qgis", "none"])
+def test_a_copy_with_few_adapters_runs(vendor, dest, adapters):
+    """A host whose adapter is missing is any Qt application."""
+    vendor.copy(dest, adapters=adapters)
+    for directory in (dest, dest.parent):
+        (directory / "__init__.py").write_text("")
+    line = [sys.executable, "-B", "-c", LIVE_IN_PLUGIN, str(dest.parent.parent), "asyncslot"]
+    done = subprocess.run(line, capture_output=True, text=True)
+    assert (done.returncode, done.stdout.split()) == (0, ["worked", "my_plugin"]), done.stderr
 
 
 @PLACES
