@@ -65,7 +65,7 @@ def _loop_sections(title: str, record: Dict[str, Any]) -> List[Section]:
         fact("step budget", lambda: f"{loop.step_budget * 1000:g} ms"),
         fact("longest step", lambda: _longest(loop)),
         fact("failed polls", lambda: f"{loop._as_failed_polls} in a row, up to now"),
-        fact("scheduled", lambda: f"{len(loop._ready) + len(loop._as_batch)} ready, {len(loop._scheduled)} timers"),
+        fact("callbacks", lambda: f"ready {len(loop._ready) + len(loop._as_batch)}, timed {len(loop._scheduled)}"),
         fact("descriptors", lambda: str(len(loop._selector.get_map()))),
         fact("debug mode", lambda: "on" if loop.get_debug() else "off"),
         fact("owners", lambda: [f"{name}: {_lease_state(lease)}" for name, lease in leases.items()]),
@@ -242,6 +242,8 @@ def _describe_resource(resource: Any) -> str:
     if hasattr(resource, "is_serving"):
         ports = [_port(sock.getsockname()) for sock in getattr(resource, "sockets", None) or ()]
         return "server on " + (" and ".join(sorted(set(ports))) or "nothing")
+    if hasattr(resource, "_signature"):
+        return str(resource)  # a signal that is awaited, of which no argument is known
     name = type(resource).__name__
     if hasattr(resource, "get_pid"):
         return f"subprocess {resource.get_pid()} ({name})"

@@ -180,8 +180,8 @@ def test_of_a_thousand_tasks_twenty_are_listed(lease):
     assert sum("not begun" in line for line in lines) == 20
 
 
-def test_what_is_open_is_told_without_addresses_and_arguments(lease, spin):
-    """A server by its port, a subprocess by its number, a job by its function."""
+def test_what_is_open_is_told_without_addresses_and_arguments(app, lease, spin):
+    """A server by its port, a subprocess by its number, a signal by what the binding calls it, a job by its function."""
     go_on = threading.Event()
     begun = []
 
@@ -193,9 +193,10 @@ def test_what_is_open_is_told_without_addresses_and_arguments(lease, spin):
         server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
         child = await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", "input()", SECRET, stdin=-1)
         done = lease.to_thread(job, SECRET)
-        await asyncio.sleep(0)
+        awaited = asyncslot.asyncSignal(app.aboutToQuit)
         ready.append((server, child))
         await done
+        awaited.cancel()
 
     ready = []
     lease.create_task(open_all())
@@ -206,6 +207,7 @@ def test_what_is_open_is_told_without_addresses_and_arguments(lease, spin):
     lines = section(text, "Owner 'test'")
     assert f"server on port {server.sockets[0].getsockname()[1]}" in lines
     assert any(line.startswith(f"subprocess {child.pid} (") for line in lines)
+    assert any(line.startswith("asyncSignal() on ") for line in lines)  # PySide2 does not know the name
     assert any(line.startswith("runs: ") and "job()" in line for line in lines)
     assert SECRET not in text
     assert "127.0.0.1" not in text
