@@ -223,6 +223,13 @@ def test_module_under_a_name_of_its_own_is_left(host, write, tmp_path):
         del sys.modules["toy_helper"]
 
 
+def test_what_the_test_itself_began_can_be_ignored(host, write, tidy):
+    """A server of the test's own, say, whose threads nobody can tell from the plug-in's."""
+    plugin = load(host, write(**LEFT["thread"][0]))
+    host.assert_clean_unload(plugin, ignore=["thread toiler"])
+    tidy(plugin)
+
+
 def test_later_plugin_must_be_unloaded_earlier(host, write):
     """What two plug-ins leave cannot be told apart."""
     first, second = (load(host, write(name=name)) for name in ("toy_one", "toy_two"))
