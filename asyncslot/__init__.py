@@ -16,6 +16,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _signals, _connections   a signal as an awaitable          _modal    a dialog as an awaitable
     _hosts      the adapter contract, and plain Qt             host_adapters/  one file per host
     _progress   how far a task is, in the host's own display   _dialog   for hosts that have none
+    _monitor, _monitor_view   a window that shows all tasks     _watch   how long steps take
     _meeting    where those who share a loop find each other
     _loop       AsyncSlotEventLoop: attached, nested, alone
     _steps      what a step is: budget, queues. Start reading here
@@ -26,8 +27,8 @@ and without polling. The map of the house, from the front door to the cellar:
     _unix, _windows  what the system gives: subprocesses, ways of waiting
     _selector, _selector_loop   descriptors that can be muted  _executor daemon threads
     _wait, _wait_notifier, _wait_thread   how Qt calls us back: one timer, and one notifier or thread
-    _bug_report, _surroundings, _state, _facts   what report() tells, and a terminal's `doctor`: _doctor
     testing     for plug-ins' own tests: a host                _toy, _leftovers   its adapter; what is left
+    _bug_report, _surroundings, _state, _facts   what report() tells, and a terminal's `doctor`: _doctor
     _binding    which Qt binding         _clock  the time      _errors   every exception
     __main__    python -m, at a terminal; no host imports it  _vendoring, _vendor_source, _vendor_record  its copying
 
@@ -62,6 +63,7 @@ from ._errors import (
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
 from ._modal import asyncModal
+from ._monitor import monitor
 from ._progress import Progress
 from ._report import AbandonedTask, DetachReport
 from ._runner import AsyncSlotRunner
@@ -99,5 +101,6 @@ __all__ = [
     "attach",
     "create_task",
     "detach",
+    "monitor",
     "report",
 ]

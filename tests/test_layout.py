@@ -86,6 +86,19 @@ LAYERS = {
         "_report",
         "_slots",
     ],
+    "_watch": ["_report"],
+    "_monitor_view": ["_binding", "_watch"],
+    "_monitor": [
+        "_binding",
+        "_errors",
+        "_hosts",
+        "_meeting",
+        "_monitor_view",
+        "_owners",
+        "_report",
+        "_tasks",
+        "_watch",
+    ],
     "_attach": ["_errors", "_binding", "_hosts", "_lease", "_loop", "_meeting", "_owners", "_report", "_slots"],
     # For the tests of plug-ins: nothing else imports it.
     "_leftovers": ["_binding", "_meeting", "_report", "_tasks"],
@@ -98,6 +111,7 @@ LAYERS = {
         "_lease",
         "_loop",
         "_modal",
+        "_monitor",
         "_progress",
         "_report",
         "_runner",
@@ -444,6 +458,7 @@ PUBLIC = {
     "attach",
     "create_task",
     "detach",
+    "monitor",
     "report",
 }
 
@@ -487,7 +502,7 @@ def test_every_error_is_public_and_is_the_builtin_that_a_caller_expects():
 
 def test_the_map_of_the_house_names_every_module():
     """It is where a reader starts."""
-    named = set(re.findall(r"\b(_[a-z_]+|testing|host_adapters)\b", asyncslot.__doc__))
+    named = set(re.findall(r"\b(_[a-z_]+|host_adapters|testing)\b", asyncslot.__doc__))
     in_the_example = {"_vendor"}
     assert named - in_the_example == set(LAYERS) - {"__init__"}
 

@@ -1,0 +1,220 @@
+"""monitor(): a window that shows what asyncio is doing in this host, and whose it is.
+
+    tasks of all plug-ins that share the loop, where each stands and for how long; a button
+    that cancels one; how long steps were, and which callback was longer than a frame
+
+Nothing is measured before it is opened and after it is closed (`_watch`). It is closed by the user, by its close(),
+with the loop, and with the lease of the plug-in that has opened it: to that lease it is a resource like a server, and
+Ending (`_detach`) closes it. Opened by somebody who has no lease, from a console say, with a copy that is nobody's, it
+is closed with the last lease. There is one for each loop, and the loop holds it; so copies share it.
+
+Relies on `Task._fut_waiter`, there in Python 3.7 to 3.14.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import weakref
+from asyncio import events
+from time import perf_counter
+from typing import Any, Dict, List, Optional, Tuple
+
+from . import _meeting
+from ._binding import require_application
+from ._errors import NoApplicationError, NoLoopError
+from ._hosts import find_host, report_safely
+from ._monitor_view import Row, View
+from ._owners import plugin_of
+from ._report import _frames
+from ._tasks import is_alive
+from ._watch import Watch
+
+_PERIOD_MS = 250
+
+# The group of what belongs to no lease.
+_NOBODY = "(nobody)"
+
+
+def monitor(parent: Any = None) -> Any:
+    """Open a window that shows the tasks of everybody who shares the loop; return it.
+
+    A dock where the parent is a QMainWindow, else a dialog that blocks nothing. A
+    second call raises the first one's window. It is closed with the caller's lease,
+    at the latest; without a lease, with the last one. Steps are measured while it
+    is open, and only then.
+
+    Args:
+        parent: a QWidget; by default what the adapter names as parent for windows, if anything.
+
+    Returns:
+        The QDockWidget or QDialog; its close() closes the monitor.
+
+    Raises:
+        NoLoopError: there is no loop of ours in this thread.
+        NoApplicationError: there is no QApplication, or the host has loaded no widgets.
+        ThreadError: called from another thread than the GUI thread.
+
+    Thread: GUI thread only.
+    """
+    try:
+        caller = plugin_of(sys._getframe(1).f_globals.get("__name__", "__main__"))
+    except ValueError:  # no Python code has: action.triggered.connect(asyncslot.monitor)
+        caller = plugin_of(__name__)
+    place = _meeting.here()
+    leases = {} if place is None else place.leases
+    lease = leases.get(caller) or leases.get(plugin_of(__name__))
+    host = find_host() if not leases else (lease or next(iter(leases.values()))).host
+    qt_core = host.qt_core()
+    application = require_application(qt_core, "monitor()")
+    if (
+        not application.inherits("QApplication")
+        or qt_core.__name__.rpartition(".")[0] + ".QtWidgets" not in sys.modules
+    ):
+        raise NoApplicationError("monitor()", "It needs a QApplication: a QCoreApplication has no windows")
+    loop: Any = events._get_running_loop() if place is None else place.loop
+    if getattr(loop, "_as_wait", None) is None:
+        raise NoLoopError("monitor()")
+    opened = getattr(loop, "_as_monitor", None)
+    if opened is None or not opened.show_again():
+        # A signal that opens it (QAction.triggered) may bring a bool.
+        parent = host.gui_parent() if parent is None or isinstance(parent, bool) else parent
+        opened = loop._as_monitor = Monitor(loop, host, parent, None if lease is None else lease._owner)
+    return opened.window
+
+
+class Monitor:
+    """What stands between the loop and the window.
+
+    Args:
+        opener: the Owner with whose lease it ends; None: it ends with the last one.
+
+    Attributes:
+        window: the QDockWidget or QDialog.
+    """
+
+    def __init__(self, loop: Any, host: Any, parent: Any, opener: Any) -> None:
+        self._loop = loop
+        self._host = host
+        self._opener = opener
+        self._is_closed = False
+        self._is_first = True
+        self._places: Dict[int, _Place] = {}
+        self._watch = Watch(loop)
+        self._view = View(host.qt_core(), parent, _PERIOD_MS, self._cancel, self._refresh, self._end, self._fail)
+        self.window = self._view.window
+        self._watch.begin()
+        if opener is not None:
+            opener.resources.add(self)
+        self._refresh()
+        self._is_first = False
+
+    def __repr__(self) -> str:
+        return "task monitor"  # so it stands in the report of detach()
+
+    def show_again(self) -> bool:
+        """Bring the window to the front, if it is still there."""
+        try:
+            self._view.show_again()
+        except RuntimeError:  # Qt has deleted it, with its parent
+            self.close()
+        return not self._is_closed
+
+    # -- what a lease asks of a resource -------------------------------------
+
+    def is_closing(self) -> bool:
+        """Whether there is nothing to close, for a lease that ends."""
+        return self._is_closed or (self._opener is None and any(lease.is_attached for lease in self._leases()))
+
+    def close(self) -> None:
+        """Close the window, and measure no more. May be called twice."""
+        self._view.close()
+
+    def _end(self) -> None:
+        self._is_closed = True
+        self._watch.end()
+        self._places.clear()
+        if vars(self._loop).get("_as_monitor") is self:
+            del self._loop._as_monitor
+
+    def _fail(self, exc: Exception) -> None:
+        """A monitor that does not work harms nobody else."""
+        self.close()
+        report_safely(self._host, "asyncslot: the task monitor has failed, and was closed", exc)
+
+    # -- what the window shows -----------------------------------------------
+
+    def _refresh(self) -> None:
+        if not self._watch.is_alive:
+            self.close()
+            return
+        self._watch.qt_is_alive()
+        groups: Dict[str, List[Row]] = {}
+        others = {id(task): task for task in asyncio.all_tasks(self._loop) if is_alive(task)}
+        for lease in self._leases():
+            if self._opener is None:
+                lease._owner.resources.add(self)
+            tasks = [task for task in lease._owner.pending() if is_alive(task)]
+            groups[lease.owner] = [self._row(task) for task in tasks]
+            for task in tasks:
+                others.pop(id(task), None)
+        if others:
+            groups[_NOBODY] = [self._row(task) for task in others.values()]
+        present = {row.key for rows in groups.values() for row in rows}
+        self._places = {key: place for key, place in self._places.items() if key in present}
+        now = perf_counter()
+        self._view.show_tasks(groups)
+        self._view.show_times(self._watch.columns(), self._watch.recently_lost(), now)
+
+    def _leases(self) -> List[Any]:
+        place = _meeting.here()
+        return [] if place is None or place.loop is not self._loop else list(place.leases.values())
+
+    def _row(self, task: Any) -> Row:
+        before, now = self._places.get(id(task)), _Place(task, not self._is_first)
+        place = before if before is not None and before.is_same(now) else now
+        self._places[id(task)] = place
+        name = task.get_name() if hasattr(task, "get_name") else type(task).__name__  # Python 3.8
+        return Row(id(task), name, place.text, place.stack, int(perf_counter() - place.since), place.is_exact)
+
+    def _cancel(self, key: int) -> None:
+        place = self._places.get(key)
+        task = None if place is None else place.task()
+        if task is not None:
+            task.cancel()
+
+
+def _describe_place(task: Any) -> Tuple[str, str]:
+    """Return where a task stands: its innermost line that is not asyncio's, in a few words, and all lines."""
+    frames = _frames(task)
+    own = [frame for frame in frames if frame.f_globals.get("__name__", "").partition(".")[0] != "asyncio"]
+    if not own:
+        return repr(task), repr(task)
+    code = own[-1].f_code
+    file = re.split(r"[/\\]", code.co_filename)[-1]
+    text = f"{code.co_name}() in {file}:{own[-1].f_lineno}"
+    if own[-1] is not frames[-1]:
+        text += f", awaits {frames[-1].f_code.co_name}()"
+    lines = (f"{frame.f_code.co_name}() ({frame.f_code.co_filename}:{frame.f_lineno})" for frame in frames)
+    return text, "\n".join(lines)
+
+
+class _Place:
+    """Where a task stands, and since when; refers to it weakly."""
+
+    def __init__(self, task: Any, is_exact: bool) -> None:
+        self.task = weakref.ref(task)
+        self.text, self.stack = _describe_place(task)
+        self.since = perf_counter()
+        self.is_exact = is_exact
+        waiter: Optional[Any] = getattr(task, "_fut_waiter", None)
+        try:
+            self._waiter: Any = None if waiter is None else weakref.ref(waiter)
+        except TypeError:  # not asyncio's own kind
+            self._waiter = None
+
+    def is_same(self, other: _Place) -> bool:
+        """Whether the same task stands where it stood, and has not moved meanwhile."""
+        # References to the same living object are equal, and those to one that is gone to themselves only.
+        return self.task == other.task and self.stack == other.stack and self._waiter == other._waiter

@@ -1,0 +1,195 @@
+"""Watch: how long the steps of a loop take, and which callback made one long; measured while somebody looks.
+
+begin() puts a measuring function into the loop's way in: the callable that its `_as_wait`
+calls for a step, and `_as_run_now`, which runs the first step of a slot's task inside the emission.
+end() takes both out again. A loop that nobody watches runs not one instruction more.
+
+    column  0.1 s: how many steps, how long together, the longest
+    lost    a step that was longer than a frame of a screen with 60 Hz
+
+A step in which a Qt loop has run (a dialog that a coroutine has opened) is long, and no frame is lost to it:
+it is counted and not timed. That a Qt loop runs in it is seen by other steps, and by qt_is_alive().
+
+Who made a step long the loop tells through `_as_on_overrun`, where it does. This module knows no Qt, and nothing of
+windows. GUI thread only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import perf_counter
+from typing import Any, Callable, Deque, List, Optional
+
+from ._report import where
+
+# Seconds.
+COLUMN = 0.1
+FRAME = 1 / 60
+
+# How many columns are remembered, and how many of the steps that were too long.
+COLUMNS = 100
+_MOST_LOST = 50
+
+
+class Lost:
+    """One step that was longer than a frame.
+
+    Attributes:
+        at: when it was over, seconds on the watch's clock.
+        seconds: how long it was.
+        what: the callback that made it long, described; "" where the loop does not tell.
+    """
+
+    def __init__(self, at: float, seconds: float, what: str) -> None:
+        self.at = at
+        self.seconds = seconds
+        self.what = what
+
+    @property
+    def frames(self) -> int:
+        """How many frames of a screen with 60 Hz it has taken."""
+        return int(self.seconds / FRAME)
+
+
+class Column:
+    """What a tenth of a second was like."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.steps = 0
+        self.busy = 0.0  # seconds
+        self.longest = 0.0  # seconds
+
+
+class _Running:
+    """A step that has begun."""
+
+    def __init__(self) -> None:
+        self.has_run_qt = False
+        self.what = ""
+
+
+class Watch:
+    """The times of a loop's steps in the last ten seconds.
+
+    Args:
+        loop: one of ours, of whichever copy.
+        clock: seconds.
+
+    Attributes:
+        lost: the last steps that were longer than a frame, oldest first.
+    """
+
+    def __init__(self, loop: Any, clock: Callable[[], float] = perf_counter) -> None:
+        self.lost: Deque[Lost] = deque(maxlen=_MOST_LOST)
+        self._loop = loop
+        self._clock = clock
+        self._columns: Deque[Column] = deque(maxlen=COLUMNS + 1)
+        self._running: List[_Running] = []
+        self._wait: Any = None
+        self._step: Any = None
+        self._run_now: Any = None
+        self._told_before: Any = None
+        # One object each, by which what is ours is known again.
+        self._our_step = self._measured_step
+        self._our_run_now = self._measured_run_now
+        self._our_on_overrun = self._on_overrun
+
+    def begin(self) -> None:
+        """Measure from now on."""
+        loop = self._loop
+        self._wait = loop._as_wait
+        self._step, self._wait._step = self._wait._step, self._our_step
+        self._run_now, loop._as_run_now = loop._as_run_now, self._our_run_now
+        self._told_before = getattr(loop, "_as_on_overrun", None)
+        loop._as_on_overrun = self._our_on_overrun
+
+    def end(self) -> None:
+        """Measure no more, and leave the loop as it was found. May be called twice."""
+        wait, self._wait = self._wait, None
+        if wait is None:
+            return
+        if wait._step is self._our_step:  # None if it was closed
+            wait._step = self._step
+        own = vars(self._loop)
+        if own.get("_as_run_now") is self._our_run_now:
+            del own["_as_run_now"]
+        if own.get("_as_on_overrun") is self._our_on_overrun:
+            own["_as_on_overrun"] = self._told_before
+        self._step = self._run_now = self._told_before = None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the loop is still called the way that is measured."""
+        return self._wait is not None and self._loop._as_wait is self._wait
+
+    def qt_is_alive(self) -> None:
+        """Say that Qt has just called something else: what is being measured now takes no frame from anybody."""
+        for running in self._running:
+            running.has_run_qt = True
+
+    def columns(self) -> List[Column]:
+        """Return the last COLUMNS tenths of a second, oldest first; the last one is not over yet."""
+        last = int(self._clock() / COLUMN)
+        known = {column.number: column for column in self._columns}
+        return [known.get(number) or Column(number) for number in range(last - COLUMNS + 1, last + 1)]
+
+    def recently_lost(self) -> List[Lost]:
+        """Return those of `lost` that are in columns(), oldest first."""
+        first = int(self._clock() / COLUMN) - COLUMNS + 1
+        return [lost for lost in self.lost if lost.at / COLUMN >= first]
+
+    def _measured_step(self) -> None:
+        self.qt_is_alive()
+        step = self._step
+        if step is not None:
+            self._measure(step, None)
+
+    def _measured_run_now(self, handle: Any) -> None:
+        run_now = self._run_now
+        if run_now is None or self._running:
+            # Inside a step, whose time it is.
+            type(self._loop)._as_run_now(self._loop, handle)
+        else:
+            self._measure(run_now, handle)
+
+    def _measure(self, run: Callable[..., None], handle: Any) -> None:
+        args = () if handle is None else (handle,)
+        running = _Running()
+        self._running.append(running)
+        start = self._clock()
+        try:
+            run(*args)
+        finally:
+            end = self._clock()
+            self._running.pop()
+            if not running.has_run_qt and end - start >= FRAME:
+                self.lost.append(Lost(end, end - start, running.what or _describe_first_step(handle)))
+            self._note(end, 0.0 if running.has_run_qt else end - start)
+
+    def _note(self, at: float, seconds: float) -> None:
+        number = int(at / COLUMN)
+        if not self._columns or self._columns[-1].number != number:
+            self._columns.append(Column(number))
+        column = self._columns[-1]
+        column.steps += 1
+        column.busy += seconds
+        column.longest = max(column.longest, seconds)
+
+    def _on_overrun(self, seconds: float, what: str) -> None:
+        if self._running:
+            self._running[-1].what = what
+        if self._told_before is not None:
+            self._told_before(seconds, what)
+
+
+def _describe_first_step(handle: Any) -> str:
+    """Say which coroutine has had its first step."""
+    task = getattr(getattr(handle, "_callback", None), "__self__", None)
+    if not isinstance(task, asyncio.Future):
+        return ""
+    coro: Any = getattr(task, "_coro", None)
+    name = getattr(coro, "__qualname__", None) or type(coro).__name__
+    place: Optional[str] = where(task)
+    return f"{name}(), its first step" + (f"; now in {place}" if place else "")
