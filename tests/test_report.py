@@ -181,7 +181,7 @@ def test_of_a_thousand_tasks_twenty_are_listed(lease):
 
 
 def test_what_is_open_is_told_without_addresses_and_arguments(app, lease, spin):
-    """A server by its port, a subprocess by its number, a signal by what the binding calls it, a job by its function."""
+    """A server by its port, a subprocess by its number, a signal in the binding's words, a job by its function."""
     go_on = threading.Event()
     begun = []
 
