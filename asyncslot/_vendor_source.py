@@ -1,9 +1,9 @@
 """The files that a vendored copy is made of, as they are where this module lies.
 
-That may be a checkout, where `host_adapters/` lies beside the package; an installed wheel, or a zip of one; or a
-vendored copy, from which another one is made. Everything is read through the loader that has loaded this module, for in
-a zip there is no file to open. Only a checkout is asked for its commit, by git: a copy's is in its own record, and a
-wheel has none, for a build must not depend on whether there is a repository around it.
+That may be a checkout, where `host_adapters/` lies beside the package; an installed wheel, or a zip of one; or a copy,
+from which another one is made. Everything is read through the loader that has loaded this module, for in a zip there is
+no file to open. Only a checkout is asked for its commit, by git: a copy's is in its own record, and a wheel has none,
+for a build must not depend on whether there is a repository around it.
 
 Adapters are found by name, and what they share by reading their imports. It does not know where a copy goes. For
 `_vendoring`; nothing imports this in a host.
@@ -16,7 +16,7 @@ import datetime
 import os
 import pkgutil
 import subprocess
-from typing import Any, Dict, Iterable, List, Optional, Set
+from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 
 from ._vendor_record import RECORD, Origin, VendorError, hashes, read
 
@@ -94,23 +94,18 @@ class Source:
         for name in _modules(adapters):
             self.files[f"{_ADAPTERS}/{name}"] = self._get(adapters, name)
         version = _version(self.files["__init__.py"])
-        if is_checkout:
-            self.files["LICENSE"] = self._get(root, "LICENSE")
-            self.origin = _last_commit(root, version)
-        else:
-            self.files["LICENSE"] = self._licence_of_wheel(root, version)
-            self.origin = Origin(version, "not recorded in a wheel", "not recorded in a wheel")
+        commit = _last_commit(root) if is_checkout else None
+        self.origin = Origin(version, *(commit or ("unknown: not made from a git checkout", "unknown")))
+        self.files["LICENSE"] = self._licence(root, version)
 
-    def _licence_of_wheel(self, root: str, version: str) -> bytes:
-        info = f"asyncslot-{version}.dist-info"
-        # In a directory of its own since setuptools 77.
-        for place in (("licenses", "LICENSE"), ("LICENSE",)):
-            found = self._try(root, info, *place)
+    def _licence(self, root: str, version: str) -> bytes:
+        info = os.path.join(root, f"asyncslot-{version}.dist-info")
+        # In a checkout, in a wheel since setuptools 77 and before, and in a copy that was made by hand.
+        for place in (root, os.path.join(info, "licenses"), info, self._package):
+            found = self._try(place, "LICENSE")
             if found is not None:
                 return found
-        raise VendorError(
-            f"{os.path.join(root, info)} has no LICENSE, and a copy must have it. Install asyncslot's wheel as it is."
-        )
+        raise VendorError(f"{self._package} came without its LICENSE, and no copy may be without it.")
 
     def _get(self, *parts: str) -> bytes:
         data = self._try(*parts)
@@ -148,21 +143,20 @@ def _version(data: bytes) -> str:
     raise VendorError("asyncslot/__init__.py assigns no literal to __version__; a copy must tell its version.")
 
 
-def _last_commit(root: str, version: str) -> Origin:
-    """Return the last commit that changed a shipped file, with its day in UTC; "unknown" without git."""
-    unknown = Origin(version, "unknown: not made from a git checkout", "unknown")
+def _last_commit(root: str) -> Optional[Tuple[str, str]]:
+    """Return the last commit that changed a shipped file, and its day in UTC; None without git."""
     top = _git(root, "rev-parse", "--show-toplevel")
     # A source tree unpacked inside some other repository is not that repository's.
     if top is None or os.path.realpath(top) != os.path.realpath(root):
-        return unknown
+        return None
     commit = _git(root, "log", "-1", "--format=%H %ct", "--", *_SHIPPED)
     if not commit:
-        return unknown
+        return None
     digest, seconds = commit.split()
     if _git(root, "status", "--porcelain", "--", *_SHIPPED):
         digest += ", with changes that were not committed"
     day = datetime.datetime.fromtimestamp(int(seconds), datetime.timezone.utc).strftime("%Y-%m-%d")
-    return Origin(version, digest, day)
+    return digest, day
 
 
 def _git(root: str, *arguments: str) -> Optional[str]:

@@ -253,6 +253,17 @@ def test_a_copy_makes_copies_of_itself(vendor, dest, tmp_path, name, is_zipped):
     assert (checked.returncode, checked.stdout.split(" ", 1)[1]) == (0, "is what would be made now.\n")
 
 
+def test_a_copy_made_by_hand_is_a_source_too(vendor, source, dest, tmp_path):
+    """With `cp`: the licence lies inside, and there is no record."""
+    plain = tmp_path / "plain" / "asyncslot"
+    shutil.copytree(str(source / "asyncslot"), str(plain))
+    shutil.copytree(str(source / "host_adapters"), str(plain / "host_adapters"))
+    shutil.copy(str(source / "LICENSE"), str(plain))
+    done = module_command(plain.parent, "vendor", dest)
+    assert done.returncode == 0, done.stderr
+    assert snapshot(dest / "asyncslot") == snapshot(vendor.copy(tmp_path / "second"))
+
+
 def test_an_edited_copy_is_no_source(vendor, source, dest, tmp_path):
     """What it would hand on is not what its record says."""
     vendor.copy(dest)
