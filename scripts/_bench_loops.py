@@ -22,12 +22,14 @@ class Contender:
         self.binding = binding
         self.app = None
 
-    def make_app(self):
+    def make_app(self, has_widgets=False):
         """Load Qt and make the application that the contender runs in; a loop without Qt has none."""
         if self.uses_qt:
             self.core = importlib.import_module(self.binding + ".QtCore")
-            gui = importlib.import_module(self.binding + ".QtGui")
-            self.app = gui.QGuiApplication(["bench"])
+            if has_widgets:
+                self.app = importlib.import_module(self.binding + ".QtWidgets").QApplication(["bench"])
+            else:
+                self.app = importlib.import_module(self.binding + ".QtGui").QGuiApplication(["bench"])
 
     def load(self):
         """Import the contender's package."""
@@ -118,6 +120,16 @@ class Ours(Contender):
 
     def slot(self, fn):
         return self.lease.slot(fn)
+
+
+class OursInThread(Ours):
+    """This project, waiting as it does on other systems."""
+
+    def load(self):
+        super().load()
+        from asyncslot import _selector_loop, _unix
+
+        _unix.PlatformLoop._as_make_wait = _selector_loop.SelectorMixin._as_make_wait
 
 
 class QtInter(Contender):
@@ -224,6 +236,7 @@ class Pump(Contender):
 LOOPS = {
     "plain": Plain,
     "asyncslot": Ours,
+    "asyncslot-thread": OursInThread,
     "uvloop": UvLoop,
     "qtinter": QtInter,
     "asyncslot-0.3.1": PyPI,

@@ -9,6 +9,8 @@ import json
 import statistics
 import sys
 
+from _bench_goals import judge, more_is_better
+
 # The contender that the others are compared with; where it has no figure, the next one that has.
 BASELINES = ("plain", "qtinter")
 
@@ -17,11 +19,6 @@ PLOTTED = [
     *("chain", "switch1", "switch100", "burst100k", "echo1", "echo100", "streams", "wake", "wake-fds5000"),
     *("executor", "threadsafe"),
 ]
-
-
-def more_is_better(figure):
-    """Whether more of this figure is better, by the unit in its name."""
-    return figure.endswith("/s") or figure.startswith("%")
 
 
 def summarise(rounds):
@@ -76,9 +73,25 @@ def show(result):
         console.print(table)
         for line in sorted(_errors(rounds)):
             console.print(f"{binding}: {line}", markup=False, highlight=False)
+    console.print(_goals(result))
 
 
-_ORDER = ["plain", "asyncslot", "qtinter", "asyncslot-0.3.1", "qasync", "QtAsyncio", "pump-0ms", "pump-20ms", "uvloop"]
+def _goals(result):
+    """Return a table of the goals: what each binding has reached."""
+    from rich.table import Table
+
+    table = Table("goals", "", "floor", "goal", *result["bindings"], title="asyncslot, median over rounds")
+    found = {binding: {each[0]: each[1:] for each in judge(rounds)} for binding, rounds in result["bindings"].items()}
+    for goal in dict.fromkeys(goal for each in found.values() for goal in each):
+        cells = ["{:.3g} {}".format(*each[goal]) if goal in each else "-" for each in found.values()]
+        table.add_row(goal.row, goal.unit(), f"{goal.floor:.3g}", f"{goal.goal:.3g}", *cells)
+    return table
+
+
+_ORDER = [
+    *("plain", "asyncslot", "asyncslot-thread", "qtinter", "asyncslot-0.3.1", "qasync", "QtAsyncio"),
+    *("pump-0ms", "pump-20ms", "uvloop"),
+]
 
 
 def _place(loop):

@@ -11,8 +11,6 @@ import json
 import os
 import sys
 
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-
 import _bench_gui as gui
 import _bench_workloads as core
 from _bench_loops import LOOPS
@@ -26,6 +24,7 @@ WORKLOADS = {
     "burst100k": core.burst,
     "echo1": functools.partial(core.echo, connections=1),
     "echo100": functools.partial(core.echo, connections=100),
+    "echo100-malloc": functools.partial(core.echo, connections=100),
     "echo10-idle1000": functools.partial(core.echo, connections=10, idle=1000),
     "streams": core.streams,
     "sleep-1ms": core.sleep_1ms,
@@ -39,9 +38,14 @@ WORKLOADS = {
     "threadsafe": core.threadsafe,
     "threadsafe-latency": core.threadsafe_latency,
     "signal": gui.signal,
+    "gui-idle": functools.partial(gui.gui, work="idle"),
     "gui-switch": functools.partial(gui.gui, work="switch"),
     "gui-echo": functools.partial(gui.gui, work="echo"),
     "gui-burst": functools.partial(gui.gui, work="burst"),
+    "gui-idle-x": functools.partial(gui.gui, work="idle"),
+    "gui-switch-x": functools.partial(gui.gui, work="switch"),
+    "gui-echo-x": functools.partial(gui.gui, work="echo"),
+    "gui-burst-x": functools.partial(gui.gui, work="burst"),
     "idle": core.idle,
     "attach": gui.attach,
     "import": gui.importing,
@@ -49,16 +53,42 @@ WORKLOADS = {
     "nested-unix": gui.nested,
 }
 OUTSIDE = {"attach", "import"}
-ONLY_WITH_QT = {"signal", "nested", "nested-unix"}
+ONLY_WITH_QT = {"signal", "gui-idle", "gui-idle-x", "nested", "nested-unix"}
+ON_SCREEN = {name for name in WORKLOADS if name.endswith("-x")}
 
-# A workload may need something of its environment, before the process starts.
-ENVIRONMENT = {"nested-unix": {"QT_NO_GLIB": "1"}}
+# Where it matters how our loop waits.
+WAITING = {name for name in WORKLOADS if name.startswith("wake")}
+WAITING |= {"echo1", "sleep-1ms", "executor", "threadsafe-latency", "idle"}
+
+# A workload may need something of its environment, before the process starts; None: that it is not set.
+ENVIRONMENT = {
+    "nested-unix": {"QT_NO_GLIB": "1"},
+    "echo100-malloc": {"GLIBC_TUNABLES": None},
+    **{name: {"QT_QPA_PLATFORM": "xcb"} for name in ON_SCREEN},
+}
+
+
+def fits(loop, workload, binding):
+    """Whether there is anything to measure."""
+    if loop == "QtAsyncio" and binding != "PySide6":
+        return False
+    if loop == "asyncslot-thread":
+        return workload in WAITING
+    if loop == "uvloop" and workload in ON_SCREEN:
+        return False  # what it does is not shown, and it is not what others are compared with
+    return not (loop in ("plain", "uvloop") and workload in ONLY_WITH_QT)
+
+
+def environment(workload, **more):
+    """Return the environment of a process that is to run this workload."""
+    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", **more, **ENVIRONMENT.get(workload, {})}
+    return {name: value for name, value in env.items() if value is not None}
 
 
 def sample(workload, loop, binding, seconds=0.4, size=1.0):
     """Run one workload and return its figures."""
     contender = LOOPS[loop](binding)
-    contender.make_app()
+    contender.make_app(has_widgets=workload in ON_SCREEN)
     bench = core.Bench(contender, seconds, size)
     if workload != "import":
         contender.load()
@@ -68,6 +98,7 @@ def sample(workload, loop, binding, seconds=0.4, size=1.0):
 
 
 def main():
+    os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     request = json.loads(sys.argv[1])
     sys.path[:0] = request.pop("paths", [])
     try:

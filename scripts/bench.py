@@ -4,22 +4,27 @@ Each sample is a process of its own. The samples of one round follow each other,
 meets all contenders; each contender is compared with plain asyncio of the same round, and the table shows the median
 of these ratios ("x1.25": 1.25 times worse than plain asyncio). Seven rounds by default. Keep the machine quiet.
 
-Contenders: plain asyncio and uvloop (without Qt, for information), this project (as a vendored copy), qtinter, PyPI's
-asyncslot 0.3.1, qasync, PySide6's QtAsyncio, and the timer pumps of 20 ms and 0 ms that plug-ins use. They are
-installed by pip into .work/bench/<binding>/, with the binding, and nowhere else.
+Contenders: plain asyncio and uvloop (without Qt, for information), this project (as a vendored copy), and once more
+where its way of waiting matters, waiting in a thread as on other systems; qtinter, PyPI's asyncslot 0.3.1, qasync,
+PySide6's QtAsyncio, and the timer pumps of 20 ms and 0 ms that plug-ins use. They are installed by pip into
+.work/bench/<binding>/, with the binding, and nowhere else. One that does not come to an end is asked only once.
+
+Workloads whose name ends with -x have a window and a moving pointer, on an Xvfb of their own.
 
 glibc's allocator gives large buffers back to the kernel, or not, by what happened before: asyncio's receive buffer
-costs 4 or 26 µs by luck. So its threshold is fixed; `--malloc default` leaves it alone.
+costs 4 or 26 µs by luck. So its threshold is fixed; `--malloc default` leaves it alone, as echo100-malloc always does.
 
     python3 scripts/bench.py                                      all of it, PyQt5 and PySide6, an hour
     python3 scripts/bench.py --quick                              the main things on PyQt5, two minutes
     python3 scripts/bench.py --workloads chain echo1 --loops asyncslot qasync --rounds 3
     python3 scripts/bench.py --json results.json --plot results.svg
+    python3 scripts/bench.py --show results.json --plot results.svg     what an earlier run has found
 
 Exit codes: 0; 1 if no sample of our own loop succeeded for some workload; 2 if the machine could not be set up.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -28,13 +33,15 @@ import sys
 import time
 from pathlib import Path
 
-from _bench_worker import ENVIRONMENT, LOOPS, ONLY_WITH_QT, WORKLOADS
+from _bench_worker import LOOPS, ON_SCREEN, WORKLOADS, environment, fits
 from _machine import (
     QT6_LIBRARIES,
     QT_LIBRARIES,
     ROOT,
     WORK,
+    XVFB,
     SetupError,
+    display,
     find_interpreter,
     need_packages,
     need_venv,
@@ -53,6 +60,8 @@ BINDINGS = {
     "PySide2": ("3.10", ["PySide2"]),
     "PySide6": ("3.13", ["PySide6-Essentials", "PySide6-Addons"]),
 }
+# With these, another process moves the pointer.
+XTEST = ["libx11-6", "libxtst6"]
 CONTENDERS = ["qtinter==0.11.0", "qasync==0.28.0", "uvloop"]
 NAMESAKE = "asyncslot==0.3.1"
 
@@ -62,28 +71,27 @@ QUICK_ROUNDS = 3
 
 # Seconds that a sample may take; some contenders lose a task, and wait for it for ever.
 TIMEOUT = 60
+NO_END = f"no end within {TIMEOUT} s"
 TUNABLES = "glibc.malloc.mmap_threshold=8388608"
 
 
 def main():
     options = _parse_arguments()
     try:
-        need_packages([*venv_packages(), *QT_LIBRARIES, *QT6_LIBRARIES], "the bindings")
+        if options.show:
+            _show(need_venv("-e .[bench]"), options.show, options.plot)
+            return 0
+        on_screen = [*XVFB, *XTEST] if ON_SCREEN.intersection(options.workloads) else []
+        need_packages([*venv_packages(), *QT_LIBRARIES, *QT6_LIBRARIES, *on_screen], "the bindings")
         reporter = need_venv("-e .[bench]")
         pythons = {binding: _need_contenders(binding) for binding in options.bindings}
+        file = Path(options.json or BENCH / "results.json").resolve()
+        with _screen(options.workloads) as screen:
+            result = _run(pythons, screen, file, options)
     except SetupError as exc:
         say(f"\n{exc}")
         return 2
-    result = {"machine": _machine(), "malloc": options.malloc, "rounds": options.rounds, "bindings": {}}
-    file = Path(options.json or BENCH / "results.json").resolve()
-    for number in range(options.rounds):
-        for binding, python in pythons.items():
-            say(f"round {number + 1} of {options.rounds}, {binding}")
-            samples = result["bindings"].setdefault(binding, [])
-            samples.append(_round(binding, python, number, options))
-            file.write_text(json.dumps(result, indent=1), encoding="utf-8")  # now: a long run may be interrupted
-    plot = [str(Path(options.plot).resolve())] if options.plot else []
-    subprocess.run([reporter, str(SCRIPTS / "_bench_report.py"), str(file), *plot], check=True)
+    _show(reporter, file, options.plot)
     say(f"figures: {file}")
     return 0 if _ours_ran(result, options) else 1
 
@@ -98,6 +106,7 @@ def _parse_arguments():
     parser.add_argument("--malloc", choices=["fixed", "default"], default="fixed", help="glibc's mmap threshold")
     parser.add_argument("--json", metavar="FILE", help="default: .work/bench/results.json")
     parser.add_argument("--plot", metavar="FILE", help="draw the ratios, as SVG")
+    parser.add_argument("--show", metavar="FILE", help="measure nothing, but show these results")
     options = parser.parse_args()
     options.bindings = options.bindings or (["PyQt5"] if options.quick else ["PyQt5", "PySide6"])
     options.workloads = options.workloads or (QUICK_WORKLOADS if options.quick else list(WORKLOADS))
@@ -106,6 +115,12 @@ def _parse_arguments():
     if "plain" not in options.loops:
         options.loops.insert(0, "plain")  # what the others are compared with
     return options
+
+
+def _show(reporter, file, plot):
+    """Print the tables, and draw the plot if there is a file for it."""
+    files = [str(Path(each).resolve()) for each in (file, plot) if each]
+    subprocess.run([reporter, str(SCRIPTS / "_bench_report.py"), *files], check=True)
 
 
 # -- set-up --------------------------------------------------------------------------
@@ -140,43 +155,72 @@ def _machine():
     return {"system": platform.platform(), "cpus": cpus, "load at start": os.getloadavg()[0], "date": time.ctime()}
 
 
+@contextlib.contextmanager
+def _screen(workloads):
+    """Give the environment variables of a display for those that want one; never the user's, as the pointer moves."""
+    if not ON_SCREEN.intersection(workloads):
+        yield {}
+        return
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        os.environ.pop(name, None)
+    with display() as (env, name):
+        if "DISPLAY" not in env:
+            raise SetupError(f"Workloads whose name ends with -x need Xvfb; there is only {name}.")
+        yield {"DISPLAY": env["DISPLAY"]}
+
+
 # -- samples ---------------------------------------------------------------------------
 
 
-def _round(binding, python, number, options):
-    """Take one sample of everything; return {workload: {loop: figures or error}}."""
+def _run(pythons, screen, file, options):
+    """Take all samples, write them into the file, and return them."""
+    result = {"machine": _machine(), "malloc": options.malloc, "rounds": options.rounds, "bindings": {}}
+    endless = {}
+    for number in range(options.rounds):
+        for binding, python in pythons.items():
+            say(f"round {number + 1} of {options.rounds}, {binding}")
+            start = time.monotonic()
+            samples = result["bindings"].setdefault(binding, [])
+            samples.append(_round(binding, python, number, screen, endless.setdefault(binding, {}), options))
+            file.write_text(json.dumps(result, indent=1), encoding="utf-8")  # now: a long run may be interrupted
+            say(f"    {time.monotonic() - start:.0f} s")
+    return result
+
+
+def _round(binding, python, number, screen, endless, options):
+    """Take one sample of everything; return {workload: {loop: figures or error}}.
+
+    Args: endless: {(workload, loop): error} of those that had no end; they are not asked again, and added here.
+    """
     samples = {}
     for workload in options.workloads:
-        loops = [loop for loop in options.loops if _fits(loop, workload, binding)]
+        loops = [loop for loop in options.loops if fits(loop, workload, binding)]
         # Another one is first in each round: no contender always meets what the one before has left behind.
         turn = number % len(loops) if loops else 0
-        samples[workload] = {
-            loop: _sample(python, binding, loop, workload, options.malloc) for loop in loops[turn:] + loops[:turn]
-        }
+        samples[workload] = {}
+        for loop in loops[turn:] + loops[:turn]:
+            sample = endless.get((workload, loop)) or _sample(python, binding, loop, workload, screen, options.malloc)
+            samples[workload][loop] = sample
+            if sample.get("error") == NO_END:
+                endless[workload, loop] = {"error": f"{NO_END}, not asked again"}
     return samples
 
 
-def _fits(loop, workload, binding):
-    if loop == "QtAsyncio" and binding != "PySide6":
-        return False
-    return not (loop in ("plain", "uvloop") and workload in ONLY_WITH_QT)
-
-
-def _sample(python, binding, loop, workload, malloc):
-    paths = {"asyncslot": ["ours"], "asyncslot-0.3.1": ["namesake"]}.get(loop, [])
+def _sample(python, binding, loop, workload, screen, malloc):
+    paths = {"asyncslot": ["ours"], "asyncslot-thread": ["ours"], "asyncslot-0.3.1": ["namesake"]}.get(loop, [])
     request = {"workload": workload, "loop": loop, "binding": binding}
     request["paths"] = [str(BENCH / binding / path) for path in paths]
-    env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", **ENVIRONMENT.get(workload, {})}
-    if malloc == "fixed":
-        env["GLIBC_TUNABLES"] = TUNABLES
+    env = environment(workload, **screen, GLIBC_TUNABLES=TUNABLES if malloc == "fixed" else None)
     command = [python, str(SCRIPTS / "_bench_worker.py"), json.dumps(request)]
+    start = time.monotonic()
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=env, cwd=ROOT)
-        return json.loads(done.stdout.splitlines()[-1])
+        sample = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
-        return {"error": f"no end within {TIMEOUT} s"}
+        return {"error": NO_END}
     except (IndexError, ValueError):
         return {"error": f"exit code {done.returncode}: {done.stderr[-300:]}"}
+    return {**sample, "seconds": round(time.monotonic() - start, 2)}
 
 
 def _ours_ran(result, options):

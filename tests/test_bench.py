@@ -3,6 +3,7 @@
 Nothing here says how fast anything is: CI's machines have other work.
 """
 
+import argparse
 import json
 import math
 import os
@@ -19,17 +20,20 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark r
 
 # All workloads of one loop in one child process after another; prints {workload: result}.
 SAMPLE_ALL = """
-import json, os, subprocess, sys
+import json, subprocess, sys
 import _bench_worker as worker
+import _machine
 
 results = {}
-for name in worker.WORKLOADS:
-    if sys.argv[1] == "plain" and name in worker.ONLY_WITH_QT:
-        continue
-    request = {"workload": name, "loop": sys.argv[1], "binding": sys.argv[2], "seconds": 0.05, "size": 0.005}
-    env = {**os.environ, **worker.ENVIRONMENT.get(name, {})}
-    done = subprocess.run([sys.executable, worker.__file__, json.dumps(request)], env=env, stdout=subprocess.PIPE)
-    results[name] = json.loads(done.stdout.splitlines()[-1])
+with _machine.display() as (screen, _):
+    for name in worker.WORKLOADS:
+        if not worker.fits(sys.argv[1], name, sys.argv[2]) or (name in worker.ON_SCREEN and "DISPLAY" not in screen):
+            continue
+        request = {"workload": name, "loop": sys.argv[1], "binding": sys.argv[2], "seconds": 0.05, "size": 0.005}
+        command = [sys.executable, worker.__file__, json.dumps(request)]
+        env = worker.environment(name, DISPLAY=screen.get("DISPLAY"))
+        done = subprocess.run(command, env=env, stdout=subprocess.PIPE)
+        results[name] = json.loads(done.stdout.splitlines()[-1])
 print(json.dumps(results))
 """
 
@@ -43,18 +47,28 @@ def report(monkeypatch):
     return _bench_report
 
 
+@pytest.fixture
+def goals(monkeypatch):
+    """The module that says what is to be reached."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import _bench_goals
+
+    return _bench_goals
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("loop", ["plain", "asyncslot"])
+@pytest.mark.parametrize("loop", ["plain", "asyncslot", "asyncslot-thread"])
 def test_every_workload_gives_possible_figures(loop):
     """None fails or hangs, and each figure is a finite number that is not negative."""
     done = subprocess.run(
         [sys.executable, "-c", SAMPLE_ALL, loop, API_NAME],
-        env={**os.environ, "PYTHONPATH": str(SCRIPTS)},
+        # Never the user's own display: the pointer is moved.
+        env={**os.environ, "PYTHONPATH": str(SCRIPTS), "DISPLAY": "", "WAYLAND_DISPLAY": ""},
         stdout=subprocess.PIPE,
         timeout=100,
     )
     results = json.loads(done.stdout)
-    assert len(results) > 20
+    assert len(results) >= (10 if loop == "asyncslot-thread" else 20)
     for workload, result in results.items():
         assert result.get("figures"), f"{workload}: {result}"
         for name, value in result["figures"].items():
@@ -104,3 +118,75 @@ def test_without_plain_asyncio_qtinter_is_what_others_are_compared_with(report):
     """Signals and nested Qt loops are nothing that asyncio alone has."""
     figures = {"qtinter": {"figures": {"ms": 4.0}}, "asyncslot": {"figures": {"ms": 1.0}}}
     assert report.summarise([{"work": figures}])["work"]["ms"]["asyncslot"] == (1.0, 0.25)
+
+
+def test_each_goal_names_a_workload_and_a_contender(goals):
+    """A goal of a workload that is not there would never be judged, and nobody would notice."""
+    import _bench_worker as worker
+
+    for goal in goals.GOALS:
+        assert {goal.workload, *([goal.to] if goal.how == "own" else [])} <= set(worker.WORKLOADS), goal.row
+        assert {goal.loop, *([] if goal.how == "own" else [goal.to])} <= set(worker.LOOPS), goal.row
+
+
+@pytest.mark.parametrize(
+    ("how", "figure", "expected"),
+    [("ratio", "calls/s", 2.0), ("ratio", "ms", 0.5), ("difference", "ms", -50.0), ("value", "ms", 50.0)],
+)
+def test_a_goal_is_measured_in_each_round(goals, how, figure, expected):
+    """As ratio to the other, as difference from it, or as it is; always the median over the rounds."""
+    goal = goals.Goal("row", "work", figure, 0, 0, how=how)
+    assert goal.measure([sample(100.0, 50.0, figure)] * 3) == expected
+
+
+def test_a_goal_may_compare_two_workloads_of_ours(goals):
+    """Many descriptors against few: not with another loop."""
+    rounds = [{"few": sample(1.0, 20.0, "ms")["work"], "many": sample(1.0, 30.0, "ms")["work"]}]
+    assert goals.Goal("row", "many", "ms", 2, 1, how="own", to="few").measure(rounds) == 1.5
+
+
+@pytest.mark.parametrize(
+    ("figure", "value", "verdict"),
+    [
+        *[("ms", 1.0, "goal"), ("ms", 1.5, "floor"), ("ms", 2.5, "missed")],
+        *[("%", 99.5, "goal"), ("%", 95.0, "floor"), ("%", 50.0, "missed")],
+    ],
+)
+def test_the_verdict_knows_which_way_is_better(goals, figure, value, verdict):
+    """Less time and more per cent."""
+    floor, goal = (90, 99) if figure == "%" else (2.0, 1.0)
+    assert goals.Goal("row", "work", figure, floor, goal, how="value").verdict(value) == verdict
+
+
+def test_what_was_not_measured_is_not_judged(goals):
+    """A short run shows the goals that it can say something about."""
+    assert goals.judge([{"chain": sample(10.0, 20.0, "callbacks/s")["work"]}])[0][2] == "goal"
+    assert len(goals.judge([{"chain": sample(10.0, 20.0, "callbacks/s")["work"]}])) == 1
+
+
+class TestAnotherRound:
+    """A contender that has no end is asked once."""
+
+    @pytest.fixture
+    def bench(self, monkeypatch):
+        monkeypatch.syspath_prepend(str(SCRIPTS))
+        import bench
+
+        return bench
+
+    def test_asks_all_but_those_without_end(self, bench, monkeypatch):
+        """Each costs a minute; the others are asked in every round."""
+        asked = []
+
+        def answer(python, binding, loop, *_):
+            asked.append(loop)
+            return {"error": bench.NO_END} if loop == "qasync" else {"figures": {"ms": 1.0}}
+
+        monkeypatch.setattr(bench, "_sample", answer)
+        options = argparse.Namespace(workloads=["chain"], loops=["plain", "qasync"], malloc="fixed")
+        endless = {}
+        first, second = [bench._round("python", "PyQt5", number, {}, endless, options) for number in range(2)]
+        assert asked == ["plain", "qasync", "plain"]
+        assert first["chain"]["qasync"]["error"] == bench.NO_END
+        assert second["chain"]["qasync"]["error"] == f"{bench.NO_END}, not asked again"
+        assert second["chain"]["plain"] == {"figures": {"ms": 1.0}}
