@@ -31,8 +31,8 @@ def report() -> str:
         Neighbours: the running loop of this thread, the event-loop policy if one was made, others
             that change or bring event loops, and what in asyncio is not asyncio's own.
         Loop of thread ...: for each loop that plug-ins share the copy that made it, its state, its way
-            of waiting (notifier or thread), `step_budget` in milliseconds, the step that went over
-            it by most and who caused that, polls that have failed, what is scheduled, its owners.
+            of waiting (notifier or thread), `step_budget` in milliseconds, the longest callback that
+            took a step over it, polls that have failed, what is scheduled, its owners.
         Owner ...: for each of them its lease, copy and host; its tasks, with name, coroutine and the
             lines at which they stand, in the plug-in's code and innermost; what it has open; what
             it runs in threads.

@@ -110,8 +110,8 @@ def _longest(loop: Any) -> str:
     longest = getattr(loop, "_as_longest", None)
     if not longest or not longest[0]:
         return "none is known to have gone over its budget"
-    overrun, cause = longest
-    return f"{overrun * 1000:.1f} ms over its budget, caused by {_without_directories(cause)}"
+    seconds, cause = longest
+    return f"went over its budget by a callback of {seconds * 1000:.1f} ms: {_without_directories(cause)}"
 
 
 def _lease_state(lease: Any) -> str:

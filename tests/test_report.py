@@ -218,7 +218,7 @@ def test_it_names_who_caused_the_longest_step(lease):
     lease.loop._as_longest = (0.25, "fn=<slow() running at /home/me/plug ins/net/get.py:12>")
     text = asyncslot.report()
     assert value(text, "Loop of thread", "longest step") == (
-        "250.0 ms over its budget, caused by fn=<slow() running at get.py:12>"
+        "went over its budget by a callback of 250.0 ms: fn=<slow() running at get.py:12>"
     )
 
 
