@@ -40,7 +40,7 @@ class AloneMixin(SteppingMixin):
         """
         self._as_notice_end_of_qt()
         outer = self._as_enter()
-        self._as_idle = self._as_alert = False
+        self._as_idle = False
         if self._as_wait is not None:
             self._as_wait.wake_soon()  # should a callback open a nested Qt loop
         try:
@@ -50,7 +50,7 @@ class AloneMixin(SteppingMixin):
                     break
                 try:
                     end = now + self.step_budget
-                    self._as_drain(end if deadline is None else min(end, deadline))
+                    self._as_drain(now, end if deadline is None else min(end, deadline))
                     if not is_done() and not self._as_batch:
                         self._as_block(deadline)
                 except BaseException as exc:  # as in _as_step()

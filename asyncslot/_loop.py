@@ -95,7 +95,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     def _as_detach(self) -> None:
         """Be called no more; the opposite of _as_attach()."""
-        self._as_idle = self._as_alert = False
+        self._as_idle = False
         self._as_wait.close()
         self._as_wait = None
         self._as_stop_io()

@@ -138,6 +138,8 @@ class NestingMixin(LoopBase):
         self._as_unmute()
         self._as_batch.extendleft(reversed(self._as_held))
         self._as_held.clear()
+        if self._as_idle and self._as_batch:
+            self._as_wake()
 
 
 def _is_same_method(one: Handle, other: Handle) -> bool:

@@ -14,19 +14,24 @@ the next step before anything is polled again; otherwise epoll, which is
 level-triggered, would report the same descriptors again, and each reader would
 be queued twice.
 
-    poll -> _ready <-> _as_batch -> run, run, run ... -> empty? poll again
+    poll -> _ready <-> _as_batch -> run, run, run ... -> empty? the next batch
                             |
                             +-- budget spent: back to the host, go on here next time
 
+A poll costs as much as a callback or two, and lets go of the GIL, which a busy
+thread may keep for 5 ms. So it is not made for each batch: what callbacks have
+queued meanwhile runs first, for `_POLL_INTERVAL` at most; and where nothing is
+queued, the host's loop watches the descriptors anyway.
+
 Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which
-the host calls `_as_step()` again. The next wake-up is armed *before* callbacks
-run, so that the nested loop has one; all else about it is in `_nesting`.
+the host calls `_as_step()` again. Before a callback runs behind which something is
+queued, and when it queues something itself, the next turn is promised, so that
+the nested loop has one; all else about it is in `_nesting`.
 
 Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13:
-`_ready _scheduled _timer_cancelled_count _selector _process_events _stopping
-_closed _debug _current_handle _thread_id`, `Handle._context _callback _args
-_cancelled _run`, `TimerHandle._when _scheduled`, `events._get_running_loop`,
-`base_events._format_handle`.
+`_ready _scheduled _timer_cancelled_count _stopping _closed _debug _current_handle
+_thread_id`, all that `Handle.__slots__` names, `Handle._run`, `TimerHandle._when
+_scheduled`, `events._get_running_loop`, `base_events._format_handle`.
 """
 
 from __future__ import annotations
@@ -36,28 +41,35 @@ import threading
 from asyncio import base_events, events
 from asyncio.format_helpers import _format_callback_source
 from collections import deque
-from typing import Any, Callable, Deque, Optional
+from contextvars import copy_context
+from typing import Any, Callable, Deque, Optional, Tuple
 
 from ._base import Handle, TimerHandle, Ts, Unpack
 from ._clock import monotonic
 from ._nesting import NestingMixin
+from ._polling import PollingMixin
 
 # Above this many timers, of which more than half are cancelled, the heap is
 # rebuilt without them; asyncio's own figures.
 _MANY_TIMERS = 100
 
-# Seconds from a poll that failed to the next, and after many of them.
-_FIRST_PAUSE = 0.005
-_LONGEST_PAUSE = 1.0
+# Seconds for which callbacks that are ready may keep descriptors waiting.
+_POLL_INTERVAL = 50e-6
+
+# Seconds between two steps, at most, for the second to take it that more I/O is on its way
+# and poll until there is none. A turn of an idle Qt loop takes a tenth of this.
+_DENSE = 100e-6
 
 _Interrupt = (SystemExit, KeyboardInterrupt)
 
+_new_handle = Handle.__new__
 
-class SteppingMixin(NestingMixin):
+
+class SteppingMixin(PollingMixin, NestingMixin):
     """The part of an event loop that runs callbacks, in steps.
 
     A mixin for an asyncio loop. It wants from the class it is mixed
-    into: `_as_wait`, an object with `wake_soon()`, `wake_at(when)` and `rest()`;
+    into: `_as_wait`, an object with `wake_soon()`, `wake_at(when)` and `rest(until)`;
     `_as_without_running(events)` and `_as_unmute()`, for what is on the stack;
     `_as_wake_threadsafe()`, which wakes the loop from any thread; and
     `_as_interrupted(exc)`, told of what must not reach the host: SystemExit,
@@ -75,33 +87,35 @@ class SteppingMixin(NestingMixin):
     def __init__(self) -> None:
         self._as_batch: Deque[Handle] = deque()
         self._as_wait: Any = None
-        # True: nobody has promised a step; whoever adds work must ask for one.
-        # `_as_idle` is read and cleared by any thread, `_as_alert` only by ours:
-        # call_soon() has to do more than to queue.
+        # True: nobody has promised a step; whoever adds work must ask for one. Read and
+        # cleared by any thread.
         self._as_idle = False
-        self._as_alert = False
+        # True: call_soon() has to do more than to queue. Always outside of steps, and in
+        # one as long as nobody has promised the next, and in debug mode.
+        self._as_alert = True
         self._as_wanted_coro: Any = None
         self._as_first_step: Optional[Handle] = None
-        self._as_failed_polls = 0  # one after the other
+        self._as_ended = 0.0  # when the last step did
+        self._as_is_dense = False  # the last poll that was made behind a batch has found something
+        # The callback that has kept a step longest over its budget: seconds, and what it was.
+        self._as_longest: Tuple[float, str] = (0.0, "")
+        self._as_on_overrun: Optional[Callable[[float, str], None]] = None
         super().__init__()
 
     # -- What others call to have something run -----------------------------
 
     def call_soon(self, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts], context: Any = None) -> Handle:
         """Run `callback` in the next turn. GUI thread only, inside a step or out of one."""
-        # asyncio's own version has a frame more, which shows in tracebacks of debug mode.
-        if self._closed:
-            self._check_closed()
-        if self._debug:
-            self._check_thread()
-            self._check_callback(callback, "call_soon")
-        if context is None and self._as_handle is None:  # outside of steps
-            context = self._as_callers_context()
-        handle = Handle(callback, args, self, context)
-        if handle._source_traceback:
-            del handle._source_traceback[-1]
-        if self._as_alert and self._as_intercept(handle):
-            return handle
+        if self._as_alert:
+            return self._as_call_soon_alert(callback, args, context)
+        # Handle(), without the frames of its __init__() and of get_debug(): half of what queueing costs.
+        handle = _new_handle(Handle)
+        handle._context = copy_context() if context is None else context
+        handle._loop = self
+        handle._callback = callback
+        handle._args = args
+        handle._cancelled = False
+        handle._repr = handle._source_traceback = None
         self._ready.append(handle)
         return handle
 
@@ -144,35 +158,47 @@ class SteppingMixin(NestingMixin):
             del timer._source_traceback[-1]
         heapq.heappush(self._scheduled, timer)
         timer._scheduled = True
-        if self._as_alert and self._as_idle and self._scheduled[0] is timer:
+        if self._scheduled[0] is timer and self._as_wait is not None:
             if self._as_is_our_thread():
                 self._as_wait.wake_at(when)
-            else:
+            elif self._as_idle:
                 self._as_wake()
         return timer
 
-    def _as_intercept(self, handle: Handle) -> bool:
-        """Do what call_soon() must do besides queueing; return True if it need not queue.
+    def _as_call_soon_alert(self, callback: Callable[..., Any], args: Any, context: Any) -> Handle:
+        """Do what call_soon() must do besides queueing.
 
-        Either the loop sleeps and must be woken, or run_task() wants the first
-        step of the task that it is just making.
+        The loop is closed or in debug mode; or a plain slot calls, whose owner must be found;
+        or nobody has promised a step, and one must be asked for; or run_task() wants the
+        first step of the task that it is just making.
         """
+        if self._closed:
+            self._check_closed()
+        if self._debug:
+            self._check_thread()
+            self._check_callback(callback, "call_soon")
+        if context is None and self._as_handle is None:  # outside of steps
+            context = self._as_callers_context()
+        handle = Handle(callback, args, self, context)
+        if handle._source_traceback:
+            del handle._source_traceback[-2:]  # this frame, and call_soon()'s
         if self._as_wanted_coro is not None:
-            task = getattr(handle._callback, "__self__", None)
+            task = getattr(callback, "__self__", None)
             if getattr(task, "_coro", None) is self._as_wanted_coro:
                 self._as_first_step = handle
-                return True
+                return handle
+        self._ready.append(handle)
         if self._as_idle:
-            self._ready.append(handle)
             self._as_wake()
-            return True
-        return False
+        self._as_alert = self._as_handle is None or self._debug or self._as_wanted_coro is not None
+        return handle
 
     def _as_wake(self) -> None:
         """Have a loop that sleeps take a step soon."""
         if self._as_is_our_thread():
-            self._as_idle = self._as_alert = False
-            self._as_wait.wake_soon()
+            self._as_idle = False
+            if self._as_wait is not None:
+                self._as_wait.wake_soon()
         else:
             # A mistake, which asyncio reports in debug mode only. Passed on to Qt it would
             # stop the timer for good, and with it every plug-in that shares the loop.
@@ -188,11 +214,13 @@ class SteppingMixin(NestingMixin):
         """Run one step. Called by the host's loop; never raises."""
         if self._closed or self._as_wait is None:
             return  # a wake-up that was under way when the loop was closed
-        self._as_idle = self._as_alert = False
-        self._as_wait.wake_soon()
         outer = self._as_enter()
+        # The promise is kept. A new one is only made when there is something for it: most
+        # wake-ups of a quiet loop end without a call to Qt.
+        self._as_idle = self._as_alert = True
+        now = monotonic()
         try:
-            self._as_drain(monotonic() + self.step_budget)
+            self._as_drain(now, now + self.step_budget)
         except BaseException as exc:
             # The one place where BaseException is caught: only SystemExit and
             # KeyboardInterrupt come this far, and the host must live on.
@@ -201,7 +229,7 @@ class SteppingMixin(NestingMixin):
             self._as_leave(outer)
             self._as_rest()
 
-    def _as_drain(self, deadline: float) -> None:
+    def _as_drain(self, now: float, deadline: float) -> None:
         """Run callbacks until nothing is ready, stop() was called, or `deadline` has passed.
 
         In Python 3.12 and later the traceback of a task that failed keeps alive the
@@ -210,18 +238,29 @@ class SteppingMixin(NestingMixin):
         """
         handle: Any
         running_loop = events._get_running_loop
+        stack = self._as_stack
+        is_dense = self._as_is_dense or now - self._as_ended < _DENSE
+        next_poll = 0.0
+        if self._as_batch and self._as_idle:
+            self._as_wake()  # should a callback open a nested Qt loop
         while True:
             # Read anew each time: a step inside a nested Qt loop exchanges the queues.
             batch = self._as_batch
             if not batch:
-                if self._stopping or self._closed or not self._as_collect(0):
-                    handle = self._as_handle = None
-                    return
-                continue
+                if self._stopping or self._closed:
+                    break
+                if now >= next_poll or (is_dense and not self._ready):
+                    has_found = self._as_poll(0)
+                    if next_poll:  # of the first one it is no news that it has found what woke us
+                        is_dense = has_found
+                    next_poll = now + _POLL_INTERVAL
+                batch = self._as_exchange_queues()
+                if not batch:
+                    break
             handle = batch.popleft()
             if handle._cancelled:
                 continue
-            if self._as_stack and self._as_hold(handle):
+            if stack and self._as_hold(handle):
                 continue
             self._as_handle = handle
             if self._debug:
@@ -238,34 +277,27 @@ class SteppingMixin(NestingMixin):
                 self._as_publish_again()
             if self._as_nested:
                 self._as_unnest()
-            if monotonic() >= deadline:
-                handle = self._as_handle = None
-                return
+            began, now = now, monotonic()
+            if now >= deadline:
+                self._as_overran(handle, now - max(began, self._as_ended))
+                break
+        self._as_ended, self._as_is_dense = now, is_dense
+        handle = self._as_handle = None
 
-    def _as_collect(self, timeout: Optional[float]) -> bool:
-        """Poll, and make what is ready the next batch; return whether there is one."""
-        try:
-            events = self._selector.select(timeout)
-        except (Exception, SystemExit) as exc:
-            events = []  # what is queued or due needs no poll
-            self._as_poll_failed(exc)
-        else:
-            self._as_failed_polls = 0
-        if events:
-            if self._as_stack:
-                events = self._as_without_running(events)
-            self._process_events(events)
+    def _as_exchange_queues(self) -> Deque[Handle]:
+        """Make what is ready the next batch, when the last one is done, and return it."""
         if self._scheduled:
             self._as_collect_timers()
-        self._ready, self._as_batch = self._as_batch, self._ready
-        return bool(self._as_batch)
+        batch = self._ready
+        self._ready, self._as_batch = self._as_batch, batch
+        if self._as_idle and len(batch) > 1:
+            self._as_wake()  # should the first callback open a nested Qt loop
+        return batch
 
-    def _as_poll_failed(self, exc: BaseException) -> None:
-        """Report a poll that failed, the first of a series only; the next is made after a pause that gets longer."""
-        self._as_failed_polls += 1
-        if self._as_failed_polls == 1:
-            self._as_handle = None  # it is no callback's fault
-            self._as_interrupted(exc)
+    def _as_collect(self, timeout: Optional[float]) -> None:
+        """Poll, and make what is ready the next batch."""
+        self._as_poll(timeout)
+        self._as_exchange_queues()
 
     def _as_collect_timers(self) -> None:
         """Move the timers that are due to the ready queue, and drop cancelled ones."""
@@ -288,34 +320,38 @@ class SteppingMixin(NestingMixin):
                 self._timer_cancelled_count -= 1
             else:
                 self._ready.append(timer)
+        if scheduled and self._as_wait is not None:
+            self._as_wait.wake_at(scheduled[0]._when)  # now, should a callback open a nested Qt loop
 
     def _as_rest(self) -> None:
         """Say when the next step is wanted. The last thing that a step does."""
         if self._closed or self._as_wait is None:
             return
+        self._as_alert = True
         if self._as_batch or self._ready:
-            self._as_idle = self._as_alert = False  # a step inside this one may have found nothing to do
+            self._as_idle = False
             self._as_wait.wake_soon()
             return
-        self._as_idle = self._as_alert = True
+        self._as_idle = True
         # Another thread may have added something since we looked, and to the batch, if it
         # had its hand on the queue when the two changed places.
         if self._ready or self._as_batch:
-            self._as_idle = self._as_alert = False
+            self._as_idle = False
             self._as_wait.wake_soon()
         elif self._as_failed_polls:
             again = monotonic() + self._as_pause()
             self._as_wait.pause(min([again, *(timer._when for timer in self._scheduled[:1])]))
         elif self._scheduled:
-            self._as_wait.wake_at(self._scheduled[0]._when)
+            self._as_wait.rest(self._scheduled[0]._when)
         else:
-            self._as_wait.rest()
+            self._as_wait.rest(None)
 
-    def _as_pause(self) -> float:
-        """Return how long to wait, in seconds, before the next poll if the last ones have failed."""
-        if not self._as_failed_polls:
-            return 0.0
-        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._as_failed_polls, 10))
+    def _as_overran(self, handle: Handle, seconds: float) -> None:
+        """Note which callback has kept a step longest over its budget, for bug reports and the monitor."""
+        if seconds > self._as_longest[0]:
+            self._as_longest = (seconds, _describe(handle))
+        if self._as_on_overrun is not None:
+            self._as_on_overrun(seconds, _describe(handle))
 
     def _as_run_in_debug_mode(self, handle: Handle) -> None:
         """Run a callback as asyncio's debug mode does: through the handle, and timed."""
@@ -338,3 +374,10 @@ class SteppingMixin(NestingMixin):
         if handle._source_traceback:
             context["source_traceback"] = handle._source_traceback
         self.call_exception_handler(context)
+
+
+def _describe(handle: Handle) -> str:
+    """Name a callback, or the coroutine of the task whose step it is, without arguments: they may be secret."""
+    callback: Any = handle._callback
+    callback = getattr(getattr(callback, "__self__", None), "_coro", callback)
+    return getattr(callback, "__qualname__", None) or type(callback).__name__

@@ -38,8 +38,7 @@ def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = 
     finally:
         loop._as_wanted_coro = wanted
         loop._as_first_step = None
-        # A wake-up that was asked for meanwhile has been promised.
-        loop._as_alert = alert and loop._as_idle
+        loop._as_alert = alert
     if name is not None:
         _set_name(task, name)
     if first_step is not None:

@@ -1,14 +1,19 @@
-"""What both ways of waiting have in common: one precise timer, for deadlines and for "soon".
+"""What both ways of waiting have in common: two precise timers, for deadlines and for "soon".
 
-               rest()            no timer; I/O is watched
-               wake_at(when)     the timer runs to the deadline; I/O is watched
-               wake_soon()       a timer of 0 ms: in the next turn of the Qt loop
+               rest(until)       I/O is watched; the deadline timer runs, if there is a deadline
+               wake_at(when)     the deadline timer runs
+               wake_soon()       the other one: in the next turn of the Qt loop
 
-The timer is started anew for each step: Qt does not fire a timer whose slot is
-still running (QTimerInfoList::activateTimers), and so not in a dialog that a step
-opens. It repeats all the same. In a host that handles Ctrl+C in Python (FreeCAD)
-KeyboardInterrupt is raised in the first line of Python that Qt calls next, before
-any `try` of ours, and what has not been heard must come again.
+A call to Qt costs as much as a poll, so few are made. The deadline timer is started
+when a deadline comes before the one that it runs for, and not when one is taken back
+or put off: then it fires once for nothing. Two timers, so that what is to be done
+soon does not take the deadline off Qt's books.
+
+Both repeat, though one call is all that is wanted. In a host that handles Ctrl+C in Python
+(FreeCAD) KeyboardInterrupt is raised in the first line of Python that Qt calls next, before
+any `try` of ours, and what has not been heard must come again. They are started anew
+for the next call all the same: Qt does not fire a timer whose slot is still running
+(QTimerInfoList::activateTimers), and so not in a dialog that a step opens.
 
 A 0 ms timer, and not a posted event: under GLib's dispatcher an event that is
 posted behind another one whose handler opens a dialog is not delivered until
@@ -22,6 +27,7 @@ from __future__ import annotations
 import math
 import sys
 from asyncio import events
+from types import FrameType
 from typing import Any, Callable, Optional
 
 from ._binding import enum_member
@@ -31,61 +37,80 @@ from ._clock import monotonic
 # (math.inf); whoever sleeps longer is woken once a day.
 LONGEST = 24 * 3600.0
 
-# What `_armed_for` holds when a turn is wanted as soon as possible.
-_SOON = 0.0
+# So many frames below ours need no look at how deep the stack may get.
+_SHALLOW = 10
 
 
 class TimerWait:
     """Call `step` when a deadline has come, or soon; I/O is for the subclasses.
 
     Args:
-        qt_core: the binding's QtCore module; the timer lives in the calling thread.
+        qt_core: the binding's QtCore module; the timers live in the calling thread.
         step: called without arguments, in the calling thread; must not raise.
     """
 
     def __init__(self, qt_core: Any, step: Callable[[], None]) -> None:
         self._step: Optional[Callable[[], None]] = step
-        self._armed_for: Optional[float] = None
         self._is_pyqt = hasattr(qt_core, "PYQT_VERSION")
-        self._timer = qt_core.QTimer()
         # The default, a coarse timer, fires up to 5 % too early.
-        self._timer.setTimerType(enum_member(qt_core.Qt, "TimerType", "PreciseTimer"))
-        self._timer.timeout.connect(self._on_timeout)
+        precise = enum_member(qt_core.Qt, "TimerType", "PreciseTimer")
+        self._soon = self._make_timer(qt_core, precise, self._on_soon)  # of 0 ms, as they are made
+        self._is_soon = False  # a call is promised, in nested Qt loops, too
+        self._is_ticking = False  # the timer is active
+        self._timer = self._make_timer(qt_core, precise, self._on_deadline)
+        self._deadline: Optional[float] = None  # for which a call is promised
+        self._has_fired = False  # the timer is active, but for a deadline that has passed
+
+    def _make_timer(self, qt_core: Any, precise: Any, slot: Callable[[], None]) -> Any:
+        timer = qt_core.QTimer()
+        timer.setTimerType(precise)
+        timer.timeout.connect(slot)
+        return timer
 
     def wake_soon(self) -> None:
         """Call `step` in the next turn of whichever Qt loop runs then, nested ones included."""
-        if self._armed_for != _SOON:
-            self._armed_for = _SOON
-            self._start_timer(0)
+        if not self._is_soon:
+            self._is_soon = self._is_ticking = True
+            self._start(self._soon, 0)
 
     def wake_at(self, when: float) -> None:
-        """Call `step` at `when` (seconds, the loop's clock), never earlier, or when there is I/O."""
-        if self._armed_for != when:
-            self._armed_for = when
+        """Call `step` at `when` (seconds, the loop's clock), the earliest deadline that there is, or when there is I/O."""
+        # A deadline that has passed is none to wait for: the clock may have jumped.
+        if self._deadline is None or when < self._deadline or self._deadline <= monotonic():
+            self._deadline = when
+            self._has_fired = False
             delay = min(max(0.0, when - monotonic()), LONGEST)
             delay_ms = math.ceil(delay * 1000)
-            self._start_timer(delay_ms)
+            self._start(self._timer, delay_ms)
 
     def pause(self, when: float) -> None:
         """Call `step` at `when`, whatever I/O there may be until then."""
-        self.wake_at(when)
+        TimerWait.rest(self, when)
 
-    def rest(self) -> None:
-        """Call `step` only when there is I/O."""
-        if self._armed_for is not None:
-            self._armed_for = None
-            try:
-                self._timer.stop()
-            except RuntimeError:
-                pass  # see _start_timer()
+    def rest(self, until: Optional[float]) -> None:
+        """Call `step` when there is I/O, and at `until` (seconds, the loop's clock) if that is not None."""
+        if self._is_ticking:
+            self._is_soon = self._is_ticking = False
+            self._stop(self._soon)
+        if until is not None:
+            self.wake_at(until)
+        elif self._has_fired:
+            self._has_fired = False
+            self._stop(self._timer)
 
-    def _start_timer(self, delay_ms: int) -> None:
+    def _start(self, timer: Any, delay_ms: int) -> None:
         if self._step is None:
             return
         try:
-            self._timer.start(delay_ms)
+            timer.start(delay_ms)
         except RuntimeError:
             pass  # the application is gone, and PyQt deletes with it what Python has made: nobody steps any more
+
+    def _stop(self, timer: Any) -> None:
+        try:
+            timer.stop()
+        except RuntimeError:
+            pass  # see _start()
 
     def close(self) -> None:
         """Call `step` no more. Safe inside `step`, and twice."""
@@ -95,11 +120,12 @@ class TimerWait:
         try:
             self._delete_qt_objects()
         except RuntimeError:
-            pass  # see _start_timer()
+            pass  # see _start()
 
     def _delete_qt_objects(self) -> None:
-        self._timer.stop()
-        self._delete(self._timer, self._timer.timeout, self._on_timeout)
+        for timer, slot in ((self._soon, self._on_soon), (self._timer, self._on_deadline)):
+            timer.stop()
+            self._delete(timer, timer.timeout, slot)
 
     def _delete(self, sender: Any, signal: Any, slot: Callable[..., None]) -> None:
         """Delete a Qt object of ours whose signal was connected to a slot of ours."""
@@ -110,9 +136,14 @@ class TimerWait:
         # Not now: we may be inside a signal of its.
         sender.deleteLater()
 
-    def _on_timeout(self) -> None:
-        self._armed_for = None
+    def _on_soon(self) -> None:
+        self._is_soon, self._is_ticking = False, True  # it may have been started by ThreadWait's thread
         self._take_step()
+
+    def _on_deadline(self) -> None:
+        self._deadline, self._has_fired = None, True
+        if not self._take_step():
+            self.wake_soon()
 
     def _take_step(self) -> bool:
         """Call `step`, if there is room for it; return whether it was called. Never raises: PyQt ends the process then.
@@ -137,8 +168,13 @@ def _has_room() -> bool:
 
     Python 3.11 does not even tell a task that it has no room to run in: it just never goes on.
     """
+    frame: Optional[FrameType] = sys._getframe()
+    for _ in range(_SHALLOW):
+        if frame is None:
+            return True
+        frame = frame.f_back
     try:
         sys._getframe(sys.getrecursionlimit() * 3 // 4)
-    except ValueError:  # not so many frames below us; the rule
+    except ValueError:  # not so many frames below us
         return True
     return False

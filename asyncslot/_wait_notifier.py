@@ -39,11 +39,11 @@ class NotifierWait(TimerWait):
         self._notifier.setEnabled(False)
         super().pause(when)
 
-    def _on_timeout(self) -> None:
+    def _on_deadline(self) -> None:
         if self._is_paused:
             self._is_paused = False
             self._notifier.setEnabled(True)
-        super()._on_timeout()
+        super()._on_deadline()
 
     def _delete_qt_objects(self) -> None:
         super()._delete_qt_objects()

@@ -16,7 +16,6 @@ registered that it could watch, it is not even started.
 
 from __future__ import annotations
 
-import math
 import threading
 from typing import Any, Callable, Optional
 
@@ -60,32 +59,19 @@ class ThreadWait(TimerWait):
         self._closing = threading.Event()
         self._request = threading.Semaphore(0)
         self._thread: Optional[threading.Thread] = None
-        # A timer of its own: a queued start() takes the interval as it is then. It repeats
-        # until it has been heard: see _wait.
-        self._news = qt_core.QTimer()
-        self._news.timeout.connect(self._on_news)
         self._invoke = qt_core.QMetaObject.invokeMethod
         self._queued = enum_member(qt_core.Qt, "ConnectionType", "QueuedConnection")
 
     def nudge_threadsafe(self) -> None:
         """Call `step` soon, in the GUI thread. Any thread."""
         try:
-            self._invoke(self._news, "start", self._queued)
+            self._invoke(self._soon, "start", self._queued)
         except RuntimeError:
             pass  # the application is gone, as in close(), and nobody steps any more
 
-    def wake_at(self, when: float) -> None:
-        """Call `step` at `when` (seconds, the loop's clock), never earlier, or when there is I/O."""
-        super().wake_at(when)
-        self.watch()
-
-    def pause(self, when: float) -> None:
-        """Call `step` at `when`, whatever I/O there may be until then."""
-        super().wake_at(when)
-
-    def rest(self) -> None:
-        """Call `step` only when there is I/O."""
-        super().rest()
+    def rest(self, until: Optional[float]) -> None:
+        """Call `step` when there is I/O, and at `until` (seconds, the loop's clock) if that is not None."""
+        super().rest(until)
         self.watch()
 
     def watch(self) -> None:
@@ -97,7 +83,7 @@ class ThreadWait(TimerWait):
             try:
                 thread.start()
             except RuntimeError:  # the process can have no more of them just now
-                super().wake_at(min(monotonic() + _RETRY, self._armed_for or math.inf))
+                self.wake_at(monotonic() + _RETRY)
                 return
             self._thread = thread
         self._is_watching = True
@@ -114,16 +100,6 @@ class ThreadWait(TimerWait):
             self._interrupt()
             self._thread.join(_PATIENCE)
         super().close()
-
-    def _delete_qt_objects(self) -> None:
-        super()._delete_qt_objects()
-        self._news.stop()
-        self._delete(self._news, self._news.timeout, self._on_news)
-
-    def _on_news(self) -> None:
-        self._news.stop()
-        if not self._take_step() and self._step is not None:
-            self.nudge_threadsafe()
 
     def _run(self) -> None:
         failures = 0

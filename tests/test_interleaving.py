@@ -229,7 +229,7 @@ def test_claim_42_interleaved_code_that_leaves_the_loop_alone_causes_no_step(idl
     """A busy host with an idle plug-in pays nothing for it."""
     steps, slots = [], []
     step = AsyncSlotEventLoop._as_drain
-    monkeypatch.setattr(AsyncSlotEventLoop, "_as_drain", lambda loop, deadline: (steps.append(1), step(loop, deadline)))
+    monkeypatch.setattr(AsyncSlotEventLoop, "_as_drain", lambda loop, *times: (steps.append(1), step(loop, *times)))
     busy = QtCore.QTimer()
     busy.timeout.connect(lambda: slots.append(len(steps)))
 

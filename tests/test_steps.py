@@ -46,14 +46,46 @@ def test_call_soon_asks_for_one_step_however_often_it_is_called(loop):
     assert loop._as_wait.take() == ["soon"]
 
 
-def test_a_step_arms_before_it_runs_callbacks_and_rests_after(loop):
-    """The wake-up for a nested loop is there before any callback runs."""
-    loop.call_soon(lambda: seen.extend(loop._as_wait.take()))
+def test_call_soon_makes_handles_as_asyncio_does(loop):
+    """In a step it fills a Handle by itself; Python versions to come may add to what that needs."""
+    handles = []
+    loop.call_soon(lambda: handles.extend([loop.call_soon(int), loop.call_soon(len, "")]))
+    loop.turn()
+    ours, theirs = handles[-1], asyncio.Handle(len, ("",), loop, handles[-1]._context)
+    slots = [name for name in asyncio.Handle.__slots__ if name != "__weakref__"]
+    assert [getattr(ours, name) for name in slots] == [getattr(theirs, name) for name in slots]
+
+
+def test_a_step_with_nothing_behind_its_callback_asks_for_nothing(loop):
+    """Most wake-ups of a quiet loop have one callback, and end without a call to Qt's."""
+    loop.call_soon(lambda: seen.append(loop._as_wait.take()))
     seen = []
     loop._as_wait.take()
     loop.turn()
-    assert seen == ["soon"]
+    assert seen == [[]]
     assert loop._as_wait.take() == ["rest"]
+
+
+def test_a_step_arms_before_it_runs_a_callback_behind_which_something_is_queued(loop):
+    """The callback may open a nested Qt loop, which must hear of the rest."""
+    seen = []
+    for _ in range(2):
+        loop.call_soon(lambda: seen.append(loop._as_wait.take()))
+    loop._as_wait.take()
+    loop.turn()
+    assert seen == [["soon"], []]
+    assert loop._as_wait.take() == ["rest"]
+
+
+def test_a_step_arms_for_timers_before_it_runs_what_was_due(loop):
+    """A nested Qt loop hears of the next deadline, too."""
+    now = loop.time()
+    seen = []
+    loop.call_at(now, lambda: seen.append(loop._as_wait.take()))
+    loop.call_at(now + 10, int)
+    loop._as_wait.take()
+    loop.turn()
+    assert seen == [[("at", now + 10)]]
 
 
 def test_only_a_nearer_deadline_re_arms(loop):

@@ -27,8 +27,8 @@ class ToyWait:
     def pause(self, when):
         self.asked.append(("pause", when))
 
-    def rest(self):
-        self.asked.append("rest")
+    def rest(self, until):
+        self.asked.append("rest" if until is None else ("at", until))
 
     def take(self):
         """Return what was asked for since the last time."""
@@ -65,10 +65,10 @@ class ToyLoop(SteppingMixin, OwningMixin, PlainLoop):
         self._as_step()
 
     def turns(self, most=100):
-        """Let the host call back until nothing is ready."""
+        """Let the host call back until nothing is ready, descriptors included, which a host watches by itself."""
         for _ in range(most):
             self.turn()
-            if self._as_idle:
+            if self._as_idle and not self._selector.select(0):
                 return
         raise AssertionError(f"still busy after {most} steps")
 
