@@ -264,6 +264,16 @@ def test_a_copy_made_by_hand_is_a_source_too(vendor, source, dest, tmp_path):
     assert snapshot(dest / "asyncslot") == snapshot(vendor.copy(tmp_path / "second"))
 
 
+def test_a_copy_checks_itself(vendor, source, dest):
+    """With nothing else at hand, and edited."""
+    copy = vendor.copy(dest)
+    whole = module_command(dest, "vendor", dest, "--check")
+    (copy / "LICENSE").write_text("Mine.\n")
+    edited = module_command(dest, "vendor", dest, "--check")
+    assert (whole.returncode, edited.returncode) == (0, 1), edited.stderr
+    assert edited.stdout.splitlines()[1:] == ["  changed: LICENSE"]
+
+
 def test_an_edited_copy_is_no_source(vendor, source, dest, tmp_path):
     """What it would hand on is not what its record says."""
     vendor.copy(dest)
