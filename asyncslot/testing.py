@@ -22,6 +22,7 @@ import importlib
 import re
 import sys
 import time
+from types import ModuleType
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
 from . import _attach, _meeting
@@ -33,16 +34,16 @@ from ._toy import Adapter, Display, Error, find_application
 
 def pytest_configure(config: Any) -> None:
     """Offer the fixture `asyncslot_host`. Called by pytest."""
-    import pytest
+    pytest: Any = sys.modules["pytest"]  # not imported: who checks the types of a copy may not have it
+    fixtures: Any = ModuleType(f"{__name__}.fixtures")
+    fixtures.asyncslot_host = pytest.fixture(name="asyncslot_host")(_open_host)
+    config.pluginmanager.register(fixtures, fixtures.__name__)
 
-    class Fixtures:
-        @pytest.fixture
-        def asyncslot_host(self) -> Iterator[Host]:
-            """A toy host that loads, unloads and reloads plug-ins, and tells what they leave."""
-            with Host() as host:
-                yield host
 
-    config.pluginmanager.register(Fixtures(), f"{__name__}.fixtures")
+def _open_host() -> Iterator[Host]:
+    """A toy host that loads, unloads and reloads plug-ins, and tells what they leave."""
+    with Host() as host:
+        yield host
 
 
 class Host:

@@ -345,12 +345,8 @@ def test_qt_and_hosts_are_imported_only_inside_functions(path):
     for statement, level, name in imports(tree):
         if level == 0 and (statement in top or path in CORE):
             assert not QT.match(name), f"line {statement.lineno}"
-            if (path.stem, name) != FOR_TESTS:
-                assert name.split(".")[0] in STANDARD_LIBRARY, f"line {statement.lineno}"
+            assert name.split(".")[0] in STANDARD_LIBRARY, f"line {statement.lineno}"
 
-
-# Imported by pytest's own call, so it is there.
-FOR_TESTS = ("testing", "pytest")
 
 # Before Python 3.10 the interpreter cannot tell; the rule is then checked on the newer ones.
 STANDARD_LIBRARY = getattr(sys, "stdlib_module_names", None) or {
