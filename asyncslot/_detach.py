@@ -66,7 +66,23 @@ class Ending:
                 libraries made on its behalf.
         """
         owner, report = self._owner, self._report
-        own_tasks = list(own_tasks)
+        # A plug-in that is only loaded and unloaded need not wait for turns in which nothing happens.
+        if own_tasks or self._is_anything_left():
+            self._end_work(list(own_tasks))
+        if owner.executor is not None:
+            report.jobs = owner.executor.abandon()
+        ended = [task for task in self._tasks if task.done() and task not in self._abandoned]
+        report.ended = len(ended)
+        report.cancelled = sum(task.cancelled() for task in ended)
+        report.seconds = monotonic() - self._start
+
+    def _is_anything_left(self) -> bool:
+        """Whether the owner has something to be ended, or may have something to be run in the next turn."""
+        owner, loop = self._owner, self._loop
+        return bool(owner.tasks or owner.resources or owner.async_generators or loop._ready or loop._as_batch)
+
+    def _end_work(self, own_tasks: Collection[asyncio.Task[Any]]) -> None:
+        owner = self._owner
         for task in own_tasks:
             task.cancel()
         for task in self.on_stack:
@@ -90,12 +106,6 @@ class Ending:
         end = max(self._start + self._timeout, monotonic() + _FOR_TURNS)
         self._run(lambda: turns.are_over and _is_reaped(owner), end)
         self._cancel_latecomers()
-        if owner.executor is not None:
-            report.jobs = owner.executor.abandon()
-        ended = [task for task in self._tasks if task.done() and task not in self._abandoned]
-        report.ended = len(ended)
-        report.cancelled = sum(task.cancelled() for task in ended)
-        report.seconds = monotonic() - self._start
 
     def finish(self) -> None:
         """Drop what is still scheduled or registered, and freeze the tasks that would not end."""
