@@ -64,7 +64,7 @@ class Plugin:
             # Up to Python 3.10, and in classes with a __dict__ of their own, the attributes are a dict between them.
             for holder in [referrer, *(gc.get_referrers(referrer) if type(referrer) is dict else ())]:
                 if self.has_module(type(holder).__module__):
-                    return f", held by a {type(holder).__qualname__} of {type(holder).__module__}"
+                    return f", held by {type(holder).__module__}.{type(holder).__qualname__}"
             if type(referrer) is dict and self.has_module(referrer.get("__name__")):
                 return f", held by the module {referrer['__name__']}"
         return ""
@@ -89,7 +89,9 @@ class Moment:
         """Return what is new since, and should have gone with the plug-in, a line each."""
         gc.collect()
         new = [item for item in self._watched() if not self._knew(item)]
-        found: List[str] = []
+        held = [lease for lease in leases() if not self._knew(lease)]
+        found = [_describe_lease(lease) for lease in held]
+        own = _of_loops(held)  # what a lease that is still there keeps, its line tells
         for item in new:
             if isinstance(item, threading.Thread):
                 found += _describe_thread(item, plugin)
@@ -99,11 +101,10 @@ class Moment:
                 found += _describe_process(item, plugin)
             elif _is_report(item):
                 tasks = item.abandoned
-                found += [f"task {task.name} of {item.owner!r}, abandoned in:\n{task.stack}" for task in tasks]
+                found += [f"task {task.name} of {item.owner!r}, abandoned in:\n{task.stack.rstrip()}" for task in tasks]
                 found += [f"thread of {item.owner!r}, in which {job} still runs" for job in item.jobs]
-        found += [_describe_lease(lease) for lease in leases() if not self._knew(lease)]
-        found += self._qobjects(new, plugin)
-        found += self._streams(new, plugin)
+        found += self._qobjects([item for item in new if id(item) not in own], plugin)
+        found += self._streams(new, own, plugin)
         found += self._modules_left(plugin)
         found += _hooks(plugin)
         return found
@@ -157,11 +158,12 @@ class Moment:
         except RuntimeError:  # Qt has deleted it
             return False
 
-    def _streams(self, new: List[Any], plugin: Plugin) -> List[str]:
+    def _streams(self, new: List[Any], own: Dict[int, Any], plugin: Plugin) -> List[str]:
         """Return what is open: what Python knows with whose it is, other descriptors by what they are."""
-        known, found = set(), []
+        known = {item.fileno() for item in own.values() if hasattr(item, "fileno")}
+        found = []
         for item in new:
-            if isinstance(item, (socket.socket, io.FileIO)) and not _is_closed(item):
+            if isinstance(item, (socket.socket, io.FileIO)) and not _is_closed(item) and id(item) not in own:
                 known.add(item.fileno())
                 found.append(f"{_describe_stream(item)}{plugin.holder_of(item)}")
         for number, target in _descriptors().items():
@@ -189,6 +191,12 @@ def leases() -> List[Any]:
     return [lease for record in _meeting._all_places().values() for lease in record["leases"].values()]
 
 
+def _of_loops(held: List[Any]) -> Dict[int, Any]:
+    """Return what the loops of these leases, and what they wait with, refer to, by identity."""
+    holders = [holder for lease in held for holder in (lease.loop, getattr(lease.loop, "_as_wait", None))]
+    return {id(item): item for holder in holders if holder is not None for item in vars(holder).values()}
+
+
 def _describe_lease(lease: Any) -> str:
     return f"lease of {lease.owner!r}, not detached: unload must call asyncslot.detach()"
 
@@ -199,7 +207,7 @@ def _describe_task(task: Any) -> List[str]:
     frame = getattr(task._coro, "cr_frame", None)
     module = "an unknown module" if frame is None else frame.f_globals.get("__name__")
     told = AbandonedTask(task, module)
-    return [f"task {told.name} of {module}, which stands in:\n{told.stack}"]
+    return [f"task {told.name} of {module}, which stands in:\n{told.stack.rstrip()}"]
 
 
 def _describe_thread(thread: Any, plugin: Plugin) -> List[str]:
@@ -209,7 +217,10 @@ def _describe_thread(thread: Any, plugin: Plugin) -> List[str]:
     target = getattr(thread, "_target", None)
     runs = "" if target is None else f", which runs {getattr(target, '__qualname__', target)}()"
     whose = f" of {plugin.package}" if plugin.owns(target) else plugin.holder_of(thread)
-    frame = sys._current_frames().get(thread.ident or 0)
+    innermost = frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None and not plugin.has_file(frame.f_code.co_filename):
+        frame = frame.f_back
+    frame = frame or innermost
     stands = "" if frame is None else f", in {frame.f_code.co_filename}:{frame.f_lineno}"
     return [f"thread {thread.name}{runs}{whose}{stands}"]
 
@@ -237,7 +248,8 @@ def _describe_stream(item: Any) -> str:
     if isinstance(item, io.FileIO):
         return f"open file {item.name!r}"
     try:
-        return f"open socket {item.getsockname()}"
+        address = item.getsockname()
+        return f"open socket {address}" if address else "open socket"
     except OSError:
         return "open socket"
 

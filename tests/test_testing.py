@@ -144,30 +144,33 @@ LEFT = {
     ),
     "timer": (
         {"initGui": "self.timer = QtCore.QTimer(); self.timer.start(1000)"},
-        "QTimer, active, every 1000 ms, held by a Plugin of toy_plugin",
+        "QTimer, active, every 1000 ms, held by toy_plugin.Plugin",
     ),
     "widget": (
         {"initGui": "self.dock = QtWidgets.QDockWidget('Toy', self.window); self.dock.setObjectName('ToyDock')"},
-        "QDockWidget 'ToyDock', child of a QMainWindow, held by a Plugin of toy_plugin",
+        "QDockWidget 'ToyDock', child of a QMainWindow, held by toy_plugin.Plugin",
     ),
     "notifier": (
         {
             "initGui": "self.pair = socket.socketpair(); self.notifier = QtCore.QSocketNotifier("
             "self.pair[0].fileno(), getattr(QtCore.QSocketNotifier, 'Type', QtCore.QSocketNotifier).Read)"
         },
-        r"QSocketNotifier, on descriptor \d+, held by a Plugin of toy_plugin",
+        r"QSocketNotifier, on descriptor \d+, held by toy_plugin.Plugin",
     ),
     "socket": (
         {
             "initGui": "self.socket = socket.create_server(('127.0.0.1', 0)) "
             "if hasattr(socket, 'create_server') else socket.socket()"
         },
-        r"open socket \('.*', \d+\), held by a Plugin of toy_plugin",
+        r"open socket \('.*', \d+\), held by toy_plugin.Plugin",
     ),
-    "file": ({"initGui": "self.file = io.FileIO(__file__)"}, "open file '.*toy_plugin.__init__.py', held by a Plugin"),
+    "file": (
+        {"initGui": "self.file = io.FileIO(__file__)"},
+        "open file '.*toy_plugin.__init__.py', held by toy_plugin.Plugin",
+    ),
     "process": (
         {"initGui": "self.process = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)"},
-        r"child process \d+: \[.*'input\(\)'\], held by a Plugin of toy_plugin",
+        r"child process \d+: \[.*'input\(\)'\], held by toy_plugin.Plugin",
     ),
     "hook": ({"initGui": "sys.excepthook = hook"}, "sys.excepthook: <function hook .*>, of toy_plugin"),
     "path": ({"init": "sys.path.append(__file__[:-len('/__init__.py')])"}, "entry of sys.path: .*toy_plugin"),
@@ -208,6 +211,8 @@ def test_what_is_left_is_told_with_whose_it_is(host, write, tidy, what):
     finally:
         tidy(plugin)
     text = str(caught.value)
+    if what == "lease":
+        assert len(text.splitlines()) == 2, "the loop's own timers and descriptors are no news"
     assert text.startswith("unloading 'toy_plugin' has left behind, after 0.0 s of waiting for it:\n  ")
 
 
