@@ -25,7 +25,7 @@ _NAMED = 3  # so many of the longest steps in it have their name beside them
 _MARK = 4  # half of a mark's width, pixels
 
 _TASK_COLUMNS = ("Owner / task", "For (s)", "Stands in")
-_LOST_COLUMNS = ("Time of day", "Step (ms)", "Frames lost", "Callback")
+_LOST_COLUMNS = ("At", "Step (ms)", "Frames", "Callback")
 
 
 class Row(NamedTuple):
@@ -127,8 +127,9 @@ class View:
         self._strip.setMinimumSize(120, 70)
         self._lost_list = self._make_list(_LOST_COLUMNS, "Steps that were longer than a frame")
         self._lost_list.setRootIsDecorated(False)
+        self._lost_list.setColumnWidth(0, self._lost_list.fontMetrics().boundingRect("00:00:00MM").width())
         self._task_list = self._make_list(_TASK_COLUMNS, "Tasks by owner")
-        self._task_list.setColumnWidth(0, 2 * self._task_list.columnWidth(0))
+        self._task_list.setColumnWidth(0, self._task_list.columnWidth(0) * 3 // 2)
         self._task_list.setSortingEnabled(True)
         self._task_list.sortByColumn(0, enum_member(self._core.Qt, "SortOrder", "AscendingOrder"))
         self._button = widgets.QPushButton("Cancel task")
@@ -152,7 +153,7 @@ class View:
         tree.setMinimumSize(160, 70)
         metrics = tree.fontMetrics()
         for column, title in enumerate(columns):
-            tree.setColumnWidth(column, metrics.boundingRect(title + "MMM").width())
+            tree.setColumnWidth(column, metrics.boundingRect(title + "MM").width())
         return tree
 
     def _stack(self, *parts: Any) -> Any:
@@ -247,12 +248,12 @@ class View:
                 painter.drawLine(0, y, width, y)
                 painter.drawText(2, y - 2, text)
             step = width / len(columns)
+            self._draw_names(painter, columns[0].number, lost, size, step, paper)
             for number, column in enumerate(columns):
                 if column.longest:
                     top = _height(column.longest, height)
                     colour = ink if column.longest >= FRAME else bar
                     painter.fillRect(int(number * step), top, max(2, int(step) - 1), height - top, colour)
-            self._draw_names(painter, columns[0].number, lost, size, step, paper)
         finally:
             painter.end()
         self._strip.setPixmap(picture)
@@ -263,12 +264,8 @@ class View:
         named = sorted(lost, key=lambda each: -each.seconds)[:_NAMED]
         elide = enum_member(self._core.Qt, "TextElideMode", "ElideRight")
         painter.setPen(self._strip.palette().text().color())
-        for each in lost:
-            x = int((int(each.at / COLUMN) - first + 0.5) * step)
-            y = max(_height(each.seconds, size.height()) - 2 * _MARK, 0)
-            for line in range(2 * _MARK):  # a triangle that points at the bar
-                half = (2 * _MARK - line) // 2
-                painter.drawLine(x - half, y + line, x + half, y + line)
+        marks = [int((int(each.at / COLUMN) - first + 0.5) * step) for each in lost]
+        for each, x in zip(lost, marks):
             if each in named:
                 is_right = x < size.width() / 2
                 room = (size.width() - x if is_right else x) - 4 * _MARK
@@ -277,6 +274,11 @@ class View:
                 left = x + 2 * _MARK if is_right else x - 2 * _MARK - width
                 painter.fillRect(left, top, width, metrics.height(), paper)
                 painter.drawText(left, top + metrics.ascent(), text)
+        for each, x in zip(lost, marks):
+            y = max(_height(each.seconds, size.height()) - 2 * _MARK, 0)
+            for line in range(2 * _MARK):  # a triangle that points at the bar
+                half = (2 * _MARK - line) // 2
+                painter.drawLine(x - half, y + line, x + half, y + line)
 
     # -- what the user does --------------------------------------------------
 

@@ -192,4 +192,4 @@ def _describe_first_step(handle: Any) -> str:
     coro: Any = getattr(task, "_coro", None)
     name = getattr(coro, "__qualname__", None) or type(coro).__name__
     place: Optional[str] = where(task)
-    return f"{name}(), its first step" + (f"; now in {place}" if place else "")
+    return f"{name}, its first step" + (f"; now in {place}" if place else "")

@@ -1,7 +1,9 @@
 """asyncslot.monitor(): the window that shows whose tasks there are, where they stand, and what was too long a step."""
 
 import asyncio
+import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -305,7 +307,23 @@ def test_a_slot_that_blocks_is_named(leases, spin):
     item = lost.topLevelItem(0)
     assert int(item.text(1)) >= 50
     assert int(item.text(2)) >= 3
-    assert "block(), its first step" in item.text(3)
+    assert "block, its first step" in item.text(3)
+    window.close()
+
+
+def test_a_callback_that_blocks_is_named(leases, spin):
+    """By the loop, which knows whom it was calling when the step's budget was over."""
+    own, _ = leases
+    window = asyncslot.monitor()
+
+    async def block():
+        await asyncio.sleep(0)
+        time.sleep(0.05)  # noqa: ASYNC251 - that is the fault
+
+    own.create_task(block())
+    _, lost = trees(window)
+    spin(lambda: lost.topLevelItemCount() == 1)
+    assert "block" in lost.topLevelItem(0).text(3)
     window.close()
 
 
@@ -398,3 +416,59 @@ def test_the_loops_own_listener_is_put_back(watched):
     watch.end()
     assert heard == ["block()"]
     assert loop._as_on_overrun is listener
+
+
+# -- on a screen
+
+REAL = """
+import os, subprocess
+from qtpy import QtCore, QtWidgets
+app = QtWidgets.QApplication([])
+import asyncio, asyncslot
+
+lease = asyncslot.attach("plugin")
+
+async def listen():
+    await lease.loop.create_future()
+
+task = lease.create_task(listen(), name="listening")
+window = asyncslot.monitor()
+window.move(0, 0)
+tree = [each for each in window.findChildren(QtWidgets.QTreeWidget) if each.accessibleName() == "Tasks by owner"][0]
+[button] = [each for each in window.findChildren(QtWidgets.QPushButton) if each.text() == "Cancel task"]
+
+async def play():
+    while not window.windowHandle() or not window.windowHandle().isExposed():
+        await asyncio.sleep(0.05)
+    await click(tree.viewport(), tree.visualItemRect(tree.topLevelItem(0).child(0)).center())
+    while not button.isEnabled():
+        await asyncio.sleep(0.05)
+    await click(button, button.rect().center())
+    await asyncio.wait([task])
+    window.close()
+    app.quit()
+
+async def click(widget, position):
+    point = widget.mapToGlobal(position)
+    where = ["mousemove", str(point.x()), str(point.y()), "click", "1"]
+    process = await asyncio.create_subprocess_exec("xdotool", *where)
+    assert await process.wait() == 0
+
+driver = asyncslot.attach("user").create_task(play())
+(app.exec if hasattr(app, "exec") else app.exec_)()
+print("cancelled" if task.cancelled() else task, driver)
+"""
+
+
+@pytest.mark.slow
+def test_a_real_mouse_cancels_a_task(run_python, host_missing, monkeypatch):
+    """On an X server, where a window must be mapped and lie where it says to be clicked."""
+    scripts = Path(__file__).resolve().parent.parent / "scripts"
+    monkeypatch.syspath_prepend(str(scripts))
+    import _hosts
+
+    if shutil.which("xdotool") is None or shutil.which("Xvfb") is None:
+        host_missing("xdotool or Xvfb is not installed (Debian: apt-get install xvfb xdotool)")
+    with _hosts.lasting_display() as variables:
+        done = run_python(REAL, env={"QT_QPA_PLATFORM": "xcb", **variables})
+    assert done.stdout.startswith("cancelled"), done.stdout + done.stderr
