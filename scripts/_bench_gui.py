@@ -68,7 +68,7 @@ async def signal(bench):
     """Emissions that start a coroutine which ends in its first step; from a slot, outside of asyncio."""
     contender = bench.contender
     core = contender.core
-    number = bench.amount(3000)
+    number = bench.amount(10_000)
     count = 0
     done = asyncio.get_running_loop().create_future()
 

@@ -14,11 +14,28 @@ from _bench_goals import judge, more_is_better
 # The contender that the others are compared with; where it has no figure, the next one that has.
 BASELINES = ("plain", "qtinter")
 
-# What is drawn: the first figure of these, times plain asyncio.
-PLOTTED = [
-    *("chain", "switch1", "switch100", "burst100k", "echo1", "echo100", "streams", "wake", "wake-fds5000"),
-    *("executor", "threadsafe"),
-]
+# What is drawn: the first figure of each, times plain asyncio, under the words for it.
+PLOTTED = {
+    "chain": "call_soon chain",
+    "switch100": "100 tasks switch",
+    "burst100k": "100,000 callbacks",
+    "echo1": "TCP round trip",
+    "echo100": "TCP, 100 connections",
+    "wake": "CPU of a wake-up",
+    "wake-fds5000": "same, 5,000 sockets",
+    "threadsafe": "call_soon_threadsafe",
+}
+# How each contender is drawn: ours is what one looks for.
+DRAWN = {
+    "asyncslot": ("asyncslot", "D", "#c1121f"),
+    "qtinter": ("qtinter", "o", "#0077b6"),
+    "asyncslot-0.3.1": ("asyncslot 0.3.1", "s", "#48cae4"),
+    "qasync": ("qasync", "^", "#588157"),
+    "QtAsyncio": ("PySide6.QtAsyncio", "v", "#7b2cbf"),
+    "pump-0ms": ("timer, 0 ms", "<", "#bc8a5f"),
+    "pump-20ms": ("timer, 20 ms", ">", "#8d99ae"),
+    "uvloop": ("uvloop, without Qt", "x", "#6c757d"),
+}
 
 
 def summarise(rounds):
@@ -73,6 +90,8 @@ def show(result):
         console.print(table)
         for line in sorted(_errors(rounds)):
             console.print(f"{binding}: {line}", markup=False, highlight=False)
+    for loop, number in result.get("asked less often", {}).items():
+        console.print(f"{loop}: in the first {number} rounds only", markup=False, highlight=False)
     console.print(_goals(result))
 
 
@@ -125,44 +144,43 @@ def _errors(rounds):
 
 
 def plot(result, file):
-    """Draw the ratios of the main workloads, one panel for each binding; logarithmic, as they reach from 0.3 to 100."""
+    """Draw the ratios of the main workloads, one panel for each binding; logarithmic: from 0.2 to 1000."""
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
     # The same figures make the same file.
-    matplotlib.rcParams.update({"svg.hashsalt": "bench", "font.size": 9})
+    matplotlib.rcParams.update({"svg.hashsalt": "bench", "font.size": 10})
     panels = list(result["bindings"].items())
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(6 * len(panels), 6), squeeze=False, sharey=True)
+    figure, axes = pyplot.subplots(1, len(panels), figsize=(1.5 + 4.5 * len(panels), 5), squeeze=False, sharey=True)
+    names = {}
     for (binding, rounds), axis in zip(panels, axes[0]):
         _draw(axis, summarise(rounds), binding)
-    axes[0][0].legend(fontsize=8)
-    figure.tight_layout()
-    figure.savefig(file, metadata={"Date": None})
+        names.update({text: marker for marker, text in zip(*axis.get_legend_handles_labels())})
+    figure.tight_layout(rect=(0, 0.12, 1, 1))
+    figure.legend(names.values(), names.keys(), loc="lower center", ncol=4, frameon=False)
+    figure.savefig(file, metadata={"Date": None}, facecolor="white")
 
 
 def _draw(axis, table, binding):
     workloads = [name for name in PLOTTED if table.get(name)]
-    rows = {name: next(iter(table[name].values())) for name in workloads}
-    loops = sorted(
-        {loop for cells in rows.values() for loop in cells if loop not in ("plain", "pump-20ms")}, key=_place
-    )
-    height = 0.8 / max(len(loops), 1)
-    for number, loop in enumerate(loops):
-        bars = [(index, rows[name][loop][1]) for index, name in enumerate(workloads) if loop in rows[name]]
-        bars = [(index, ratio) for index, ratio in bars if ratio]
-        places = [index - 0.4 + (number + 0.5) * height for index, _ in bars]
-        # From 1, so that what is better than plain asyncio goes to the left.
-        axis.barh(places, [ratio - 1 for _, ratio in bars], height, left=1, label=loop)
+    rows = [next(iter(table[name].values())) for name in workloads]
+    for loop, (text, marker, colour) in DRAWN.items():
+        points = [(cells[loop][1], place) for place, cells in enumerate(rows) if loop in cells]
+        points = [(ratio, place) for ratio, place in points if ratio]
+        if points:
+            is_ours = loop == "asyncslot"
+            size, layer = (90, 4) if is_ours else (45, 3)
+            axis.scatter(*zip(*points), s=size, marker=marker, color=colour, label=text, zorder=layer)
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.xaxis.set_minor_formatter("{x:g}")
     axis.axvline(1, color="black", linewidth=1)
-    axis.set_yticks(range(len(workloads)), workloads)
-    axis.invert_yaxis()
+    axis.grid(axis="both", color="#dddddd")
+    axis.set_yticks(range(len(workloads)), [PLOTTED[name] for name in workloads])
+    axis.set_ylim(len(workloads) - 0.5, -0.5)
     axis.set_title(binding)
-    axis.set_xlabel("times worse than asyncio without Qt")
+    axis.set_xlabel("times plain asyncio's time (left is faster)")
 
 
 def main():

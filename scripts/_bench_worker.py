@@ -53,7 +53,7 @@ WORKLOADS = {
     "nested-unix": gui.nested,
 }
 OUTSIDE = {"attach", "import"}
-ONLY_WITH_QT = {"signal", "gui-idle", "gui-idle-x", "nested", "nested-unix"}
+ONLY_WITH_QT = {"signal", "gui-idle", "gui-idle-x", "import", "nested", "nested-unix"}
 ON_SCREEN = {name for name in WORKLOADS if name.endswith("-x")}
 
 # Where it matters how our loop waits.
@@ -74,8 +74,10 @@ def fits(loop, workload, binding):
         return False
     if loop == "asyncslot-thread":
         return workload in WAITING
-    if loop == "uvloop" and workload in ON_SCREEN:
-        return False  # what it does is not shown, and it is not what others are compared with
+    if loop == "uvloop" and (workload.startswith("gui-") or workload == "idle"):
+        return False  # it has no GUI, and is not what others are compared with
+    if workload.startswith("gui-idle"):
+        return loop in ("asyncslot", "qtinter")  # about the machine, and not the contender
     return not (loop in ("plain", "uvloop") and workload in ONLY_WITH_QT)
 
 

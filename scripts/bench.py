@@ -7,7 +7,8 @@ of these ratios ("x1.25": 1.25 times worse than plain asyncio). Seven rounds by 
 Contenders: plain asyncio and uvloop (without Qt, for information), this project (as a vendored copy), and once more
 where its way of waiting matters, waiting in a thread as on other systems; qtinter, PyPI's asyncslot 0.3.1, qasync,
 PySide6's QtAsyncio, and the timer pumps of 20 ms and 0 ms that plug-ins use. They are installed by pip into
-.work/bench/<binding>/, with the binding, and nowhere else. One that does not come to an end is asked only once.
+.work/bench/<binding>/, with the binding, and nowhere else. One that takes too long for a workload is asked only once
+for it; the report says so. Those that are for information, or near another's figures, are asked in three rounds.
 
 Workloads whose name ends with -x have a window and a moving pointer, on an Xvfb of their own.
 
@@ -71,7 +72,11 @@ QUICK_ROUNDS = 3
 
 # Seconds that a sample may take; some contenders lose a task, and wait for it for ever.
 TIMEOUT = 60
-NO_END = f"no end within {TIMEOUT} s"
+# Seconds after which one is not asked again: no figure is worth an hour.
+PATIENCE = 6.5
+# Whose figures are near another's, or for information only: they are asked in the first rounds only.
+SELDOM = ["asyncslot-0.3.1", "pump-20ms", "uvloop"]
+SELDOM_ROUNDS = 3
 TUNABLES = "glibc.malloc.mmap_threshold=8388608"
 
 
@@ -174,35 +179,42 @@ def _screen(workloads):
 
 def _run(pythons, screen, file, options):
     """Take all samples, write them into the file, and return them."""
-    result = {"machine": _machine(), "malloc": options.malloc, "rounds": options.rounds, "bindings": {}}
-    endless = {}
+    result = {"machine": _machine(), "malloc": options.malloc, "rounds": options.rounds}
+    result["asked less often"] = {loop: SELDOM_ROUNDS for loop in SELDOM if options.rounds > SELDOM_ROUNDS}
+    result["bindings"] = {}
+    hopeless = {}
     for number in range(options.rounds):
         for binding, python in pythons.items():
             say(f"round {number + 1} of {options.rounds}, {binding}")
             start = time.monotonic()
             samples = result["bindings"].setdefault(binding, [])
-            samples.append(_round(binding, python, number, screen, endless.setdefault(binding, {}), options))
+            samples.append(_round(binding, python, number, screen, hopeless.setdefault(binding, {}), options))
             file.write_text(json.dumps(result, indent=1), encoding="utf-8")  # now: a long run may be interrupted
             say(f"    {time.monotonic() - start:.0f} s")
     return result
 
 
-def _round(binding, python, number, screen, endless, options):
+def _round(binding, python, number, screen, hopeless, options):
     """Take one sample of everything; return {workload: {loop: figures or error}}.
 
-    Args: endless: {(workload, loop): error} of those that had no end; they are not asked again, and added here.
+    Args: hopeless: {(workload, loop): error} of those that took too long; they are not asked again, and added here.
     """
     samples = {}
     for workload in options.workloads:
         loops = [loop for loop in options.loops if fits(loop, workload, binding)]
+        if number >= SELDOM_ROUNDS:
+            loops = [loop for loop in loops if loop not in SELDOM]
         # Another one is first in each round: no contender always meets what the one before has left behind.
         turn = number % len(loops) if loops else 0
         samples[workload] = {}
         for loop in loops[turn:] + loops[:turn]:
-            sample = endless.get((workload, loop)) or _sample(python, binding, loop, workload, screen, options.malloc)
+            if (workload, loop) in hopeless:
+                samples[workload][loop] = hopeless[workload, loop]
+                continue
+            sample = _sample(python, binding, loop, workload, screen, options.malloc)
             samples[workload][loop] = sample
-            if sample.get("error") == NO_END:
-                endless[workload, loop] = {"error": f"{NO_END}, not asked again"}
+            if loop != "asyncslot" and sample["seconds"] > PATIENCE:
+                hopeless[workload, loop] = {"error": f"took {sample['seconds']:.0f} s, not asked again"}
     return samples
 
 
@@ -217,9 +229,9 @@ def _sample(python, binding, loop, workload, screen, malloc):
         done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=env, cwd=ROOT)
         sample = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
-        return {"error": NO_END}
+        sample = {"error": f"no end within {TIMEOUT} s"}
     except (IndexError, ValueError):
-        return {"error": f"exit code {done.returncode}: {done.stderr[-300:]}"}
+        sample = {"error": f"exit code {done.returncode}: {done.stderr[-300:]}"}
     return {**sample, "seconds": round(time.monotonic() - start, 2)}
 
 

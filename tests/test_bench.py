@@ -165,7 +165,7 @@ def test_what_was_not_measured_is_not_judged(goals):
 
 
 class TestAnotherRound:
-    """A contender that has no end is asked once."""
+    """Not everybody is asked again."""
 
     @pytest.fixture
     def bench(self, monkeypatch):
@@ -174,19 +174,35 @@ class TestAnotherRound:
 
         return bench
 
-    def test_asks_all_but_those_without_end(self, bench, monkeypatch):
-        """Each costs a minute; the others are asked in every round."""
-        asked = []
+    @pytest.fixture
+    def ask(self, bench, monkeypatch):
+        """Take rounds in which qasync takes too long; return who was asked in each, and the samples."""
 
-        def answer(python, binding, loop, *_):
-            asked.append(loop)
-            return {"error": bench.NO_END} if loop == "qasync" else {"figures": {"ms": 1.0}}
+        def ask(loops, rounds):
+            asked = []
 
-        monkeypatch.setattr(bench, "_sample", answer)
-        options = argparse.Namespace(workloads=["chain"], loops=["plain", "qasync"], malloc="fixed")
-        endless = {}
-        first, second = [bench._round("python", "PyQt5", number, {}, endless, options) for number in range(2)]
-        assert asked == ["plain", "qasync", "plain"]
-        assert first["chain"]["qasync"]["error"] == bench.NO_END
-        assert second["chain"]["qasync"]["error"] == f"{bench.NO_END}, not asked again"
-        assert second["chain"]["plain"] == {"figures": {"ms": 1.0}}
+            def answer(python, binding, loop, *_):
+                asked[-1].append(loop)
+                return {"figures": {"ms": 1.0}, "seconds": 60.0 if loop == "qasync" else 1.0}
+
+            monkeypatch.setattr(bench, "_sample", answer)
+            options = argparse.Namespace(workloads=["chain"], loops=loops, malloc="fixed")
+            hopeless, samples = {}, []
+            for number in range(rounds):
+                asked.append([])
+                samples.append(bench._round("python", "PyQt5", number, {}, hopeless, options)["chain"])
+            return [sorted(each) for each in asked], samples
+
+        return ask
+
+    def test_asks_all_but_those_that_take_too_long(self, ask):
+        """The result says so, and has the one figure."""
+        asked, samples = ask(["plain", "qasync"], 2)
+        assert asked == [["plain", "qasync"], ["plain"]]
+        assert samples[0]["qasync"]["figures"] == {"ms": 1.0}
+        assert samples[1]["qasync"] == {"error": "took 60 s, not asked again"}
+
+    def test_asks_those_for_information_in_the_first_rounds(self, ask):
+        """What they have found is compared with the plain asyncio of these rounds."""
+        asked, _ = ask(["plain", "uvloop"], 5)
+        assert asked == [["plain", "uvloop"]] * 3 + [["plain"]] * 2
