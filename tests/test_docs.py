@@ -1,6 +1,6 @@
 """Every public name is documented, in one form: a sentence, then sections that say something.
 
-The names are those of `asyncslot.__all__`, what the public classes offer of ours, the adapter contract, and
+The names are those of `asyncslot.__all__`, what the public classes offer of ours, what every adapter has to have, and
 asyncslot.testing. What applies to each is read from its signature and its source: a number has a unit, an exception of
 ours that is raised is named, and so is the thread where the thread is checked.
 """
@@ -8,15 +8,18 @@ ours that is raised is named, and so is the thread where the thread is checked.
 import ast
 import asyncio
 import builtins
+import importlib
 import inspect
 import re
 import textwrap
+from pathlib import Path
 
 import pytest
 
 import asyncslot
 from asyncslot import _hosts, testing
 
+ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {"Args", "Attributes", "Raises", "Returns", "Source", "Thread"}
 WITH_ENTRIES = {"Args", "Attributes", "Raises"}
 
@@ -50,6 +53,9 @@ def public():
         found[name] = item
         if inspect.isclass(item):
             found.update(members(name, item))
+    for path in (ROOT / "host_adapters").glob("[a-z]*.py"):
+        adapter = importlib.import_module(f"asyncslot.host_adapters.{path.stem}")
+        found.update((f"{path.stem}.{function}", getattr(adapter, function)) for function in _hosts.CONTRACT)
     return found
 
 
@@ -219,7 +225,8 @@ def test_checked_threads_are_told(name):
     source = inspect.getsource(function)
     if not re.search(r"self\._check\(|require_application\(|ThreadError", source):
         return
-    told = docstring(name) + docstring(name.rpartition(".")[0] or name)
+    above = name.rpartition(".")[0]
+    told = docstring(name) + (docstring(above) if above in PUBLIC else "")
     assert "Thread: " in told
 
 
