@@ -194,14 +194,15 @@ def _warn_of_namesake(owner: str, host: Any) -> None:
 
 def _is_wanted(fn: Any) -> bool:
     """Whether a slot's emission is to be answered: not after detach, which is no error."""
-    if _meeting.here() is None and _get_running_loop() is None:
-        return not _meeting.ended
-    return plugin_of(_module_of(fn)) not in _meeting.ended
+    if not _meeting.ended:
+        return True
+    is_somewhere = _get_running_loop() is not None or _meeting.is_here()
+    return is_somewhere and plugin_of(_module_of(fn)) not in _meeting.ended
 
 
 def _hand_over(fn: Any, again: Callable[[], None]) -> bool:
     """Let the package's lease answer an emission that came in a thread which has no loop of ours."""
-    if _get_running_loop() is not None or _meeting.here() is not None:
+    if _meeting.is_here() or _get_running_loop() is not None:
         return False
     lease = _meeting.find_anywhere(plugin_of(_module_of(fn)))
     return lease is not None and lease._hand_over(fn, again)

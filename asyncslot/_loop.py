@@ -106,6 +106,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_check_may_run()
         self._as_attach(self._as_find_qt_core("AsyncSlotEventLoop"))
         self._as_entered = self._as_enter()
+        self._as_lasting = self
         self._as_signals = SignalWatch(self._csock.fileno(), self._as_interrupted)
         self._as_rest()  # now that there are signals to wait for
         return self
@@ -115,6 +116,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_forget_signals()
         if self._as_entered is not None:
             outer, self._as_entered = self._as_entered, None
+            self._as_lasting = None
             self._as_leave(outer)
         self._as_detach()
         self._as_raise_what_interrupted()
@@ -135,6 +137,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._as_signals = SignalWatch(self._csock.fileno(), self._as_interrupted)
             self._as_rest()  # now that there are signals to wait for
             self._as_qt_loop = self._as_qt_core.QEventLoop()
+            self._as_lasting = self
             if self._stopping:
                 # stop() before run_forever() means one turn, as in asyncio.
                 self._as_collect(0)
@@ -143,7 +146,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 # The application is quitting, and Qt refuses to start a loop.
                 self._as_run_alone(lambda: self._stopping or self._as_exception is not None, None)
         finally:
-            self._as_qt_loop = None
+            self._as_qt_loop = self._as_lasting = None
             self._stopping = False
             self._as_forget_signals()
             self._as_leave(outer)
@@ -165,9 +168,6 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             return future.result()
         # Not super()'s, which may be nest_asyncio's.
         return asyncio.BaseEventLoop.run_until_complete(self, future)
-
-    def _as_lasting_loop(self) -> Any:
-        return self if self._as_entered is not None or self._as_qt_loop is not None else None
 
     def stop(self) -> None:
         """Make run_forever() return after the current turn.

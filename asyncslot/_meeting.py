@@ -67,6 +67,11 @@ def here() -> Optional[Place]:
     return Place(record)
 
 
+def is_here() -> bool:
+    """Whether the calling thread has a place, whichever copy's."""
+    return threading.get_ident() in _all_places()
+
+
 def find_anywhere(owner: str) -> Optional[Lease]:
     """Return an owner's lease, in whichever thread's place; a thread without one asks, too."""
     for record in list(_all_places().values()):

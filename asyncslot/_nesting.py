@@ -43,6 +43,7 @@ class NestingMixin(LoopBase):
         self._as_stack: List[Handle] = []  # those that outer steps are running
         self._as_held: List[Handle] = []
         self._as_nested = False  # something is held or muted
+        self._as_lasting: Any = None  # this loop, if it is the running loop outside steps, too
         self._as_newcomer: Any = None  # a loop that was published during the step
         super().__init__()
         self._as_hooks = (self._asyncgen_firstiter_hook, self._asyncgen_finalizer_hook)
@@ -77,7 +78,7 @@ class NestingMixin(LoopBase):
         if self._as_newcomer is not None:
             loop, self._as_newcomer = self._as_newcomer, None
         elif loop is None or loop.is_closed():
-            loop = self._as_lasting_loop()
+            loop = self._as_lasting
         events._set_running_loop(loop)
         self._as_handle = handle
         if handle is not None:
@@ -99,10 +100,6 @@ class NestingMixin(LoopBase):
         if loop is not None:
             self._as_newcomer = loop
         events._set_running_loop(self)
-
-    def _as_lasting_loop(self) -> Any:
-        """Return this loop if it is the running loop outside steps, too."""
-        return None
 
     def _as_run_now(self, handle: Handle) -> None:
         """Run one callback at once, inside whatever the caller is doing. Never raises."""

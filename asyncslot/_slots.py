@@ -119,21 +119,23 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
     this = weakref.ref(slot)  # a function that refers to itself is not collected when its connection goes
 
     def emit(args: Tuple[Any, ...]) -> None:
-        repeats, receiver = shared, None
-        if needs_receiver:
-            receiver = _receiver(this(), args, is_bound)
-            if receiver is not None:
-                repeats = _kept_by(receiver).setdefault(this(), shared.anew())
+        if not needs_receiver:  # the rule, and quick: nothing is counted
+            start_task(None, args)
+            return
+        repeats, receiver = shared, _receiver(this(), args, is_bound)
+        if receiver is not None:
+            repeats = _kept_by(receiver).setdefault(this(), shared.anew())
         repeats.emit(functools.partial(start_task, receiver, args))
 
     def start_task(receiver: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task[Any]]:
         if not is_wanted(fn) or (is_bound and is_deleted(args[0])):
             return None
         task = start(fn, functools.partial(fn, *args[:most]))
-        if task is not None:
-            task.add_done_callback(_report_failure)
-            if options.cancel_with_receiver and not task.done() and hasattr(receiver, "destroyed"):
-                _cancel_with(receiver, task)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is None)):
+            return task  # many are done in their first step, and need no callback in a step to come
+        task.add_done_callback(_report_failure)
+        if options.cancel_with_receiver and not task.done() and hasattr(receiver, "destroyed"):
+            _cancel_with(receiver, task)
         return task
 
     # What Slot and pyqtSlot leave on a function is in its __dict__, and is kept. But

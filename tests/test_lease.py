@@ -73,10 +73,11 @@ def test_plugins_that_share_a_package_are_told_apart(app, monkeypatch, path, own
     monkeypatch.setitem(sys.modules, "suite.tool", inside)
     namespace = {"__name__": "suite.tool.gui"}
     source = """
+import asyncio
 import asyncslot
 lease = asyncslot.attach()
 async def fn():
-    pass
+    await asyncio.sleep(60)
 slot = asyncslot.asyncSlot(fn)
 """
     exec(source, namespace)
