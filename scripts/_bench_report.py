@@ -6,6 +6,7 @@ Runs in the project's virtual environment, because it draws with rich and matplo
 """
 
 import json
+import math
 import statistics
 import sys
 
@@ -158,8 +159,9 @@ def plot(result, file):
     for (binding, rounds), axis in zip(panels, axes[0]):
         _draw(axis, summarise(rounds), binding)
         names.update({text: marker for marker, text in zip(*axis.get_legend_handles_labels())})
-    figure.tight_layout(rect=(0, 0.12, 1, 1))
-    figure.legend(names.values(), names.keys(), loc="lower center", ncol=4, frameon=False)
+    columns = 3 if len(panels) == 1 else 4
+    figure.tight_layout(rect=(0, 0.06 * math.ceil(len(names) / columns), 1, 1))
+    figure.legend(names.values(), names.keys(), loc="lower center", ncol=columns, frameon=False)
     figure.savefig(file, metadata={"Date": None}, facecolor="white")
 
 
