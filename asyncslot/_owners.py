@@ -137,7 +137,7 @@ class OwningMixin(LoopBase):
         owner = current()
         if owner is not None and self._task_factory is None and not kwargs:
             # The rule, for slots and within tasks: as asyncio does, with a frame or two less.
-            task: Any = asyncio.tasks.Task(coro, loop=self)
+            task: Task[Any] = asyncio.tasks.Task(coro, loop=self)  # type: ignore[assignment]
             if task._source_traceback:
                 del task._source_traceback[-1]  # this frame
             owner.tasks.add(task)
