@@ -14,7 +14,7 @@ import math
 import re
 import sys
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ._binding import enum_member
 from ._watch import COLUMN, COLUMNS, FRAME, Column, Lost
@@ -28,23 +28,24 @@ _TASK_COLUMNS = ("Owner / task", "For (s)", "Stands in")
 _LOST_COLUMNS = ("At", "Step (ms)", "Frames", "Callback")
 
 
-class Row(NamedTuple):
+class Row:
     """A task in the list.
 
     Attributes:
-        key: what select() and on_cancel take.
+        key: what on_cancel takes.
         place: where it stands, in a few words.
         stack: the same in full, a line for each frame, innermost last.
         seconds: for how long it has stood there.
         is_exact: False: it stood there already when the window was opened.
     """
 
-    key: int
-    name: str
-    place: str
-    stack: str
-    seconds: int
-    is_exact: bool
+    def __init__(self, key: int, name: str, place: str, stack: str, seconds: int, is_exact: bool) -> None:
+        self.key = key
+        self.name = name
+        self.place = place
+        self.stack = stack
+        self.seconds = seconds
+        self.is_exact = is_exact
 
 
 class View:

@@ -1,8 +1,10 @@
 """asyncslot.monitor(): the window that shows whose tasks there are, where they stand, and what was too long a step."""
 
 import asyncio
+import gc
 import shutil
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -218,6 +220,20 @@ def test_it_ends_with_the_lease_of_who_opened_it(leases, spin):
     report = own.detach()
     assert report.closed == ["task monitor"]
     assert is_gone(window)
+
+
+def test_nothing_of_it_is_left(leases, spin):
+    """Neither Qt's objects nor ours, once Qt's loop has come round."""
+    from qtpy import QtCore
+
+    own, _ = leases
+    gone = []
+    asyncslot.monitor().destroyed.connect(lambda *_: gone.append(True))
+    left = weakref.ref(own.loop._as_monitor)
+    QtCore.QTimer.singleShot(0, own.detach)  # within Qt's loop, which deletes what it was told to when it comes round
+    spin(lambda: gone)
+    gc.collect()
+    assert left() is None
 
 
 def test_opened_by_nobody_it_ends_with_the_last_lease(app, host, windows):
