@@ -91,8 +91,10 @@ def show(result):
         console.print(table)
         for line in sorted(_errors(rounds)):
             console.print(f"{binding}: {line}", markup=False, highlight=False)
-    for loop, number in result.get("asked less often", {}).items():
-        console.print(f"{loop}: in the first {number} rounds only", markup=False, highlight=False)
+    few = result.get("first rounds only")
+    if few:
+        who = f"{', '.join(few['loops'])}; and all peers in {', '.join(few['peers in'])}"
+        console.print(f"In the first {few['rounds']} rounds only: {who}", markup=False, highlight=False)
     console.print(_goals(result))
 
 

@@ -98,6 +98,7 @@ class OnScreen(Offscreen):
     def __init__(self, contender, seconds):
         self._widgets = importlib.import_module(contender.binding + ".QtWidgets")
         self._gui = importlib.import_module(contender.binding + ".QtGui")
+        contender.app.setQuitOnLastWindowClosed(False)  # the contender decides when to end
         super().__init__(contender, seconds)
 
     def open(self):

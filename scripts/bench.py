@@ -67,15 +67,21 @@ CONTENDERS = ["qtinter==0.11.0", "qasync==0.28.0", "uvloop"]
 NAMESAKE = "asyncslot==0.3.1"
 
 QUICK_LOOPS = ["plain", "asyncslot", "qtinter", "qasync", "pump-0ms"]
-QUICK_WORKLOADS = ["chain", "switch1", "switch100", "echo1", "echo100", "wake", "executor", "threadsafe", "gui-burst"]
+QUICK_WORKLOADS = [
+    *("chain", "switch1", "switch100", "echo1", "echo100", "wake", "executor", "threadsafe", "signal"),
+    *("gui-switch", "gui-burst"),
+]
 QUICK_ROUNDS = 3
 
 # Seconds that a sample may take; some contenders lose a task, and wait for it for ever.
 TIMEOUT = 60
-# Seconds after which one is not asked again: no figure is worth an hour.
-PATIENCE = 6.5
-# Whose figures are near another's, or for information only: they are asked in the first rounds only.
-SELDOM = ["asyncslot-0.3.1", "pump-20ms", "uvloop"]
+# Seconds after which one is not asked again: no figure is worth an hour. An idle loop takes a bit more than five.
+PATIENCE = 5.8
+# Whose figures are near another's, or far from all, or for information only: they are asked in the first rounds only.
+SELDOM = ["asyncslot-0.3.1", "pump-0ms", "pump-20ms", "uvloop"]
+# Where figures of peers are the same in each round: there, these only are asked in all.
+SETTLED = ["idle", "nested", "nested-unix"]
+ALWAYS = ["plain", "asyncslot", "asyncslot-thread"]
 SELDOM_ROUNDS = 3
 TUNABLES = "glibc.malloc.mmap_threshold=8388608"
 
@@ -180,7 +186,8 @@ def _screen(workloads):
 def _run(pythons, screen, file, options):
     """Take all samples, write them into the file, and return them."""
     result = {"machine": _machine(), "malloc": options.malloc, "rounds": options.rounds}
-    result["asked less often"] = {loop: SELDOM_ROUNDS for loop in SELDOM if options.rounds > SELDOM_ROUNDS}
+    if options.rounds > SELDOM_ROUNDS:
+        result["first rounds only"] = {"rounds": SELDOM_ROUNDS, "loops": SELDOM, "peers in": SETTLED}
     result["bindings"] = {}
     hopeless = {}
     for number in range(options.rounds):
@@ -203,7 +210,8 @@ def _round(binding, python, number, screen, hopeless, options):
     for workload in options.workloads:
         loops = [loop for loop in options.loops if fits(loop, workload, binding)]
         if number >= SELDOM_ROUNDS:
-            loops = [loop for loop in loops if loop not in SELDOM]
+            usual = [] if workload in SETTLED else [loop for loop in loops if loop not in SELDOM]
+            loops = [loop for loop in loops if loop in ALWAYS or loop in usual]
         # Another one is first in each round: no contender always meets what the one before has left behind.
         turn = number % len(loops) if loops else 0
         samples[workload] = {}

@@ -178,7 +178,7 @@ class TestAnotherRound:
     def ask(self, bench, monkeypatch):
         """Take rounds in which qasync takes too long; return who was asked in each, and the samples."""
 
-        def ask(loops, rounds):
+        def ask(loops, rounds, workload="chain"):
             asked = []
 
             def answer(python, binding, loop, *_):
@@ -186,11 +186,11 @@ class TestAnotherRound:
                 return {"figures": {"ms": 1.0}, "seconds": 60.0 if loop == "qasync" else 1.0}
 
             monkeypatch.setattr(bench, "_sample", answer)
-            options = argparse.Namespace(workloads=["chain"], loops=loops, malloc="fixed")
+            options = argparse.Namespace(workloads=[workload], loops=loops, malloc="fixed")
             hopeless, samples = {}, []
             for number in range(rounds):
                 asked.append([])
-                samples.append(bench._round("python", "PyQt5", number, {}, hopeless, options)["chain"])
+                samples.append(bench._round("python", "PyQt5", number, {}, hopeless, options)[workload])
             return [sorted(each) for each in asked], samples
 
         return ask
@@ -206,3 +206,8 @@ class TestAnotherRound:
         """What they have found is compared with the plain asyncio of these rounds."""
         asked, _ = ask(["plain", "uvloop"], 5)
         assert asked == [["plain", "uvloop"]] * 3 + [["plain"]] * 2
+
+    def test_asks_peers_in_the_first_rounds_where_nothing_changes(self, ask):
+        """Ours is asked in all of them."""
+        asked, _ = ask(["asyncslot", "qtinter"], 4, "nested")
+        assert asked == [["asyncslot", "qtinter"]] * 3 + [["asyncslot"]]
