@@ -97,6 +97,7 @@ def main():
         reporter = need_venv("-e .[bench]")
         pythons = {binding: _need_contenders(binding) for binding in options.bindings}
         file = Path(options.json or BENCH / "results.json").resolve()
+        file.parent.mkdir(parents=True, exist_ok=True)
         with _screen(options.workloads) as screen:
             result = _run(pythons, screen, file, options)
     except SetupError as exc:
