@@ -35,11 +35,12 @@ and without polling. The map of the house, from the front door to the cellar:
 Nothing is imported from Qt before attach(), and nothing happens at import.
 """
 
+import typing as _typing
+
 # Above the imports, because copies that meet tell each other their versions.
 __version__ = "0.4.0.dev0"
 
 from ._attach import asyncSlot, attach, create_task, detach
-from ._bug_report import report
 from ._errors import (
     AdapterError,
     AmbiguousLeaseError,
@@ -63,11 +64,14 @@ from ._errors import (
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
 from ._modal import asyncModal
-from ._monitor import monitor
 from ._progress import Progress
 from ._report import AbandonedTask, DetachReport
 from ._runner import AsyncSlotRunner
 from ._signals import asyncSignal, asyncSignals
+
+if _typing.TYPE_CHECKING:
+    from ._bug_report import report as report
+    from ._monitor import monitor as monitor
 
 __all__ = [
     "AbandonedTask",
@@ -104,3 +108,16 @@ __all__ = [
     "monitor",
     "report",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import the report and the monitor when somebody asks for them: they take a quarter of the time of all else."""
+    if name == "monitor":
+        from ._monitor import monitor
+
+        return monitor
+    if name == "report":
+        from ._bug_report import report
+
+        return report
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

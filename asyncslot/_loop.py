@@ -181,10 +181,9 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         if self._as_idle:
             self._as_wake()
 
-    def _as_rest(self) -> None:
-        if self._stopping and not self._as_batch and self._as_qt_loop is not None:
+    def _as_stop(self) -> None:
+        if self._as_qt_loop is not None:
             self._as_qt_loop.quit()
-        super()._as_rest()
 
     def _as_interrupted(self, exc: BaseException) -> None:
         """Deal with what must not pass through Qt.

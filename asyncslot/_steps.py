@@ -71,7 +71,8 @@ class SteppingMixin(PollingMixin, NestingMixin):
     A mixin for an asyncio loop. It wants from the class it is mixed
     into: `_as_wait`, an object with `wake_soon()`, `wake_at(when)` and `rest(until)`;
     `_as_without_running(events)` and `_as_unmute()`, for what is on the stack;
-    `_as_wake_threadsafe()`, which wakes the loop from any thread; and
+    `_as_wake_threadsafe()`, which wakes the loop from any thread; `_as_stop()`, which
+    ends the host's loop if that is ours to end; and
     `_as_interrupted(exc)`, told of what must not reach the host: SystemExit,
     KeyboardInterrupt, a poll that failed.
 
@@ -328,6 +329,8 @@ class SteppingMixin(PollingMixin, NestingMixin):
         if self._closed or self._as_wait is None:
             return
         self._as_alert = True
+        if self._stopping and not self._as_batch:
+            self._as_stop()
         if self._as_batch or self._ready:
             self._as_idle = False
             self._as_wait.wake_soon()

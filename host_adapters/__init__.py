@@ -12,7 +12,6 @@ any other part of the package (4 of 12 ms, 2026-11), in every host. A copy need 
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from types import ModuleType
 from typing import Callable, Iterator, Optional
 
@@ -53,7 +52,8 @@ def _candidates() -> Iterator[ModuleType]:
     for name, module in _ADAPTERS.items():
         if module in sys.modules:
             try:
-                adapter = import_module(f"{__name__}.{name}")
+                # By builtins.__import__: QGIS forgets, on unload, only modules that it has seen go through there.
+                adapter = __import__(f"{__name__}.{name}", fromlist=["NAME"])
             except ModuleNotFoundError as exc:
                 if exc.name != f"{__name__}.{name}":
                     raise  # the adapter is there, and what it needs is not

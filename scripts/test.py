@@ -30,7 +30,7 @@ def main():
     arguments, for_pytest = parser.parse_known_args()
     try:
         need_packages(QT_LIBRARIES + XVFB + venv_packages() + (QGIS if arguments.hosts else []), "the tests")
-        python = need_venv("-e .[PyQt5,stubs,test]")
+        python = need_venv("-e .[PyQt5,stubs,test,packaging]")
     except SetupError as exc:
         say(f"\n{exc}")
         return 2

@@ -88,5 +88,5 @@ def test_nothing_else_is_imported_later():
     """The exception to the rule that the package imports itself at module level: tests/test_layout.py cannot see it."""
     front = Path(host_adapters.__file__)
     shipped = [*front.parent.glob("*.py"), *Path(asyncslot.__file__).parent.glob("*.py")]
-    pattern = re.compile(r"import_module\([^)]*(?<!\.)__(name|package)__")
+    pattern = re.compile(r"(import_module|__import__)\([^)]*(?<!\.)__(name|package)__")
     assert {path for path in shipped if pattern.search(path.read_text(encoding="utf-8"))} == {front}

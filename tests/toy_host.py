@@ -57,6 +57,9 @@ class ToyLoop(SteppingMixin, OwningMixin, PlainLoop):
     def _as_interrupted(self, exc):
         self.interrupts.append(exc)
 
+    def _as_stop(self):
+        pass
+
     def _as_wake_threadsafe(self):
         self._write_to_self()
 

@@ -18,7 +18,7 @@ Three test classes make a loop without an inside and put mocks there. `adapt()`
 gives them a whole one.
 
 Relies on these private parts of ours: `_as_attach _as_detach _as_check_may_run
-_as_collect _as_interrupted _as_rest _as_make_wait _as_wake _as_wait _as_idle
+_as_collect _as_interrupted _as_stop _as_make_wait _as_wake _as_wait _as_idle
 _as_batch`.
 """
 
@@ -103,10 +103,9 @@ class _HostedLoop(AsyncSlotEventLoop):
         if self._as_idle:
             self._as_wake()
 
-    def _as_rest(self):
-        if self._stopping and not self._as_batch and self._host_loop is not None:
+    def _as_stop(self):
+        if self._host_loop is not None:
             self._host_loop.quit()
-        super()._as_rest()
 
     def _as_interrupted(self, exc):
         self._host_exception = exc
