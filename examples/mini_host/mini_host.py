@@ -63,6 +63,14 @@ class Host:
         """Show a short text in the status line."""
         self.window.statusBar().showMessage(text)
 
+    def messageBar(self):
+        """Return where plug-ins push messages, as QGIS's `iface` does: here too, into the log."""
+        return self
+
+    def pushMessage(self, text):
+        """Take a message that was pushed."""
+        self.log(text)
+
     def quit(self):
         """Close the window, which ends the program as the user would."""
         self.window.close()
