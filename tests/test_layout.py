@@ -23,8 +23,8 @@ CORE = sorted((ROOT / "asyncslot").glob("*.py"))
 ADAPTERS = sorted((ROOT / "host_adapters").glob("*.py"))
 SHIPPED = CORE + ADAPTERS
 
-# Imported inside a function, by the front door's __getattr__: rarely wanted, and a quarter of what importing us takes.
-IMPORTED_LATE = {("__init__", "_monitor.monitor"), ("__init__", "_bug_report.report")}
+# Imported inside a function, by the front door's __getattr__: rarely wanted, and a tenth of what importing us takes.
+IMPORTED_LATE = {("__init__", "_monitor.monitor")}
 
 # From the cellar to the front door: each module with those of ours that it may import, all of them above it.
 LAYERS = {
@@ -490,8 +490,8 @@ def test_the_front_door_offers_exactly_this():
     assert asyncslot.__all__ == sorted({*PUBLIC, *ERRORS})
     modules = {path.stem for path in CORE} | {"host_adapters"}
     there = {name for name in vars(asyncslot) if not name.startswith("_")} - modules
-    assert there | {"monitor", "report"} == set(asyncslot.__all__)
-    assert [callable(getattr(asyncslot, name)) for name in ("monitor", "report")] == [True, True]
+    assert there | {"monitor"} == set(asyncslot.__all__)
+    assert callable(asyncslot.monitor)
     with pytest.raises(AttributeError, match="no attribute 'moniter'"):
         asyncslot.moniter  # noqa: B018 - the access is what is tested
 

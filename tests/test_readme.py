@@ -163,7 +163,7 @@ def test_the_tests_for_plugin_authors(reader):
     conftest, module = blocks("Test your plug-in", "python")
     (reader / "conftest.py").write_text(conftest)
     (reader / "test_my_plugin.py").write_text(module)
-    printed = shell(f"{sys.executable} -m pytest -q -p no:cacheprovider -p no:xvfb", reader)
+    printed = shell(f"{sys.executable} -m pytest -q -p no:cacheprovider -p no:xvfb test_my_plugin.py", reader)
     assert "3 passed" in printed
 
 
