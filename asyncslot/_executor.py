@@ -41,9 +41,9 @@ class DaemonExecutor(Executor):
         self._max_workers = max_workers or min(32, (os.cpu_count() or 1) + 4)
         self._jobs: SimpleQueue[Optional[_Job]] = SimpleQueue()
         self._threads: List[threading.Thread] = []
-        self._idle = threading.Semaphore(0)
+        self._idle = 0  # threads that wait for a job, less the jobs that wait for a thread
         self._running: Dict[int, Callable[..., Any]] = {}  # by thread, each of which writes its own entry
-        # Guards the two below against a submit() and a shutdown() at once; held for no call out.
+        # Guards _idle and what is below against others that do so at once; held for no call out.
         self._lock = threading.Lock()
         self._is_shut_down = False
 
@@ -61,7 +61,9 @@ class DaemonExecutor(Executor):
                 raise RuntimeError("cannot schedule new futures after shutdown")
             future: Future[_T] = Future()
             self._jobs.put((future, fn, args, kwargs))
-            if not self._idle.acquire(blocking=False) and len(self._threads) < self._max_workers:
+            if self._idle:
+                self._idle -= 1
+            elif len(self._threads) < self._max_workers:
                 thread = threading.Thread(target=self._work, name=f"asyncslot-{next(_numbers)}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
@@ -106,7 +108,8 @@ class DaemonExecutor(Executor):
                 del self._running[threading.get_ident()]
             # A thread that waits must not keep the last job's data alive.
             del job, future, fn, args, kwargs
-            self._idle.release()
+            with self._lock:
+                self._idle += 1
 
     def _run(self, future: Future[Any], fn: Callable[..., Any], args: Tuple[Any, ...], kwargs: Any) -> None:
         error: Optional[BaseException] = None

@@ -83,6 +83,10 @@ _MOST_CLOSES = 10
 # What stands between the loop and whoever calls it: asyncio.run_coroutine_threadsafe(), say.
 _GO_BETWEENS = ("asyncio", "concurrent", "contextvars", "functools", "threading")
 
+# Of a module: that it is one of these; and that nobody has asked about it.
+_GO_BETWEEN = object()
+_NOT_ASKED = object()
+
 # So many owners of async generators are kept before it is looked which generators are gone.
 _FEW_GENERATORS = 100
 
@@ -107,6 +111,8 @@ class OwningMixin(LoopBase):
         self._as_generator_owners: Dict[int, Owner] = {}
         # Those who are attached, by the package that called attach(); and every copy of ours that has met here.
         self._as_owners_by_package: Dict[str, List[Owner]] = {}
+        # What was found out about modules, for a thread that floods us with calls; until somebody comes or goes.
+        self._as_owners_by_module: Dict[str, Any] = {}
         self._as_copies: Set[str] = {__name__.rpartition(".")[0]}
         # Who has given the loop what all who share it use.
         self._as_set_by: Dict[str, Optional[Owner]] = {}
@@ -117,19 +123,34 @@ class OwningMixin(LoopBase):
         owner = current()
         if owner is not None or not self._as_owners_by_package:
             return owner
-        frame: Any = sys._getframe(1)
+        return self._as_owner_of(sys._getframe(1))
+
+    def _as_owner_of(self, frame: Any) -> Optional[Owner]:
+        """Return the owner of the first code from `frame` outwards that is neither ours nor the standard library's."""
+        known = self._as_owners_by_module
         while frame is not None:
             module = frame.f_globals.get("__name__") or ""
-            package = plugin_of(module)
-            if package not in _GO_BETWEENS and module.rpartition(".")[0] not in self._as_copies:
-                owners = self._as_owners_by_package.get(package, ())
-                return owners[0] if len(owners) == 1 else None
+            owner = known.get(module, _NOT_ASKED)
+            if owner is _NOT_ASKED:
+                owner = known[module] = self._as_find_owner(module)
+            if owner is not _GO_BETWEEN:
+                return owner  # type: ignore[no-any-return]
             frame = frame.f_back
         return None
 
+    def _as_find_owner(self, module: str) -> Any:
+        """Return the owner whose code a module is, None if it is nobody's, or _GO_BETWEEN."""
+        package = plugin_of(module)
+        if package in _GO_BETWEENS or module.rpartition(".")[0] in self._as_copies:
+            return _GO_BETWEEN
+        owners = self._as_owners_by_package.get(package, ())
+        return owners[0] if len(owners) == 1 else None
+
     def _as_callers_context(self) -> Optional[Context]:
         """Return a context for what code with no owner in its own schedules; None if it has one, or is nobody's."""
-        owner = None if current() is not None else self._as_current_owner()
+        if current() is not None or not self._as_owners_by_package:
+            return None
+        owner = self._as_owner_of(sys._getframe(2))
         return None if owner is None else owner.context()
 
     def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
@@ -170,6 +191,7 @@ class OwningMixin(LoopBase):
         """Know an owner by the package that has attached it."""
         self._as_owners_by_package.setdefault(package, []).append(owner)
         self._as_copies.add(copy)
+        self._as_owners_by_module = {}
 
     def _as_take_leave(self, owner: Owner) -> None:
         """Know an owner no more."""
@@ -178,6 +200,7 @@ class OwningMixin(LoopBase):
                 owners.remove(owner)
                 if not owners:
                     del self._as_owners_by_package[package]
+        self._as_owners_by_module = {}
         generators = self._as_generator_owners
         self._as_generator_owners = {key: other for key, other in generators.items() if other is not owner}
 
