@@ -167,13 +167,17 @@ def _has_room() -> bool:
 
     Python 3.11 does not even tell a task that it has no room to run in: it just never goes on.
     """
+    depth = sys.getrecursionlimit() * 3 // 4
+    if sys.version_info >= (3, 12):
+        return sys._getframemodulename(depth) is None
+    # What follows raises an exception as a rule, which takes longer than a look at a few frames.
     frame: Optional[FrameType] = sys._getframe()
     for _ in range(_SHALLOW):
         if frame is None:
             return True
         frame = frame.f_back
     try:
-        sys._getframe(sys.getrecursionlimit() * 3 // 4)
+        sys._getframe(depth)
     except ValueError:  # not so many frames below us
         return True
     return False
