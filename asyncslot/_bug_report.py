@@ -37,7 +37,7 @@ def report() -> str:
             lines at which they stand, in the plug-in's code and innermost; what it has open; what
             it runs in threads.
         Nobody's in particular: tasks of the loop that have no owner.
-        Leases of this copy that have ended: what became of each.
+        Leases of this copy that have ended: what became of each, the last first.
 
     Thread: any. What only the GUI thread may ask Qt is left out in others, and says so.
     """

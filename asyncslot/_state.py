@@ -42,7 +42,7 @@ def loops() -> List[Section]:
         sections += _loop_sections("Loop that is running in this thread", {"loop": running, "leases": {}})
     if not sections:
         sections.append(Section("Loop", [Fact("state", "nobody is attached", [])]))
-    ended = [str(report).splitlines()[0] for report in list(_meeting.ended.values())]
+    ended = [str(report).splitlines()[0] for report in list(_meeting.ended.values())[::-1]]
     if ended:
         sections.append(Section("Leases of this copy that have ended", [fact("reports", lambda: ended)]))
     return sections
