@@ -21,7 +21,7 @@ import os
 import select
 import selectors
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Set
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set, Tuple
 
 # What the kernel says of a descriptor that is closed, or is of a file that cannot be watched: it never will be.
 _GONE = (errno.EBADF, errno.ENOENT, errno.EPERM)
@@ -123,6 +123,22 @@ class MutableSelector(selectors.DefaultSelector):
         return super().unregister(fileobj)
 
     if sys.platform == "linux":
+
+        def select(self, timeout: Optional[float] = None) -> List[Tuple[selectors.SelectorKey, int]]:
+            """Return what is ready, as the standard library does; with half its lines where nobody waits."""
+            if timeout != 0:
+                return super().select(timeout)
+            keys = self._fd_to_key
+            ready = []
+            for fd, event in self._selector.poll(0, len(keys) or 1):
+                key = keys.get(fd)
+                if key is not None:
+                    # An error or hang-up makes it readable and writable.
+                    mask = (event & ~select.EPOLLIN and selectors.EVENT_WRITE) | (
+                        event & ~select.EPOLLOUT and selectors.EVENT_READ
+                    )
+                    ready.append((key, mask & key.events))
+            return ready
 
         def _start_anew(self) -> None:
             """Exchange the epoll for a new one, under the same number.

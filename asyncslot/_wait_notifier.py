@@ -1,4 +1,4 @@
-"""How the loop is called back on Linux: one QSocketNotifier beside the timer, no thread.
+"""How the loop is called back on Linux: one QSocketNotifier beside the timers, no thread.
 
 An epoll descriptor can itself be polled: it is readable when any descriptor in
 it is ready. So the host's Qt loop watches that one descriptor for all of ours.
