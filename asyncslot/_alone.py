@@ -74,6 +74,8 @@ class AloneMixin(SteppingMixin):
         while not is_done() and monotonic() < deadline:
             qt_loop.processEvents(exclude_input | wait_for_more)
         alarm.stop()
+        # What the user did meanwhile waits in Qt, which on X11 under GLib looks for it only when it is woken (5.15).
+        qt_core.QAbstractEventDispatcher.instance().wakeUp()
         return is_done()
 
     def _as_block(self, deadline: Optional[float]) -> None:
