@@ -264,7 +264,7 @@ def _run_pytest(cell, env, for_pytest):
     # Not the tests in the real QGIS, which have its Python and its binding and are scripts/test.py's, nor the soak,
     # and not CPython's, which have columns of their own. The others are offscreen; a process that crashes could not
     # end an Xvfb that it had started.
-    left_out = ["qgis", "hosts", "soak", "cpython"]
+    left_out = ["qgis", "hosts", "soak", "once", "cpython"]
     if not cell.is_quick:
         left_out += ["slow"] if cell.has_guests else ["slow", "neighbour"]
     command = ["-m", "pytest", f"--junitxml={report}", "-m", f"not ({' or '.join(left_out)})", "--no-xvfb"]

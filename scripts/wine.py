@@ -158,7 +158,7 @@ def _run_pytest(cell, for_pytest):
     command += ["-c", windows_path(ROOT / "pyproject.toml"), "--rootdir", windows_path(ROOT)]
     command += [
         "-m",
-        "not (qgis or hosts or soak or cpython or slow or neighbour)",
+        "not (qgis or hosts or soak or once or cpython or slow or neighbour)",
         f"--ignore={windows_path(ROOT / 'tests' / 'guests')}",
     ]
     command += [f"--deselect={name}" for name in cell.not_run]

@@ -19,6 +19,8 @@ import pytest
 import asyncslot
 from asyncslot import _hosts, testing
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parent.parent
 SECTIONS = {"Args", "Attributes", "Raises", "Returns", "Source", "Thread"}
 WITH_ENTRIES = {"Args", "Attributes", "Raises"}

@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT / "scripts"))
 import _machine  # noqa: E402 (from scripts/, see above)
 import _qgis  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 # In README's place for where the repository is.
@@ -75,7 +77,6 @@ def reader(tmp_path):
     return tmp_path
 
 
-@pytest.mark.slow
 def test_five_minutes_in_mini_host(reader):
     """From an empty directory, by README's commands alone, in less than ten of them."""
     first, link, mini_host = [block for block in blocks("In five minutes") if not block.startswith("[")]
@@ -157,7 +158,6 @@ def test_the_plugin_of_the_first_page_in_qgis(tmp_path, pytestconfig):
         assert qgis.wait_exit(30)[0] == 0, qgis.output()
 
 
-@pytest.mark.slow
 def test_the_tests_for_plugin_authors(reader):
     """conftest.py and the test module of README, run on the plug-in of its first page."""
     conftest, module = blocks("Test your plug-in", "python")

@@ -14,6 +14,9 @@ from qtpy import QtCore
 
 import asyncslot
 
+# A process for each text. The texts are Python's and Qt's: once for each binding, on four Pythons.
+pytestmark = pytest.mark.slow
+
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
 
 # What each program starts with. Qt writes to descriptor 2, Python to sys.stderr: both go where print() goes.

@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # The package is the same for every binding.
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 FILES = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml")
 PACKAGES = ("asyncslot", "host_adapters")
