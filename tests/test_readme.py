@@ -48,7 +48,7 @@ def blocks(title, language=""):
 def shell(script, directory, **variables):
     """Run commands as a reader would, in a shell that stops at the first that fails; return what they printed."""
     environment = {**os.environ, "HOME": str(directory), "QT_QPA_PLATFORM": "offscreen", **variables}
-    for name in ("PYTHONPATH", "VIRTUAL_ENV"):
+    for name in ("PYTHONPATH", "VIRTUAL_ENV", "QT_API"):
         environment.pop(name, None)
     done = subprocess.run(
         ["sh", "-ec", script], cwd=str(directory), env=environment, capture_output=True, text=True, timeout=110
@@ -92,7 +92,7 @@ def test_five_minutes_in_mini_host(reader):
     host = subprocess.Popen(
         [str(reader / program), *arguments],
         cwd=str(reader),
-        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_API": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
