@@ -264,6 +264,8 @@ def test_copies_in_the_process_are_all_named(run_python, tmp_path, make_plugin, 
     source = """
 import types
 one, two = load("one"), load("two", "another_name")
+for name in [name for name in sys.modules if name.split(".")[0] == "asyncslot"]:
+    del sys.modules[name]  # the one under test, which --wait thread has loaded
 sys.modules["asyncslot"] = types.ModuleType("asyncslot")
 sys.modules["asyncslot"].__version__ = "1.2.3"
 first, second = one.attach("one"), two.attach("two")
