@@ -45,13 +45,22 @@ def blocks(title, language=""):
     return re.findall(rf"^```{language}\n(.*?)^```$", section(title), re.MULTILINE | re.DOTALL)
 
 
-def shell(script, directory, **variables):
+def environment(home):
+    """Return the environment of a reader, who has nothing of ours in it."""
+    ours = ("PYTHONPATH", "VIRTUAL_ENV", "QT_API")
+    inherited = {name: value for name, value in os.environ.items() if name not in ours}
+    return {**inherited, "HOME": str(home), "QT_QPA_PLATFORM": "offscreen"}
+
+
+def shell(script, directory):
     """Run commands as a reader would, in a shell that stops at the first that fails; return what they printed."""
-    environment = {**os.environ, "HOME": str(directory), "QT_QPA_PLATFORM": "offscreen", **variables}
-    for name in ("PYTHONPATH", "VIRTUAL_ENV", "QT_API"):
-        environment.pop(name, None)
     done = subprocess.run(
-        ["sh", "-ec", script], cwd=str(directory), env=environment, capture_output=True, text=True, timeout=110
+        ["sh", "-ec", script],
+        cwd=str(directory),
+        env=environment(directory),
+        capture_output=True,
+        text=True,
+        timeout=110,
     )
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -92,7 +101,7 @@ def test_five_minutes_in_mini_host(reader):
     host = subprocess.Popen(
         [str(reader / program), *arguments],
         cwd=str(reader),
-        env={**os.environ, "QT_QPA_PLATFORM": "offscreen", "QT_API": ""},
+        env=environment(reader),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
