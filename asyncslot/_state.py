@@ -66,7 +66,7 @@ def _loop_sections(title: str, record: Dict[str, Any]) -> List[Section]:
         fact("longest step", lambda: _longest(loop)),
         fact("failed polls", lambda: f"{loop._as_failed_polls} in a row, up to now"),
         fact("callbacks", lambda: f"ready {len(loop._ready) + len(loop._as_batch)}, timed {len(loop._scheduled)}"),
-        fact("descriptors", lambda: str(len(loop._selector.get_map()))),
+        fact("descriptors", lambda: _descriptors(loop._selector)),
         fact("debug mode", lambda: "on" if loop.get_debug() else "off"),
         fact("owners", lambda: [f"{name}: {_lease_state(lease)}" for name, lease in leases.items()]),
     ]
@@ -112,6 +112,11 @@ def _longest(loop: Any) -> str:
         return "none is known to have gone over its budget"
     seconds, cause = longest
     return f"went over its budget by a callback of {seconds * 1000:.1f} ms: {_without_directories(cause)}"
+
+
+def _descriptors(selector: Any) -> str:
+    """Say how many descriptors are watched; a completion port, on Windows, watches none."""
+    return str(len(selector.get_map())) if hasattr(selector, "get_map") else "a completion port has none"
 
 
 def _lease_state(lease: Any) -> str:

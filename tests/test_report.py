@@ -321,7 +321,7 @@ asyncio.SelectorEventLoop().run_until_complete(main())
 # --- At a terminal
 
 
-def doctor(package="asyncslot", directory=ROOT, *options):
+def doctor(package="asyncslot", directory=ROOT / "tests", *options):
     """Do in a process of its own as `python -m PACKAGE doctor` does, and print which Qt is loaded after it."""
     source = f"""
 import sys

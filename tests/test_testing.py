@@ -166,7 +166,7 @@ LEFT = {
     ),
     "file": (
         {"initGui": "self.file = io.FileIO(__file__)"},
-        "open file '.*toy_plugin.__init__.py', held by toy_plugin.Plugin",
+        r"open file '.*toy_plugin\W+__init__.py', held by toy_plugin.Plugin",
     ),
     "process": (
         {"initGui": "self.process = subprocess.Popen([sys.executable, '-c', 'input()'], stdin=subprocess.PIPE)"},
