@@ -177,7 +177,7 @@ def _draw(axis, table, binding):
             is_ours = loop == "asyncslot"
             size, layer = (90, 4) if is_ours else (45, 3)
             axis.scatter(*zip(*points), s=size, marker=marker, color=colour, label=text, zorder=layer)
-    axis.set_xscale("log")
+    axis.set_xscale("log", base=2)
     axis.xaxis.set_major_formatter("{x:g}")
     axis.axvline(1, color="black", linewidth=1)
     axis.grid(axis="both", color="#dddddd")
