@@ -129,9 +129,15 @@ class DaemonExecutor(Executor):
 
 
 def _describe(fn: Callable[..., Any]) -> str:
-    """Name a job's function; lease.to_thread() wraps it twice."""
+    """Name a job's function."""
+    fn = unwrapped(fn)
+    name = getattr(fn, "__qualname__", None)
+    return repr(fn) if name is None else f"{getattr(fn, '__module__', None) or 'builtins'}.{name}()"
+
+
+def unwrapped(fn: Any) -> Any:
+    """Return the function itself of a job; lease.to_thread() wraps it twice."""
     while isinstance(fn, functools.partial):
         is_in_context = isinstance(getattr(fn.func, "__self__", None), Context) and fn.args
         fn = fn.args[0] if is_in_context else fn.func
-    name = getattr(fn, "__qualname__", None)
-    return repr(fn) if name is None else f"{getattr(fn, '__module__', None) or 'builtins'}.{name}()"
+    return fn

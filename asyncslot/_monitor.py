@@ -27,7 +27,7 @@ from ._errors import NoApplicationError, NoLoopError
 from ._hosts import find_host, report_safely
 from ._monitor_view import Row, View
 from ._owners import plugin_of
-from ._report import _frames
+from ._report import frames_of
 from ._tasks import is_alive
 from ._watch import Watch
 
@@ -187,7 +187,7 @@ class Monitor:
 
 def _describe_place(task: Any) -> Tuple[str, str]:
     """Return where a task stands: its innermost line that is not asyncio's, in a few words, and all lines."""
-    frames = _frames(task)
+    frames = frames_of(task)
     own = [frame for frame in frames if frame.f_globals.get("__name__", "").partition(".")[0] != "asyncio"]
     if not own:
         return repr(task), repr(task)

@@ -167,7 +167,6 @@ class OwningMixin(LoopBase):
         make = super().create_task
         if context is None:
             task = make(coro, **kwargs)
-            owner = current()
         else:
             task = context.run(functools.partial(make, coro, **kwargs))
             owner = context[CURRENT]

@@ -27,7 +27,7 @@ class AbandonedTask:
         self.owner = owner
         get_name = getattr(task, "get_name", None)  # Python 3.8
         self.name: str = get_name() if get_name else repr(task)
-        summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in _frames(task))
+        summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in frames_of(task))
         self.stack = "".join(summary.format())
 
     def __repr__(self) -> str:
@@ -78,7 +78,7 @@ class DetachReport:
 
 def where(future: asyncio.Future[Any]) -> Optional[str]:
     """Return the innermost line at which a task is suspended; None for a plain future."""
-    frames = _frames(future)
+    frames = frames_of(future)
     if not frames:
         return None
     frame = frames[-1]
@@ -90,7 +90,7 @@ def where(future: asyncio.Future[Any]) -> Optional[str]:
 _SUSPENDED = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
 
 
-def _frames(future: Any) -> List[Any]:
+def frames_of(future: Any) -> List[Any]:
     """Return the frames of a suspended task, from its coroutine to what that awaits, and so on.
 
     Task.get_stack() has the first of them only.

@@ -13,17 +13,16 @@ This module does not know how it is written down.
 from __future__ import annotations
 
 import asyncio
-import functools
 import inspect
 import re
 import threading
 from asyncio import events
-from contextvars import Context
 from typing import Any, Dict, List, Optional, Set
 
 from . import _meeting
+from ._executor import unwrapped
 from ._facts import Fact, Section, each, fact
-from ._report import _frames
+from ._report import frames_of
 from ._surroundings import describe_host
 
 # How often a set is read that another thread may change meanwhile.
@@ -173,7 +172,7 @@ def _describe_tasks(tasks: Any) -> List[str]:
 
 def describe_task(task: Any) -> str:
     """Return a task's name, its coroutine's, and where it stands: outermost, in the plug-in's code, and innermost."""
-    frames = _frames(task)
+    frames = frames_of(task)
     coro = getattr(task, "_coro", None)
     name = f"{_task_name(task)}: {_name_of(coro)}()"
     if not frames:
@@ -199,10 +198,8 @@ def _task_name(task: Any) -> str:
 
 
 def _name_of(fn: Any) -> str:
-    """Name a function or coroutine, and no argument of it; lease.to_thread() wraps functions twice."""
-    while isinstance(fn, functools.partial):
-        is_in_context = isinstance(getattr(fn.func, "__self__", None), Context) and fn.args
-        fn = fn.args[0] if is_in_context else fn.func
+    """Name a function or coroutine, and no argument of it."""
+    fn = unwrapped(fn)
     return str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)
 
 

@@ -23,6 +23,18 @@ class Server(ThreadingMixIn, HTTPServer):
         self.service = self.address + "/search?q={words}&page={page}"
 
 
+@contextlib.contextmanager
+def serving():
+    """Serve in a thread, and yield the server; a search that still waits is let go on in the end."""
+    with Server() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.go_on.set()
+        server.shutdown()
+        thread.join(10)
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         url = urlsplit(self.path)

@@ -12,7 +12,6 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import types
 import xml.etree.ElementTree as ElementTree
 
@@ -21,7 +20,7 @@ import pytest
 import asyncslot
 from asyncslot._hosts import PlainQt
 from example_hosts import EXAMPLES, PACKAGES, STAND_INS, import_root, package_directory
-from example_service import ON_PAGE, PAGES, Server
+from example_service import ON_PAGE, PAGES, serving
 
 sys.path.insert(0, str(EXAMPLES.parent / "scripts"))
 
@@ -112,13 +111,8 @@ def test_files_for_the_host_can_be_read(host):
 
 @pytest.fixture
 def server():
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving() as server:
         yield server
-        server.go_on.set()
-        server.shutdown()
-        thread.join(10)
 
 
 # -- search.py, on plain asyncio ---------------------------------------------

@@ -6,7 +6,6 @@ One for QGIS and one for mini_host; each is unloaded, reloaded and quit in the m
 import re
 import shutil
 import sys
-import threading
 import types
 from pathlib import Path
 from unittest import mock
@@ -14,7 +13,7 @@ from unittest import mock
 import pytest
 
 from asyncslot import testing
-from example_service import Server
+from example_service import serving
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -67,13 +66,8 @@ each_plugin = pytest.mark.parametrize("name", PLUGINS)
 
 @pytest.fixture
 def server():
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
+    with serving() as server:
         yield server
-        server.go_on.set()
-        server.shutdown()
-        thread.join(10)
 
 
 @pytest.fixture(scope="module")

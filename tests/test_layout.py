@@ -53,7 +53,7 @@ LAYERS = {
     "_meeting": ["_errors", "_report"],
     "_facts": [],
     "_surroundings": ["_binding", "_facts", "_meeting", "host_adapters"],
-    "_state": ["_facts", "_meeting", "_report", "_surroundings"],
+    "_state": ["_executor", "_facts", "_meeting", "_report", "_surroundings"],
     "_bug_report": ["_facts", "_state", "_surroundings"],
     "_wait": ["_binding", "_clock"],
     "_wait_notifier": ["_binding", "_wait"],
