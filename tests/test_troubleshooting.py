@@ -23,7 +23,9 @@ README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encodi
 PRELUDE = """
 import asyncio, gc, os, subprocess, sys, threading
 os.dup2(1, 2)
-sys.stdout.reconfigure(line_buffering=True)
+for stream in (sys.stdout, sys.stderr):
+    # One file for both: each line in its place. Python writes stderr by lines only from 3.9 on.
+    stream.reconfigure(line_buffering=True)
 from qtpy import QtCore, QtWidgets
 import asyncslot
 
