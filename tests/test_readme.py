@@ -1,8 +1,10 @@
 """What README.md says is done here, from its own text: the commands, the plug-in, the tests, the names, the links.
 
-Its error texts are provoked by test_troubleshooting.py.
+Each of its code blocks is named in BLOCKS with what executes it, so that no block is added that nothing does. Its error
+texts are provoked by test_troubleshooting.py.
 """
 
+import asyncio
 import os
 import re
 import shutil
@@ -34,22 +36,49 @@ GREETING = "Five seconds later, and QGIS never froze"
 # Public names that are told elsewhere in README than in the table of what there is.
 TOLD_ELSEWHERE = {"AbandonedTask", "DetachReport"}
 
+# The first line of each code block, up to a comma: the test here, or the script, that executes it.
+BLOCKS = {
+    "import asyncio": "test_the_plugin_of_the_first_page_in_qgis",
+    "git clone <address of this repository> asyncslot": "test_five_minutes_in_mini_host",
+    "[general]": "test_the_plugin_of_the_first_page_in_qgis",
+    "mkdir -p ~/.local/share/QGIS/QGIS3/profiles/default/python/plugins": "test_five_minutes_in_mini_host",
+    "python3 -m venv venv": "test_five_minutes_in_mini_host",
+    "python3 scripts/demo.py": ".ci/run",
+    "python3 scripts/hosts.py": ".ci/run",
+    "python3 scripts/vendor.py my_plugin/_vendor": "test_every_way_to_a_copy_works",
+    "python -m asyncslot vendor my_plugin/_vendor --adapters qgis": "test_every_way_to_a_copy_works",
+    "python -m my_plugin._vendor.asyncslot vendor other_plugin/_vendor": "test_every_way_to_a_copy_works",
+    "git submodule add <address of this repository> third_party/asyncslot": "test_a_submodule_beside_the_plugin",
+    "python3 third_party/asyncslot/scripts/vendor.py my_plugin/_vendor --check": "test_a_submodule_beside_the_plugin",
+    "cp -r asyncslot my_plugin/_vendor/": "test_a_copy_made_by_hand_works",
+    'pytest_plugins = ["my_plugin._vendor.asyncslot.testing"]': "test_the_tests_for_plugin_authors",
+    "from unittest import mock": "test_the_tests_for_plugin_authors",
+    "venv/bin/pip install pytest": "test_the_tests_for_plugin_authors",
+    "AssertionError: unloading 'my_plugin' has left behind": "test_what_is_left_is_told",
+}
+
 
 def section(title):
     """Return the text below a heading, up to the next."""
     return re.split("^## ", README.split(f"\n## {title}\n")[1], flags=re.MULTILINE)[0]
 
 
+def code_blocks(text):
+    """Return the language and the code of each block."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
 def blocks(title, language=""):
     """Return the code blocks of one language below a heading."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", section(title), re.MULTILINE | re.DOTALL)
+    return [code for found, code in code_blocks(section(title)) if found == language]
 
 
 def environment(home):
     """Return the environment of a reader, who has nothing of ours in it."""
     ours = ("PYTHONPATH", "VIRTUAL_ENV", "QT_API")
     inherited = {name: value for name, value in os.environ.items() if name not in ours}
-    return {**inherited, "HOME": str(home), "QT_QPA_PLATFORM": "offscreen"}
+    # git refuses a submodule from a path, which stands here for the address, unless it is told that it may.
+    return {**inherited, "HOME": str(home), "QT_QPA_PLATFORM": "offscreen", "GIT_ALLOW_PROTOCOL": "file"}
 
 
 def shell(script, directory):
@@ -86,13 +115,23 @@ def reader(tmp_path):
     return tmp_path
 
 
+def test_every_block_is_executed():
+    """By a test here or by the script that CI runs; and no test is named that is not there."""
+    found = [code.splitlines()[0].partition(",")[0] for _, code in code_blocks(README)]
+    assert sorted(found) == sorted(BLOCKS)
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    for block, where in BLOCKS.items():
+        assert block in ci if where == ".ci/run" else where in globals(), block
+
+
 def test_five_minutes_in_mini_host(reader):
-    """From an empty directory, by README's commands alone, in less than ten of them."""
+    """From an empty directory, by README's commands alone, in less than ten of them for QGIS and mini_host together."""
     first, link, mini_host = [block for block in blocks("In five minutes") if not block.startswith("[")]
     commands = [*first.splitlines(), *link.splitlines(), *mini_host.splitlines()]
-    assert len(commands) < 11
-    (reader / ".local" / "share" / "QGIS" / "QGIS3" / "profiles" / "default" / "python" / "plugins").mkdir(parents=True)
-    shell(link.splitlines()[0], reader)
+    assert len(commands) < 10
+    *prepare, start = link.splitlines()
+    assert start == "qgis"
+    shell("\n".join(prepare), reader)
     plugins = reader / ".local/share/QGIS/QGIS3/profiles/default/python/plugins"
     assert (plugins / "my_plugin" / "metadata.txt").is_file()
     *prepare, run = mini_host.splitlines()
@@ -172,8 +211,123 @@ def test_the_tests_for_plugin_authors(reader):
     conftest, module = blocks("Test your plug-in", "python")
     (reader / "conftest.py").write_text(conftest)
     (reader / "test_my_plugin.py").write_text(module)
-    printed = shell(f"{sys.executable} -m pytest -q -p no:cacheprovider -p no:xvfb test_my_plugin.py", reader)
+    install, run = blocks("Test your plug-in")[0].splitlines()
+    assert install == "venv/bin/pip install pytest"  # as is done for these tests
+    printed = shell(run.replace("venv/bin/python -m pytest", f"{sys.executable} -m pytest -p no:xvfb"), reader)
     assert "3 passed" in printed
+
+
+# A plug-in that leaves behind what README shows: its lease, a thread, a task and a timer.
+LEAKY = """
+import asyncio, threading, time
+from qtpy import QtCore
+from ._vendor import asyncslot
+
+class Leaky:
+    def initGui(self):
+        asyncslot.attach().create_task(self.greet(), name="Task-2")
+        self.timer = QtCore.QTimer()
+        self.timer.start(1000)
+        self.is_over = threading.Event()
+        threading.Thread(target=self.poll, name="poller", daemon=True).start()
+
+    def unload(self):
+        pass
+
+    async def greet(self):
+        self.answer = asyncio.get_running_loop().create_future()
+        await self.answer
+
+    def poll(self):
+        self.is_over.wait()
+"""
+
+UNLOADS_IT = """
+from my_plugin._vendor.asyncslot import testing
+
+with testing.Host() as host:
+    plugin = host.load("my_plugin", lambda package: package.Leaky())
+    try:
+        host.assert_clean_unload(plugin)
+    except AssertionError as exc:
+        print("AssertionError:", exc)
+    plugin.is_over.set()
+"""
+
+
+def test_what_is_left_is_told(reader):
+    """A plug-in that leaks is told of in README's words; of numbers and directories only the kind is compared."""
+    (reader / "my_plugin" / "__init__.py").write_text(LEAKY)
+    (reader / "unloads_it.py").write_text(UNLOADS_IT)
+
+    def kinds(text):
+        return re.sub(r'[^" ]*/my_plugin/', ".../my_plugin/", re.sub(r"\d+", "0", text)).strip().splitlines()
+
+    printed = shell(f"{sys.executable} unloads_it.py", reader)
+    assert kinds(printed)[: len(kinds(blocks("Test your plug-in")[1]))] == kinds(blocks("Test your plug-in")[1])
+
+
+def imports_itself(package, directory):
+    """Return whether the copy in a plug-in can be imported, with an adapter."""
+    (directory / package / "__init__.py").touch()
+    return shell(
+        f"{sys.executable} -c 'import {package}._vendor.asyncslot.host_adapters.qgis as q; print(q.NAME)'", directory
+    )
+
+
+def test_every_way_to_a_copy_works(reader):
+    """From a checkout, from what is installed, and from a copy, which also checks itself."""
+    checkout, installed, copy, _, _, _ = blocks("Put it into your plug-in")
+    for commands, directory in ((checkout, reader / "asyncslot"), (installed, reader / "elsewhere"), (copy, reader)):
+        directory.mkdir(exist_ok=True)
+        shell(re.sub(r"^python3?\b", sys.executable, commands, flags=re.MULTILINE), directory)
+        assert "QGIS" in imports_itself("other_plugin" if commands == copy else "my_plugin", directory)
+
+
+def test_a_submodule_beside_the_plugin(reader):
+    """It pins the version; the copy that it makes is committed, and CI sees when the two have gone apart."""
+    project = reader / "project"
+    (project / "my_plugin").mkdir(parents=True)
+    add, check = blocks("Put it into your plug-in")[3:5]
+    shell("git init -q\n" + add.replace(ADDRESS, str(reader / "asyncslot")), project)
+    assert "my_plugin/_vendor/asyncslot/__init__.py" in shell("git diff --cached --name-only", project)
+    assert "third_party/asyncslot\n" in shell("git diff --cached --name-only", project)
+    assert "QGIS" in imports_itself("my_plugin", project)
+    shell(check, project)
+    with (project / "third_party" / "asyncslot" / "asyncslot" / "_clock.py").open("a") as file:
+        file.write("\n")
+    shell(f"! {check}", project)
+
+
+def test_what_it_replaces_works(app, lease, spin):
+    """Each call in the right column of the table, in a coroutine of the lease."""
+    from qtpy import QtCore, QtWidgets
+
+    cells = [row.split("|")[2] for row in section("What it replaces").splitlines() if row.startswith("| ")][1:]
+    snippets = [code for cell in cells for code in re.findall("`([^`]*)`", cell)]
+    # Said of what they do; the plug-in of the first page calls them.
+    snippets = [code for code in snippets if code not in ("await", "attach()", "detach()")]
+    ran = []
+
+    class Reply(QtWidgets.QPushButton):
+        finished = property(lambda self: self.clicked)
+
+    async def work():
+        ran.append("create_task")
+
+    names = {"asyncslot": asyncslot, "asyncio": asyncio, "lease": lease, "fn": lambda: ran.append("fn")}
+    names.update(dialog=QtWidgets.QDialog(), reply=Reply(), coro=work())
+    rest = {"@": "\n    async def fn(): pass", ":": " pass"}  # of what is only the beginning of a statement
+    for code in snippets:
+        exec(f"async def play():\n    {code}{rest.get(code[0], rest.get(code[-1], ''))}", names)
+        task = lease.create_task(names["play"]())
+        QtCore.QTimer.singleShot(10, names["dialog"].accept)
+        QtCore.QTimer.singleShot(10, names["reply"].click)
+        spin(task.done)
+        task.result()
+    spin(lambda: "create_task" in ran)
+    assert "fn" in ran
+    assert len(snippets) == 8
 
 
 def test_a_copy_made_by_hand_works(reader):
