@@ -5,19 +5,16 @@ judge what the guest wrote, one claim each. Where a host is not installed they a
 `--require-hosts` makes that a failure. `scripts/hosts.py` installs the hosts and prints a table of all this.
 """
 
-import contextlib
 import hashlib
 import json
 import os
 import shutil
 import sys
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from socketserver import ThreadingMixIn
 
 import pytest
+
+import slow_server
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -28,8 +25,6 @@ import _machine  # noqa: E402
 pytestmark = pytest.mark.hosts
 
 FILE = bytes(range(256)) * 8 * 1024  # 2 MB
-PIECE = 64 * 1024
-PIECE_SECONDS = 0.02
 
 # What would be of ours among a host's last words.
 OUR_WORDS = ("asyncslot", "asyncio", "Traceback", "Task was destroyed", "never awaited", "QSocketNotifier", "QTimer")
@@ -44,44 +39,13 @@ COMPLAINTS = (
 )
 
 
-class Server(ThreadingMixIn, HTTPServer):
-    """A server on this machine: /file comes slowly."""
-
-    daemon_threads = True
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(FILE)))
-        self.end_headers()
-        with contextlib.suppress(ConnectionError):
-            for start in range(0, len(FILE), PIECE):
-                self.wfile.write(FILE[start : start + PIECE])
-                time.sleep(PIECE_SECONDS)
-
-    def log_message(self, format, *args):
-        pass
-
-
-@contextlib.contextmanager
-def serving():
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-    thread.start()
-    try:
-        yield "http://{}:{}".format(*server.server_address)
-    finally:
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
-
-
 class Story:
     """What happened in one host."""
 
     def __init__(self, name, directory):
-        with serving() as server, _hosts.lasting_display() as display, _hosts.find(name)(directory) as host:
+        with slow_server.serving(FILE) as server, _hosts.lasting_display() as display, _hosts.find(name)(
+            directory
+        ) as host:
             self.host = host
             self.bare_exit_code, self.bare_quit_seconds, _ = host.play(display, "bare")
             bare_output = host.output()

@@ -6,19 +6,19 @@ and asks QGIS to quit. The tests below judge what it wrote, one claim each. Wher
 skipped, saying so; `--require-hosts` makes that a failure.
 """
 
-import contextlib
 import hashlib
+import re
 import sys
-import threading
-import time
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from socketserver import ThreadingMixIn
 
 import pytest
 
+import asyncslot
+import slow_server
+
 ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import _machine  # noqa: E402 (from scripts/, see above)
@@ -28,8 +28,6 @@ import vendor  # noqa: E402
 pytestmark = pytest.mark.qgis
 
 FILE = bytes(range(256)) * 32 * 1024  # 8 MB
-PIECE = 64 * 1024
-PIECE_SECONDS = 0.02
 
 # From the start of QGIS to the end of the scenario; 20 s on two shared cores.
 SCENARIO_TIMEOUT = 100.0
@@ -39,52 +37,13 @@ QUIT_SECONDS = 3.0
 QGIS_THREADS = "Thread (pooled)"
 
 
-class Server(ThreadingMixIn, HTTPServer):
-    """A server on this machine: /file comes slowly, /stalls stops in the middle, all else is not there."""
-
-    daemon_threads = True
-
-
-class Handler(BaseHTTPRequestHandler):
-    def do_GET(self):
-        if self.path not in ("/file", "/stalls"):
-            self.send_error(404)
-            return
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(FILE)))
-        self.end_headers()
-        end = len(FILE) if self.path == "/file" else len(FILE) // 4
-        # Clients that go away in the middle are what some of the tests are about.
-        with contextlib.suppress(ConnectionError):
-            for start in range(0, end, PIECE):
-                self.wfile.write(FILE[start : start + PIECE])
-                time.sleep(PIECE_SECONDS)
-            self.rfile.read(1)  # returns when the client is gone, at once after /file
-
-    def log_message(self, format, *args):
-        pass
-
-
-@contextlib.contextmanager
-def serving():
-    server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-    thread.start()
-    try:
-        yield "http://{}:{}".format(*server.server_address)
-    finally:
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
-
-
 class Story:
     """What happened in QGIS."""
 
     def __init__(self, directory):
         self.directory = directory
         hosts = ROOT / "tests" / "hosts"
-        with serving() as server, _machine.display() as (display, _), _qgis.QgisRun(directory) as qgis:
+        with slow_server.serving(FILE) as server, _machine.display() as (display, _), _qgis.QgisRun(directory) as qgis:
             qgis.add_plugin(ROOT / "examples" / "qgis_plugin", "async_download")
             qgis.add_plugin(hosts / "qgis_guest", "qgis_guest")
             qgis.add_plugin(hosts / "qgis_guest", "qgis_guest_two")
@@ -205,6 +164,38 @@ def test_copies_are_reloaded_amid_the_others(story):
     reloads = story.step("reload_amid_others")
     assert reloads["answers"] == [True] * 3
     assert reloads["same_loop"]
+
+
+def test_report_names_qgis_and_every_copy(story):
+    """In a download: QGIS by its adapter, each copy by name, version and path, and where its task stands."""
+    text = story.step("bug_report")["text"]
+    assert "attach() would find: QGIS (adapter" in text
+    assert "cannot be read" not in text
+    for plugin, name, version in (
+        ("async_download", "asyncslot", asyncslot.__version__),
+        ("qgis_guest", "asyncslot", asyncslot.__version__),
+        ("qgis_guest_three", "another_name", "0.9.0"),
+    ):
+        copy = f"{plugin}._vendor.{name}"
+        path = f"/{plugin}/_vendor/{name}"
+        assert re.search(rf"^  {copy}.*: version {version}, protocol \d+, in .*{path}$", text, re.MULTILINE), text
+        owner = text.split(f"\nOwner '{plugin}'\n")[1].split("\n\n")[0]
+        assert f"copy: {copy}, version {version}" in owner
+        assert f"host: QGIS (adapter {copy}.host_adapters.qgis)" in owner
+        assert re.search(rf"Task-\d+: .* at {plugin}/(dock|guest)\.py:\d+", owner), owner
+
+
+def test_report_has_every_line_of_the_example_in_readme(story):
+    """Each with its own numbers, and without the names of plug-ins."""
+    example = README.split("```\nasyncslot ")[1].split("```")[0]
+    assert _labels(example) - _labels(story.step("bug_report")["text"]) == set()
+
+
+def _labels(report):
+    """Return the titles of a report, and what stands before the colons."""
+    labels = {line.partition(": ")[0] for line in report.splitlines()[1:]}
+    names = r"^  .*\._vendor\..*|^    \w+$|'\w+'|\d+"  # of copies and owners; of tasks and ports only the number
+    return {re.sub(names, "", label) for label in labels}
 
 
 def test_qgis_says_nothing_about_us(story):

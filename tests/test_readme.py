@@ -36,7 +36,7 @@ GREETING = "Five seconds later, and QGIS never froze"
 # Public names that are told elsewhere in README than in the table of what there is.
 TOLD_ELSEWHERE = {"AbandonedTask", "DetachReport"}
 
-# The first line of each code block, up to a comma: the test here, or the script, that executes it.
+# The first line of each code block, up to a comma: what executes it, a test here if no file is named.
 BLOCKS = {
     "import asyncio": "test_the_plugin_of_the_first_page_in_qgis",
     "git clone <address of this repository> asyncslot": "test_five_minutes_in_mini_host",
@@ -54,6 +54,7 @@ BLOCKS = {
     'pytest_plugins = ["my_plugin._vendor.asyncslot.testing"]': "test_the_tests_for_plugin_authors",
     "from unittest import mock": "test_the_tests_for_plugin_authors",
     "venv/bin/pip install pytest": "test_the_tests_for_plugin_authors",
+    "asyncslot 0.4.0: report": "test_qgis.py::test_report_has_every_line_of_the_example_in_readme",
     "AssertionError: unloading 'my_plugin' has left behind": "test_what_is_left_is_told",
 }
 
@@ -119,9 +120,12 @@ def test_every_block_is_executed():
     """By a test here or by the script that CI runs; and no test is named that is not there."""
     found = [code.splitlines()[0].partition(",")[0] for _, code in code_blocks(README)]
     assert sorted(found) == sorted(BLOCKS)
-    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     for block, where in BLOCKS.items():
-        assert block in ci if where == ".ci/run" else where in globals(), block
+        file, _, test = where.rpartition("::")
+        what, path = (
+            (block, ROOT / where) if where == ".ci/run" else (f"def {test}(", ROOT / "tests" / (file or __file__))
+        )
+        assert what in path.read_text(encoding="utf-8"), block
 
 
 def test_five_minutes_in_mini_host(reader):

@@ -105,6 +105,16 @@ def failed_download(stage):
     return {"status": stage.dock.status.text()}
 
 
+def bug_report(stage):
+    """What a user would paste, in the middle of a download."""
+    stage.start_download("/stalls", "reported.bin")
+    yield from until(lambda: stage.dock.progress.value() > 0, 10, "the download is under way")
+    text = stage.guest.report()
+    stage.dock.cancel_button.click()
+    yield from until(lambda: not stage.is_downloading(), 5, "the download has ended")
+    return {"text": text}
+
+
 def reloads(stage):
     """Reload the example five times, each time in the middle of a download."""
     answers = []
@@ -300,6 +310,7 @@ STEPS = [
     download,
     cancelled_download,
     failed_download,
+    bug_report,
     reloads,
     unloads,
     *leaving.STEPS,

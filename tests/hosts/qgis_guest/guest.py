@@ -54,6 +54,9 @@ class Guest:
     def adapter(self):
         return self.lease.host
 
+    def report(self):
+        return asyncslot.report()
+
     def open_modal(self, seconds):
         """Open a modal dialog, as any slot might, and close it after `seconds`."""
         dialog = QDialog(self.iface.mainWindow())
