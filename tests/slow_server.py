@@ -44,7 +44,8 @@ class Handler(BaseHTTPRequestHandler):
             for start in range(0, end, PIECE):
                 self.wfile.write(file[start : start + PIECE])
                 time.sleep(PIECE_SECONDS)
-            self.rfile.read(1)  # returns when the client is gone, at once after /file
+            if self.path == "/stalls":
+                self.rfile.read(1)  # returns when the client is gone
 
     def log_message(self, format, *args):
         pass
