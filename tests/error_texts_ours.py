@@ -1,0 +1,224 @@
+"""Error texts of our own exceptions that README explains: two pieces of a program for each, see error_texts.py."""
+
+# text: (what is wrong, what is right)
+CASES = {
+    "found no QCoreApplication": (
+        """
+said(asyncslot.attach)
+""",
+        """
+start().create_task(fine())
+spin(is_done)
+""",
+    ),
+    "it belongs to the GUI thread": (
+        """
+start()
+in_thread(lambda: lease.create_task(work()))
+""",
+        """
+in_thread(lambda: asyncio.run_coroutine_threadsafe(fine(), lease.loop).result())
+""",
+    ),
+    "no asyncslot loop is attached here": (
+        """
+app = QtWidgets.QApplication(["host"])
+said(lambda: asyncslot.create_task(work()))
+""",
+        """
+start()
+asyncslot.create_task(fine())
+spin(is_done)
+""",
+    ),
+    "which holds no lease, and there are several to choose from": (
+        """
+leases = [start("one")]
+start("two")
+said(lambda: asyncslot.create_task(work()))
+""",
+        """
+lease.create_task(fine())
+spin(is_done)
+""",
+    ),
+    "has ended. Call attach() again": (
+        """
+start().detach()
+said(lambda: lease.create_task(work()))
+""",
+        """
+lease = asyncslot.attach()
+lease.create_task(fine())
+spin(is_done)
+""",
+    ),
+    "was called on a loop that is attached": (
+        """
+start()
+said(lambda: lease.loop.stop())
+""",
+        """
+lease.create_task(asyncio.sleep(3600))
+assert lease.run_until_complete(work()) == "worked"
+lease.detach()
+print("fine")
+""",
+    ),
+    "cannot share the loop of another plug-in's copy": (
+        """
+from asyncslot import _meeting
+start()
+_meeting.PROTOCOL += 1
+said(asyncslot.attach, "other")
+""",
+        """
+_meeting.PROTOCOL -= 1
+leases = [asyncslot.attach("other")]
+leases[0].create_task(fine())
+spin(is_done)
+""",
+    ),
+    "it takes a coroutine function": (
+        """
+start()
+coro = work()
+said(lambda: asyncslot.asyncSlot(coro))
+coro.close()
+""",
+        """
+button = Window()
+button.clicked.connect(asyncslot.asyncSlot(fine))
+button.click()
+spin(is_done)
+""",
+    ),
+    "and the sender was deleted": (
+        """
+start()
+async def waits():
+    # asyncSignal() does not keep the sender.
+    button = Window()
+    lease.loop.call_soon(button.deleteLater)
+    await asyncslot.asyncSignal(button.clicked)
+run(waits())
+""",
+        """
+button = Window()
+async def waits():
+    lease.loop.call_soon(button.click)
+    await asyncslot.asyncSignal(button.clicked)
+    await fine()
+run(waits())
+""",
+    ),
+    "gave up after": (
+        """
+start()
+said(lambda: lease.run_until_complete(asyncio.sleep(3600), timeout=0.01))
+""",
+        """
+lease.run_until_complete(fine(), timeout=20)
+""",
+    ),
+    "was called where no asyncio loop is running": (
+        """
+start()
+button = Window()
+said(lambda: asyncslot.asyncSignal(button.clicked))
+""",
+        """
+async def waits():
+    lease.loop.call_soon(button.click)
+    await asyncslot.asyncSignal(button.clicked)
+    await fine()
+lease.create_task(waits())
+spin(is_done)
+""",
+    ),
+    "it takes the signal of an object": (
+        """
+start()
+button = Window()
+async def waits():
+    await asyncslot.asyncSignal(button.clicked.emit)
+run(waits())
+""",
+        """
+async def waits():
+    lease.loop.call_soon(button.click)
+    await asyncslot.asyncSignal(button.clicked)
+    await fine()
+run(waits())
+""",
+    ),
+    "which is not an AsyncSlotEventLoop": (
+        """
+app = QtWidgets.QApplication(["host"])
+slot = asyncslot.asyncSlot(fine)
+async def starts():
+    slot()
+said(lambda: asyncio.run(starts()))
+""",
+        """
+start()
+said(lambda: asyncio.run(starts()))
+spin(is_done)
+""",
+    ),
+    "was given to a slot": (
+        """
+start()
+said(lambda: asyncslot.asyncSlot(fine, on_repeat="skip"))
+""",
+        """
+button = Window()
+button.clicked.connect(asyncslot.asyncSlot(fine, on_repeat="drop"))
+button.click()
+spin(is_done)
+""",
+    ),
+    "No Qt binding is loaded in this process": (
+        """
+bindings = ("PyQt5", "PyQt6", "PySide2", "PySide6")
+hidden = {name: module for name, module in sys.modules.items() if name.partition(".")[0] in (*bindings, "qtpy")}
+for name in hidden:
+    del sys.modules[name]
+sys.modules.update(dict.fromkeys(bindings))
+said(asyncslot.attach)
+""",
+        """
+for name in bindings:
+    del sys.modules[name]
+sys.modules.update(hidden)
+start().create_task(fine())
+spin(is_done)
+""",
+    ),
+    "The host adapter": (
+        """
+app = QtWidgets.QApplication(["host"])
+class Adapter:
+    NAME = "My host"
+said(lambda: asyncslot.attach(host=Adapter()))
+""",
+        """
+start().create_task(fine())
+spin(is_done)
+""",
+    ),
+    "it takes a plain function, and calls it itself": (
+        """
+start()
+async def opens():
+    await asyncslot.asyncModal(len("dialog"))
+run(opens())
+""",
+        """
+async def opens():
+    assert await asyncslot.asyncModal(lambda: len("dialog")) == 6
+    await fine()
+run(opens())
+""",
+    ),
+}
