@@ -38,7 +38,7 @@ Nothing is imported from Qt before attach(), and nothing happens at import.
 import typing as _typing
 
 # Above the imports, because copies that meet tell each other their versions.
-__version__ = "0.4.0.dev0"
+__version__ = "0.4.0"
 
 from ._attach import asyncSlot, attach, create_task, detach
 from ._bug_report import report

@@ -51,7 +51,10 @@ class NestingMixin(LoopBase):
     def _as_enter(self) -> Tuple[Any, ...]:
         """Become asyncio's running loop; return what _as_leave() needs to undo it."""
         # By their module, as asyncio does: whoever replaces them there means us, too.
-        loop = events._get_running_loop()
+        return self._as_enter_from(events._get_running_loop())
+
+    def _as_enter_from(self, loop: Any) -> Tuple[Any, ...]:
+        """Become the running loop after `loop`, which may be None."""
         task = None
         if loop is not None:
             task = asyncio.current_task(loop)

@@ -37,6 +37,7 @@ _scheduled`, `events._get_running_loop`, `base_events._format_handle`.
 from __future__ import annotations
 
 import heapq
+import sys
 import threading
 from asyncio import base_events, events
 from asyncio.format_helpers import _format_callback_source
@@ -59,6 +60,10 @@ _POLL_INTERVAL = 50e-6
 # Seconds between two steps, at most, for the second to take it that more I/O is on its way
 # and poll until there is none. A turn of an idle Qt loop takes a tenth of this.
 _DENSE = 100e-6
+
+# Seconds. No callback shorter than this has started a loop or stopped one. Python below 3.12 asks the kernel for the
+# number of the process each time it is asked for the running loop, a sixth of the time of a short callback.
+_SHORTEST_RUN = 0.0 if sys.version_info >= (3, 12) else 2e-6
 
 _Interrupt = (SystemExit, KeyboardInterrupt)
 
@@ -211,11 +216,11 @@ class SteppingMixin(PollingMixin, NestingMixin):
 
     # -- The step ------------------------------------------------------------
 
-    def _as_step(self) -> None:
-        """Run one step. Called by the host's loop; never raises."""
+    def _as_step(self, running: Any) -> None:
+        """Run one step. Called by the host's loop, and told which loop is running here; never raises."""
         if self._closed or self._as_wait is None:
             return  # a wake-up that was under way when the loop was closed
-        outer = self._as_enter()
+        outer = self._as_enter_from(running)
         # The promise is kept. A new one is only made when there is something for it: most
         # wake-ups of a quiet loop end without a call to Qt.
         self._as_idle = self._as_alert = True
@@ -274,11 +279,11 @@ class SteppingMixin(PollingMixin, NestingMixin):
                     raise
                 except BaseException as exc:
                     self._as_callback_failed(handle, exc)
-            if running_loop() is not self:
+            began, now = now, monotonic()
+            if now - began > _SHORTEST_RUN and running_loop() is not self:
                 self._as_publish_again()
             if self._as_nested:
                 self._as_unnest()
-            began, now = now, monotonic()
             if now >= deadline:
                 self._as_overran(handle, now - max(began, self._as_ended))
                 break

@@ -27,7 +27,6 @@ from __future__ import annotations
 import math
 import sys
 from asyncio import events
-from types import FrameType
 from typing import Any, Callable, Optional
 
 from ._clock import monotonic
@@ -36,22 +35,20 @@ from ._clock import monotonic
 # (math.inf); whoever sleeps longer is woken once a day.
 LONGEST = 24 * 3600.0
 
-# So many frames below ours need no look at how deep the stack may get.
-_SHALLOW = 10
-
 
 class TimerWait:
     """Call `step` when a deadline has come, or soon; I/O is for the subclasses.
 
     Args:
         qt_core: the binding's QtCore module; the timers live in the calling thread.
-        step: called without arguments, in the calling thread; must not raise.
+        step: called with asyncio's running loop, if there is one, in the calling thread; must not raise.
     """
 
-    def __init__(self, qt_core: Any, step: Callable[[], None]) -> None:
-        self._step: Optional[Callable[[], None]] = step
+    def __init__(self, qt_core: Any, step: Callable[[Any], None]) -> None:
+        self._step: Optional[Callable[[Any], None]] = step
         self._is_pyqt = hasattr(qt_core, "PYQT_VERSION")
         self._soon = self._make_timer(qt_core, self._on_soon)
+        self._depth = 0  # of the stack, in frames, when it was counted last
         self._is_soon = False  # a call is promised, in nested Qt loops, too
         self._is_ticking = False  # the timer is active
         self._timer = self._make_timer(qt_core, self._on_deadline)
@@ -152,8 +149,8 @@ class TimerWait:
         """
         running_loop = events._get_running_loop()
         try:
-            if self._step is not None and _has_room():
-                self._step()
+            if self._step is not None and self._has_room():
+                self._step(running_loop)
                 return True
         except (RecursionError, KeyboardInterrupt):
             # The last frame that there was; Ctrl+C between two callbacks, or while the step was putting back what it
@@ -161,23 +158,24 @@ class TimerWait:
             events._set_running_loop(running_loop)
         return False
 
+    def _has_room(self) -> bool:
+        """Whether a quarter of the stack is left; a host may run its Qt loop from deep inside a recursion of its own.
 
-def _has_room() -> bool:
-    """Whether a quarter of the stack is left; a host may run its Qt loop from deep inside a recursion of its own.
-
-    Python 3.11 does not even tell a task that it has no room to run in: it just never goes on.
-    """
-    depth = sys.getrecursionlimit() * 3 // 4
-    if sys.version_info >= (3, 12):
-        return sys._getframemodulename(depth) is None
-    # What follows raises an exception as a rule, which takes longer than a look at a few frames.
-    frame: Optional[FrameType] = sys._getframe()
-    for _ in range(_SHALLOW):
-        if frame is None:
-            return True
-        frame = frame.f_back
-    try:
-        sys._getframe(depth)
-    except ValueError:  # not so many frames below us
+        Python 3.11 does not even tell a task that it has no room to run in: it just never goes on.
+        """
+        # As a rule the stack is as deep as the last time, which costs less to find out than how deep it is: to look at
+        # a frame makes an object of it, and to ask for one that is not there raises.
+        try:
+            if sys._getframe(self._depth).f_back is None:
+                return True
+        except ValueError:
+            pass
+        frame: Any = sys._getframe()
+        depth = -1
+        while frame is not None:
+            frame = frame.f_back
+            depth += 1
+        if depth > sys.getrecursionlimit() * 3 // 4:
+            return False
+        self._depth = depth
         return True
-    return False

@@ -39,7 +39,7 @@ class ThreadWait(TimerWait):
             or after `interrupt`.
         interrupt: makes `block` return; called in the GUI thread.
         has_io: whether there is anything that `block` could return for.
-        step: called without arguments, in the calling thread; must not raise.
+        step: as in TimerWait.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ThreadWait(TimerWait):
         block: Callable[[], None],
         interrupt: Callable[[], None],
         has_io: Callable[[], bool],
-        step: Callable[[], None],
+        step: Callable[[Any], None],
     ) -> None:
         super().__init__(qt_core, step)
         self._block = block

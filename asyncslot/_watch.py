@@ -17,6 +17,7 @@ windows. GUI thread only.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import deque
 from time import perf_counter
 from typing import Any, Callable, Deque, List, Optional
@@ -140,11 +141,11 @@ class Watch:
         first = int(self._clock() / COLUMN) - COLUMNS + 1
         return [lost for lost in self.lost if lost.at / COLUMN >= first]
 
-    def _measured_step(self) -> None:
+    def _measured_step(self, running: Any) -> None:
         self.qt_is_alive()
         step = self._step
         if step is not None:
-            self._measure(step, None)
+            self._measure(functools.partial(step, running), None)
 
     def _measured_run_now(self, handle: Any) -> None:
         run_now = self._run_now
@@ -152,15 +153,14 @@ class Watch:
             # Inside a step, whose time it is.
             type(self._loop)._as_run_now(self._loop, handle)
         else:
-            self._measure(run_now, handle)
+            self._measure(functools.partial(run_now, handle), handle)
 
-    def _measure(self, run: Callable[..., None], handle: Any) -> None:
-        args = () if handle is None else (handle,)
+    def _measure(self, run: Callable[[], None], handle: Any) -> None:
         running = _Running()
         self._running.append(running)
         start = self._clock()
         try:
-            run(*args)
+            run()
         finally:
             end = self._clock()
             self._running.pop()

@@ -55,9 +55,9 @@ class Scene:
         self.steps = 0
         step = self.wait._step
 
-        def counted():
+        def counted(running):
             self.steps += 1
-            step()
+            step(running)
 
         self.wait._step = counted
 

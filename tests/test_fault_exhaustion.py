@@ -60,7 +60,7 @@ def start():
     lease, neighbour = asyncslot.attach("faulty", host=Host()), asyncslot.attach("neighbour", host=Host())
     loop, steps, ticks = lease.loop, [], []
     step = loop._as_wait._step
-    loop._as_wait._step = lambda: (steps.append(1), step())
+    loop._as_wait._step = lambda running: (steps.append(1), step(running))
 
 def finish():
     for each in (lease, neighbour):

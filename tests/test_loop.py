@@ -550,7 +550,7 @@ def test_an_idle_loop_sleeps(lease, spin):
         lease.create_task(asyncio.sleep(3600))
         steps = []
         step = lease.loop._as_wait._step
-        lease.loop._as_wait._step = lambda: (steps.append(1), step())
+        lease.loop._as_wait._step = lambda running: (steps.append(1), step(running))
         done = []
         QtCore.QTimer.singleShot(50, lambda: steps.clear())
         QtCore.QTimer.singleShot(300, lambda: done.append(len(steps)))

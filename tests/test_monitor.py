@@ -378,7 +378,7 @@ def watched():
     watch = Watch(loop, lambda: now[0])
 
     def step(seconds, inside=lambda: None):
-        def run():
+        def run(_):
             now[0] += seconds / 2
             inside()
             now[0] += seconds / 2
@@ -386,7 +386,7 @@ def watched():
         watch.end()
         loop._as_wait._step = run
         watch.begin()
-        loop._as_wait._step()
+        loop._as_wait._step(None)
 
     return loop, watch, step
 
@@ -416,7 +416,9 @@ def test_a_step_in_which_a_qt_loop_runs_loses_no_frame(watched, sign):
     loop, watch, step = watched
     step(
         5.0,
-        lambda: loop._as_wait._step() if sign == "another step" and len(watch._running) == 1 else watch.qt_is_alive(),
+        lambda: (
+            loop._as_wait._step(None) if sign == "another step" and len(watch._running) == 1 else watch.qt_is_alive()
+        ),
     )
     assert list(watch.lost) == []
 

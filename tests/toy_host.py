@@ -65,7 +65,7 @@ class ToyLoop(SteppingMixin, OwningMixin, PlainLoop):
 
     def turn(self):
         """Let the host call back once."""
-        self._as_step()
+        self._as_step(asyncio._get_running_loop())
 
     def turns(self, most=100):
         """Let the host call back until nothing is ready, descriptors included, which a host watches by itself."""
