@@ -26,6 +26,7 @@ import _qgis  # noqa: E402
 pytestmark = pytest.mark.once
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
 # In README's place for where the repository is.
 ADDRESS = "<address of this repository>"
@@ -351,6 +352,24 @@ def test_every_public_name_is_told():
     told = set(re.findall(r"\w+", section("What there is")))
     public = {name for name in asyncslot.__all__ if not name.endswith("Error")} - TOLD_ELSEWHERE
     assert public - told == set()
+
+
+def test_changelog_begins_with_this_version():
+    """With its date; what is on the way to the next version is "Unreleased", and calls itself .dev."""
+    (title,) = re.findall(r"^## (.*)$", CHANGELOG, re.MULTILINE)[:1]
+    is_released = re.fullmatch(rf"\[{re.escape(asyncslot.__version__)}\] - 20\d\d-\d\d-\d\d", title)
+    assert is_released or (title == "[Unreleased]" and ".dev" in asyncslot.__version__)
+
+
+def test_what_changelog_advises_in_the_place_of_other_names_exists():
+    """Each name that is called in the second column of its tables."""
+    cells = [row.split("|")[2] for row in CHANGELOG.splitlines() if row.startswith("| ")]
+    called = set(re.findall(r"([\w.]*)\(", " ".join(re.findall("`([^`]*)`", " ".join(cells))))) - {"main"}
+    assert {"attach", "asyncSignal", "lease.run_task"} <= called
+    for name in called:
+        owner, _, attribute = name.rpartition(".")
+        places = {"": asyncslot, "lease": asyncslot.Lease, "loop": asyncslot.AsyncSlotEventLoop, "asyncio": asyncio}
+        assert hasattr(places[owner], attribute), name
 
 
 def test_links_lead_somewhere():
