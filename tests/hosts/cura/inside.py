@@ -35,22 +35,5 @@ def begin():
     QtWidgets.QApplication.setActiveWindow(label)
 
 
-def log_text():
-    """What Python's logging writes to stderr; Cura's own log is for its own logger only."""
-    with open("/proc/self/fd/2", encoding="utf-8", errors="replace") as output:
-        return output.read()
-
-
-def progress_display():
-    windows = QtWidgets.QApplication.topLevelWidgets()
-    dialogs = [each for each in windows if isinstance(each, QtWidgets.QProgressDialog) and each.isVisible()]
-    return dialogs[0] if dialogs else None
-
-
-def grab(path):
-    """The screen, because the dialog is a window of its own."""
-    QtWidgets.QApplication.primaryScreen().grabWindow(0).save(path)
-
-
 def quit():
     Application.getInstance().closeApplication()

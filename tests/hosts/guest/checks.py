@@ -11,6 +11,7 @@ from pathlib import Path
 
 from . import host
 from ._vendor import asyncslot
+from .plain import of_host
 from .qt import KEPT, Heartbeat, loop_level, pause, until
 
 TICK = 0.01
@@ -145,7 +146,7 @@ def error_in_task(stage):
     stage.lease.create_task(_fail(), name="failing")
     yield from pause(0.3)
     is_modal = host.QtWidgets.QApplication.activeModalWidget() is not None
-    return {"log": host.log_text(), "is_modal": is_modal, "owner": stage.lease.owner}
+    return {"log": of_host("log_text")(), "is_modal": is_modal, "owner": stage.lease.owner}
 
 
 async def _fail():
@@ -160,25 +161,26 @@ def report_from_thread(stage):
     thread.start()
     yield lambda: not thread.is_alive(), 5
     yield from pause(0.2)
-    return {"log": host.log_text(), "has_returned": not thread.is_alive()}
+    return {"log": of_host("log_text")(), "has_returned": not thread.is_alive()}
 
 
 def progress(stage):
     """Progress in the host's display, cancelled there."""
     outcome = []
     task = stage.lease.create_task(_work(stage.lease, outcome), name="working")
-    yield from until(lambda: host.progress_display() is not None, 5, "progress is shown")
+    find_display = of_host("progress_display")
+    yield from until(lambda: find_display() is not None, 5, "progress is shown")
     yield from pause(0.4)
-    display = host.progress_display()
+    display = find_display()
     [bar] = [bar for bar in display.findChildren(host.QtWidgets.QProgressBar) if bar.isVisible()]
     texts = [label.text() for label in display.findChildren(host.QtWidgets.QLabel)]
     texts += [browser.toPlainText() for browser in display.findChildren(host.QtWidgets.QTextEdit)]
     facts = {"fraction": bar.value() / bar.maximum(), "texts": texts}
-    _grab(str(stage.directory / "progress.png"))
+    of_host("grab")(str(stage.directory / "progress.png"))
     facts["cancelled_by"] = yield from _press_cancel(display, task)
     yield from until(task.done, 5, "the task is cancelled")
     yield from pause(0.1)
-    return {**facts, "outcome": outcome, "is_gone": host.progress_display() is None}
+    return {**facts, "outcome": outcome, "is_gone": find_display() is None}
 
 
 async def _work(lease, outcome):
@@ -191,11 +193,6 @@ async def _work(lease, outcome):
         outcome.append("cancelled")
         raise
     outcome.append("done")
-
-
-def _grab(path):
-    grab = getattr(host, "grab", None) or (lambda path: host.window().grab().save(path))
-    grab(path)
 
 
 def _press_cancel(display, task):

@@ -4,14 +4,14 @@ It knows no host. What there is to know is in the module `host`, which the outsi
 
     QtCore, QtWidgets   the binding's modules
     version()           the host's version, as text
-    is_ready()          whether the main window is there and the host's event loop runs
     window()            the main window
-    log_text()          what the host's own log shows
-    progress_display()  the widget with a visible QProgressBar in which the host shows progress, or None
     quit()              what the user does to quit
+    is_ready()          only if it takes more than a main window and a running event loop, see plain.py for these four
+    log_text()          only if the host has a log of its own: what it shows
+    progress_display()  only if the host has one: the widget with a visible QProgressBar, or None
+    grab(path)          only if that window cannot be grabbed: write a PNG of it
     press_cancel()      only if the host has its own way of cancelling: otherwise the display's only button is clicked
     reload()            only if the host has a way to: unload the guest and load it again
-    grab(path)          only if the window cannot be grabbed: write a PNG of it
     begin()             only if something must be done when the host is ready: close a greeting, open a document
 
 A check is a generator: it does something, yields a condition to wait for, and returns its facts. Plain Qt throughout:
@@ -26,6 +26,7 @@ import time
 import traceback
 
 from . import host
+from .plain import of_host
 from .qt import CHECK_MS, KEPT, loop_level, until
 
 
@@ -106,7 +107,7 @@ def _play_all(checks, stage, times):
 
 
 def _until_ready():
-    yield from until(host.is_ready, 60, "the host is ready")
+    yield from until(of_host("is_ready"), 60, "the host is ready")
     ready = _age_ms()
     if hasattr(host, "begin"):
         host.begin()

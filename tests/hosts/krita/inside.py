@@ -10,10 +10,6 @@ def version():
     return Krita.instance().version()
 
 
-def is_ready():
-    return QtCore.QThread.currentThread().loopLevel() > 0 and window() is not None and window().isVisible()
-
-
 def window():
     windows = Krita.instance().windows()
     return windows[0].qwindow() if windows else None

@@ -11,10 +11,6 @@ def version():
     return napari.__version__
 
 
-def is_ready():
-    return QtCore.QThread.currentThread().loopLevel() > 0 and window() is not None and window().isVisible()
-
-
 def window():
     viewer = napari.current_viewer()
     return None if viewer is None else viewer.window._qt_window
