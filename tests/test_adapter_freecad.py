@@ -10,35 +10,13 @@ import types
 import pytest
 from asyncslot.host_adapters import freecad as adapter
 
+import half_there
 from asyncslot._hosts import check_adapter
-
-
-class Gone:
-    """An object behind which the C++ one was deleted: whatever is asked of it raises, as in PySide."""
-
-    def __getattr__(self, name):
-        raise RuntimeError("Internal C++ object already deleted.")
+from half_there import Gone, Signal, core_with_application, error
 
 
 class NoWindow(Exception):
     """What FreeCAD raises where there is no main window: an exception class of its own."""
-
-
-class Signal:
-    def __init__(self):
-        self.slots = []
-
-    def connect(self, slot):
-        self.slots.append(slot)
-
-    def disconnect(self, slot):
-        if slot not in self.slots:
-            raise RuntimeError("Failed to disconnect signal.")
-        self.slots.remove(slot)
-
-    def emit(self):
-        for slot in list(self.slots):
-            slot()
 
 
 class Console:
@@ -74,13 +52,6 @@ def freecad(monkeypatch, app):
         monkeypatch.setitem(sys.modules, name, module)
     yield types.SimpleNamespace(console=console, core=core, gui=gui, window=window)
     window.deleteLater()
-
-
-def error():
-    try:
-        raise ValueError("spoilt")
-    except ValueError as exc:
-        return exc
 
 
 def no_window():
@@ -173,10 +144,9 @@ def test_report_with_nothing_left_does_not_raise(freecad, monkeypatch):
 @pytest.fixture
 def quitting(freecad, monkeypatch):
     """The signals that tell of the end, by name."""
-    signals = types.SimpleNamespace(mainWindowClosed=Signal(), aboutToQuit=Signal())
+    signals = types.SimpleNamespace(mainWindowClosed=Signal(RuntimeError), aboutToQuit=Signal(RuntimeError))
     window = types.SimpleNamespace(mainWindowClosed=signals.mainWindowClosed)
-    application = types.SimpleNamespace(aboutToQuit=signals.aboutToQuit)
-    core = types.SimpleNamespace(QCoreApplication=types.SimpleNamespace(instance=lambda: application))
+    core = core_with_application(signals.aboutToQuit)
     freecad.gui.getMainWindow = lambda: window
     monkeypatch.setattr(adapter, "qt_core", lambda: core)
     return signals
@@ -235,35 +205,8 @@ def test_unhook_after_the_window_is_gone_does_nothing(quitting):
 
 def test_progress_is_in_the_status_bar_and_can_be_cancelled_once(freecad):
     """The widgets are the binding's own, so that its strictness about types is met here, Qt 6's too."""
-    from qtpy import QtWidgets
-
-    cancelled = []
-    progress = adapter.progress("<Tiles>", lambda: cancelled.append(True))
-    bar = freecad.window.statusBar()
-    [meter] = bar.findChildren(QtWidgets.QProgressBar)
-    [label] = bar.findChildren(QtWidgets.QLabel)
-    progress.update(1 / 3, "80 & more")
-    assert meter.value() / meter.maximum() == pytest.approx(1 / 3, abs=0.001)
-    assert label.text() == "<Tiles>: 80 & more"
-    progress.update(None, "")
-    assert (meter.minimum(), meter.maximum()) == (0, 0)
-    assert label.text() == "<Tiles>"
-    progress.update(0.5, "")
-    assert meter.value() / meter.maximum() == 0.5
-
-    [button] = bar.findChildren(QtWidgets.QPushButton)
-    button.click()
-    button.click()
-    assert cancelled == [True]
-    progress.close()
-    progress.close()
-    assert meter.parentWidget().isHidden()
+    half_there.use_progress_in_status_bar(adapter, freecad.window)
 
 
 def test_progress_whose_window_was_closed_can_be_updated_and_closed(freecad):
-    cancelled = []
-    progress = adapter.progress("Tiles", lambda: cancelled.append(True))
-    progress._meter = progress._bar = Gone()
-    progress.update(0.5, "into the void")
-    progress.close()
-    assert cancelled == []
+    half_there.use_progress_that_has_gone(adapter)

@@ -11,31 +11,9 @@ import types
 import pytest
 from asyncslot.host_adapters import krita as adapter
 
+import half_there
 from asyncslot._hosts import check_adapter
-
-
-class Gone:
-    """An object behind which the C++ one was deleted: whatever is asked of it raises, as in PyQt."""
-
-    def __getattr__(self, name):
-        raise RuntimeError("wrapped C/C++ object has been deleted")
-
-
-class Signal:
-    def __init__(self):
-        self.slots = []
-
-    def connect(self, slot):
-        self.slots.append(slot)
-
-    def disconnect(self, slot):
-        if slot not in self.slots:
-            raise TypeError("'function' object is not connected")
-        self.slots.remove(slot)
-
-    def emit(self):
-        for slot in list(self.slots):
-            slot()
+from half_there import Gone, Signal, core_with_application, error
 
 
 class Notifier:
@@ -84,13 +62,6 @@ def krita(monkeypatch, app):
 
 def texts(krita):
     return [data.decode("utf-8") for data in krita.log]
-
-
-def error():
-    try:
-        raise ValueError("spoilt")
-    except ValueError as exc:
-        return exc
 
 
 # -- who is there ------------------------------------------------------------
@@ -238,11 +209,7 @@ def test_report_with_nothing_left_does_not_raise(krita, monkeypatch):
 def quitting(krita, monkeypatch):
     """The signals that tell of the end, by name."""
     signals = types.SimpleNamespace(applicationClosing=krita.notifier.applicationClosing, aboutToQuit=Signal())
-    application = types.SimpleNamespace(aboutToQuit=signals.aboutToQuit)
-    real = adapter.qt_core()
-    core = types.SimpleNamespace(
-        QCoreApplication=types.SimpleNamespace(instance=lambda: application), qWarning=real.qWarning
-    )
+    core = core_with_application(signals.aboutToQuit, qWarning=adapter.qt_core().qWarning)
     monkeypatch.setattr(adapter, "qt_core", lambda: core)
     return signals
 
@@ -299,35 +266,8 @@ def test_unhook_after_the_notifier_is_gone_does_nothing(quitting):
 
 def test_progress_is_in_the_status_bar_and_can_be_cancelled_once(krita):
     """The widgets are the binding's own, so that its strictness about types is met here, Qt 6's too."""
-    from qtpy import QtWidgets
-
-    cancelled = []
-    progress = adapter.progress("<Tiles>", lambda: cancelled.append(True))
-    bar = krita.window.statusBar()
-    [meter] = bar.findChildren(QtWidgets.QProgressBar)
-    [label] = bar.findChildren(QtWidgets.QLabel)
-    progress.update(1 / 3, "80 & more")
-    assert meter.value() / meter.maximum() == pytest.approx(1 / 3, abs=0.001)
-    assert label.text() == "<Tiles>: 80 & more"
-    progress.update(None, "")
-    assert (meter.minimum(), meter.maximum()) == (0, 0)
-    assert label.text() == "<Tiles>"
-    progress.update(0.5, "")
-    assert meter.value() / meter.maximum() == 0.5
-
-    [button] = bar.findChildren(QtWidgets.QPushButton)
-    button.click()
-    button.click()
-    assert cancelled == [True]
-    progress.close()
-    progress.close()
-    assert meter.parentWidget().isHidden()
+    half_there.use_progress_in_status_bar(adapter, krita.window)
 
 
 def test_progress_whose_window_was_closed_can_be_updated_and_closed(krita):
-    cancelled = []
-    progress = adapter.progress("Tiles", lambda: cancelled.append(True))
-    progress._meter = progress._bar = Gone()
-    progress.update(0.5, "into the void")
-    progress.close()
-    assert cancelled == []
+    half_there.use_progress_that_has_gone(adapter)

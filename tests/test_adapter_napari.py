@@ -15,13 +15,7 @@ import pytest
 from asyncslot.host_adapters import napari as adapter
 
 from asyncslot import host_adapters
-
-
-class Gone:
-    """An object behind which the C++ one was deleted: whatever is asked of it raises, as in PyQt."""
-
-    def __getattr__(self, name):
-        raise RuntimeError("wrapped C/C++ object has been deleted")
+from half_there import Gone, Signal, core_with_application, error
 
 
 class Napari:
@@ -114,13 +108,6 @@ def progress(napari):
     yield progress
     progress.close()
     assert napari.bars == []
-
-
-def error():
-    try:
-        raise ValueError("spoilt")
-    except ValueError as exc:
-        return exc
 
 
 # -- who is there ------------------------------------------------------------
@@ -255,29 +242,11 @@ def test_report_with_nothing_left_does_not_raise(napari, monkeypatch, capsys):
 # -- the end of napari -------------------------------------------------------
 
 
-class Signal:
-    def __init__(self):
-        self.slots = []
-
-    def connect(self, slot):
-        self.slots.append(slot)
-
-    def disconnect(self, slot):
-        if slot not in self.slots:
-            raise TypeError("'function' object is not connected")
-        self.slots.remove(slot)
-
-    def emit(self):
-        for slot in list(self.slots):
-            slot()
-
-
 @pytest.fixture
 def quitting(napari, monkeypatch):
     """The signal aboutToQuit of a stand-in application."""
     signal = Signal()
-    application = types.SimpleNamespace(aboutToQuit=signal)
-    core = types.SimpleNamespace(QCoreApplication=types.SimpleNamespace(instance=lambda: application))
+    core = core_with_application(signal)
     monkeypatch.setattr(adapter, "qt_core", lambda: core)
     return signal
 

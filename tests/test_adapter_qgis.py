@@ -11,14 +11,9 @@ import types
 import pytest
 from asyncslot.host_adapters import qgis as adapter
 
+import half_there
 from asyncslot import host_adapters
-
-
-class Gone:
-    """An object behind which the C++ one was deleted: whatever is asked of it raises, as in PyQt."""
-
-    def __getattr__(self, name):
-        raise RuntimeError("wrapped C/C++ object has been deleted")
+from half_there import Gone, Signal, core_with_application, error
 
 
 class Bar:
@@ -107,13 +102,6 @@ def qgis(monkeypatch, app):
     for name, module in stand_ins.items():
         monkeypatch.setitem(sys.modules, name, module)
     return types.SimpleNamespace(iface=iface, log=log, core=core, utils=utils)
-
-
-def error():
-    try:
-        raise ValueError("spoilt")
-    except ValueError as exc:
-        return exc
 
 
 # -- who is there ------------------------------------------------------------
@@ -226,29 +214,11 @@ def test_report_with_nothing_left_does_not_raise(qgis, monkeypatch):
 # -- the end of QGIS ---------------------------------------------------------
 
 
-class Signal:
-    def __init__(self):
-        self.slots = []
-
-    def connect(self, slot):
-        self.slots.append(slot)
-
-    def disconnect(self, slot):
-        if slot not in self.slots:
-            raise TypeError("'function' object is not connected")
-        self.slots.remove(slot)
-
-    def emit(self):
-        for slot in list(self.slots):
-            slot()
-
-
 @pytest.fixture
 def quitting(qgis, monkeypatch):
     """The signal aboutToQuit of a stand-in application."""
     signal = Signal()
-    application = types.SimpleNamespace(aboutToQuit=signal)
-    core = types.SimpleNamespace(QCoreApplication=types.SimpleNamespace(instance=lambda: application))
+    core = core_with_application(signal)
     monkeypatch.setattr(adapter, "qt_core", lambda: core)
     return signal
 
@@ -315,9 +285,4 @@ def test_progress_is_shown_and_can_be_cancelled_once(qgis):
 
 def test_progress_that_was_dismissed_can_be_updated_and_closed(qgis):
     """The user's click on the message's own cross deletes its widgets, and cancels nothing."""
-    cancelled = []
-    progress = adapter.progress("Tiles", lambda: cancelled.append(True))
-    progress._meter = progress._bar = Gone()
-    progress.update(0.5, "into the void")
-    progress.close()
-    assert cancelled == []
+    half_there.use_progress_that_has_gone(adapter)
