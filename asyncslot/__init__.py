@@ -20,7 +20,8 @@ and without polling. The map of the house, from the front door to the cellar:
     _meeting    where those who share a loop find each other
     _loop       AsyncSlotEventLoop: attached, nested, alone
     _steps      what a step is: budget, queues. Start reading here  _polling  what is ready
-    _nesting    steps within steps, the running loop            _alone    asyncio without Qt, for clean-up
+    _nesting    steps within steps, the running loop            _overruns whose callback was too long
+    _alone      asyncio without Qt, for clean-up
     _base       what the parts of the loop may count on, for type checkers
     _tasks      run_task: the first step now                   _owners   whose is it
     _interrupts Ctrl+C, in a program that owns its loop

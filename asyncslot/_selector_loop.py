@@ -3,7 +3,8 @@
 For Unix, and for Windows with Python 3.7. A completion port needs neither: it
 reports each event once, and has its own way of waiting (`_windows`).
 
-Relies on `max_size` of asyncio's selector transports, read in Python 3.7, 3.8, 3.11, 3.13.
+Relies on `max_size` of asyncio's selector transports and on `_ssock` and `_process_self_data` of its loops, read in
+Python 3.7, 3.8, 3.11, 3.13.
 """
 
 from __future__ import annotations
@@ -49,6 +50,15 @@ class SelectorMixin(LoopBase):
                     self._remove_writer(key.fileobj)
                 else:
                     self._ready.append(writer)
+
+    def _read_from_self(self) -> None:
+        # Once, where asyncio reads until there is nothing, which raises: what is left is reported again.
+        try:
+            data = self._ssock.recv(4096)
+        except (BlockingIOError, InterruptedError):
+            return
+        if data:
+            self._process_self_data(data)
 
     def _as_without_running(self, events: List[Any]) -> List[Any]:
         """Leave out the events whose callback is on the stack, and mute their descriptors."""

@@ -43,11 +43,12 @@ from asyncio import base_events, events
 from asyncio.format_helpers import _format_callback_source
 from collections import deque
 from contextvars import copy_context
-from typing import Any, Callable, Deque, Optional, Tuple
+from typing import Any, Callable, Deque, Optional
 
 from ._base import Handle, TimerHandle, Ts, Unpack
 from ._clock import monotonic
 from ._nesting import NestingMixin
+from ._overruns import OverrunMixin
 from ._polling import PollingMixin
 
 # Above this many timers, of which more than half are cancelled, the heap is
@@ -70,7 +71,7 @@ _Interrupt = (SystemExit, KeyboardInterrupt)
 _new_handle = Handle.__new__
 
 
-class SteppingMixin(PollingMixin, NestingMixin):
+class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
     """The part of an event loop that runs callbacks, in steps.
 
     A mixin for an asyncio loop. It wants from the class it is mixed
@@ -103,9 +104,6 @@ class SteppingMixin(PollingMixin, NestingMixin):
         self._as_first_step: Optional[Handle] = None
         self._as_ended = 0.0  # when the last step did
         self._as_is_dense = False  # the last poll that was made behind a batch has found something
-        # The callback that has kept a step longest over its budget: seconds, and what it was.
-        self._as_longest: Tuple[float, str] = (0.0, "")
-        self._as_on_overrun: Optional[Callable[[float, str], None]] = None
         super().__init__()
 
     # -- What others call to have something run -----------------------------
@@ -114,7 +112,7 @@ class SteppingMixin(PollingMixin, NestingMixin):
         """Run `callback` in the next turn. GUI thread only, inside a step or out of one."""
         if self._as_alert:
             return self._as_call_soon_alert(callback, args, context)
-        # Handle(), without the frames of its __init__() and of get_debug(): half of what queueing costs.
+        # As _as_make_handle() does, without a frame for it.
         handle = _new_handle(Handle)
         handle._context = copy_context() if context is None else context
         handle._loop = self
@@ -135,9 +133,7 @@ class SteppingMixin(PollingMixin, NestingMixin):
             self._check_callback(callback, "call_soon_threadsafe")
         if context is None:
             context = self._as_callers_context()
-        handle = Handle(callback, args, self, context)
-        if handle._source_traceback:
-            del handle._source_traceback[-1]
+        handle = self._as_make_handle(callback, args, context, frames=2)
         self._ready.append(handle)
         # Queued before the flag is read, and _as_rest() sets the flag before it
         # reads the queue: one of the two sees the other.
@@ -185,9 +181,7 @@ class SteppingMixin(PollingMixin, NestingMixin):
             self._check_callback(callback, "call_soon")
         if context is None and self._as_handle is None:  # outside of steps
             context = self._as_callers_context()
-        handle = Handle(callback, args, self, context)
-        if handle._source_traceback:
-            del handle._source_traceback[-2:]  # this frame, and call_soon()'s
+        handle = self._as_make_handle(callback, args, context, frames=3)
         if self._as_wanted_coro is not None:
             task = getattr(callback, "__self__", None)
             if getattr(task, "_coro", None) is self._as_wanted_coro:
@@ -197,6 +191,23 @@ class SteppingMixin(PollingMixin, NestingMixin):
         if self._as_idle:
             self._as_wake()
         self._as_alert = self._as_handle is None or self._debug or self._as_wanted_coro is not None
+        return handle
+
+    def _as_make_handle(self, callback: Callable[..., Any], args: Any, context: Any, frames: int) -> Handle:
+        """Return a handle, which tells debug mode where it was made: `frames` further out than here."""
+        if self._debug:
+            handle = Handle(callback, args, self, context)
+            if handle._source_traceback:
+                del handle._source_traceback[-frames:]
+            return handle
+        # Without the frames of __init__() and of get_debug(): half of what queueing costs.
+        handle = _new_handle(Handle)
+        handle._context = copy_context() if context is None else context
+        handle._loop = self
+        handle._callback = callback
+        handle._args = args
+        handle._cancelled = False
+        handle._repr = handle._source_traceback = None
         return handle
 
     def _as_wake(self) -> None:
@@ -354,13 +365,6 @@ class SteppingMixin(PollingMixin, NestingMixin):
         else:
             self._as_wait.rest(None)
 
-    def _as_overran(self, handle: Handle, seconds: float) -> None:
-        """Note which callback has kept a step longest over its budget, for bug reports and the monitor."""
-        if seconds > self._as_longest[0]:
-            self._as_longest = (seconds, _describe(handle))
-        if self._as_on_overrun is not None:
-            self._as_on_overrun(seconds, _describe(handle))
-
     def _as_run_in_debug_mode(self, handle: Handle) -> None:
         """Run a callback as asyncio's debug mode does: through the handle, and timed."""
         self._current_handle = handle
@@ -382,10 +386,3 @@ class SteppingMixin(PollingMixin, NestingMixin):
         if handle._source_traceback:
             context["source_traceback"] = handle._source_traceback
         self.call_exception_handler(context)
-
-
-def _describe(handle: Handle) -> str:
-    """Name a callback, or the coroutine of the task whose step it is, without arguments: they may be secret."""
-    callback: Any = handle._callback
-    callback = getattr(getattr(callback, "__self__", None), "_coro", callback)
-    return getattr(callback, "__qualname__", None) or type(callback).__name__
