@@ -190,6 +190,12 @@ class classFactory:
 """
 
 
+def test_the_plugin_of_the_first_page_has_twelve_lines():
+    """Without the empty ones."""
+    (source,) = blocks("A whole QGIS plug-in", "python")
+    assert len([line for line in source.splitlines() if line]) == 12
+
+
 @pytest.mark.qgis
 def test_the_plugin_of_the_first_page_in_qgis(tmp_path, pytestconfig):
     """As it stands there, with its metadata and a vendored copy."""
