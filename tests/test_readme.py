@@ -1,35 +1,37 @@
-"""What README.md says is done here, from its own text: the commands, the plug-in, the tests, the names, the links.
+"""What README.md says is done here, from its own text: the first commands, the plug-in, the names, the links.
 
-Each of its code blocks is named in BLOCKS with what executes it, so that no block is added that nothing does. Its error
+Each of its code blocks is named in BLOCKS with what executes it, so that no block is added that nothing does. How it is
+put into a plug-in, and how that is tested, is done in test_readme_vendoring.py and test_readme_testing.py; its error
 texts are provoked by test_troubleshooting.py.
 """
 
 import asyncio
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import asyncslot
+from readme_reader import (
+    README,
+    ROOT,
+    blocks,
+    code_blocks,
+    environment,
+    follow_first_steps,
+    section,
+    shell,
+    write_plugin,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import _machine  # noqa: E402 (from scripts/, see above)
-import _qgis  # noqa: E402
+import _machine
+import _qgis
 
 pytestmark = pytest.mark.once
-
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
-
-# In README's place for where the repository is.
-ADDRESS = "<address of this repository>"
 
 # What the plug-in of the first page says in the end.
 GREETING = "Five seconds later, and QGIS never froze"
@@ -37,7 +39,7 @@ GREETING = "Five seconds later, and QGIS never froze"
 # Public names that are told elsewhere in README than in the table of what there is.
 TOLD_ELSEWHERE = {"AbandonedTask", "DetachReport"}
 
-# The first line of each code block, up to a comma: what executes it, a test here if no file is named.
+# The first line of each code block, up to a comma: the test, or the script, that executes it.
 BLOCKS = {
     "import asyncio": "test_the_plugin_of_the_first_page_in_qgis",
     "git clone <address of this repository> asyncslot": "test_five_minutes_in_mini_host",
@@ -55,82 +57,51 @@ BLOCKS = {
     'pytest_plugins = ["my_plugin._vendor.asyncslot.testing"]': "test_the_tests_for_plugin_authors",
     "from unittest import mock": "test_the_tests_for_plugin_authors",
     "venv/bin/pip install pytest": "test_the_tests_for_plugin_authors",
-    "asyncslot 0.4.0: report": "test_qgis.py::test_report_has_every_line_of_the_example_in_readme",
+    "asyncslot 0.4.0: report": "test_report_has_every_line_of_the_example_in_readme",
     "AssertionError: unloading 'my_plugin' has left behind": "test_what_is_left_is_told",
 }
 
-
-def section(title):
-    """Return the text below a heading, up to the next."""
-    return re.split("^## ", README.split(f"\n## {title}\n")[1], flags=re.MULTILINE)[0]
-
-
-def code_blocks(text):
-    """Return the language and the code of each block."""
-    return re.findall(r"^```(\w*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-def blocks(title, language=""):
-    """Return the code blocks of one language below a heading."""
-    return [code for found, code in code_blocks(section(title)) if found == language]
-
-
-def environment(home):
-    """Return the environment of a reader, who has nothing of ours in it."""
-    ours = ("PYTHONPATH", "VIRTUAL_ENV", "QT_API")
-    inherited = {name: value for name, value in os.environ.items() if name not in ours}
-    # git refuses a submodule from a path, which stands here for the address, unless it is told that it may.
-    return {**inherited, "HOME": str(home), "QT_QPA_PLATFORM": "offscreen", "GIT_ALLOW_PROTOCOL": "file"}
-
-
-def shell(script, directory):
-    """Run commands as a reader would, in a shell that stops at the first that fails; return what they printed."""
-    done = subprocess.run(
-        ["sh", "-ec", script],
-        cwd=str(directory),
-        env=environment(directory),
-        capture_output=True,
-        text=True,
-        timeout=110,
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
-
-
-def write_plugin(directory):
-    """Write the plug-in of the first page, with the metadata that is told below it."""
-    (source,) = blocks("A whole QGIS plug-in", "python")
-    (directory / "__init__.py").write_text(source, encoding="utf-8")
-    (metadata,) = [block for block in blocks("In five minutes") if block.startswith("[general]")]
-    (directory / "metadata.txt").write_text(metadata, encoding="utf-8")
-
-
-@pytest.fixture
-def reader(tmp_path):
-    """Return the directory of a reader who has followed the first steps: a clone, a copy, the plug-in."""
-    if sys.platform == "win32" or shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("the commands are for a shell with git, in a git checkout")
-    first = blocks("In five minutes")[0]
-    assert ADDRESS in first
-    shell(first.replace(ADDRESS, str(ROOT)), tmp_path)
-    write_plugin(tmp_path / "my_plugin")
-    return tmp_path
+# What shows what each section says, besides its code blocks and what is checked here.
+SHOWN_BY = {
+    "A whole QGIS plug-in": "",
+    "What it replaces": "",
+    "In five minutes": "",
+    "See it work": "test_mini_host.py test_qgis.py",
+    "In your host": "test_hosts.py test_example_plugins.py test_stand_in_hosts.py",
+    "Put it into your plug-in": "test_vendor.py test_wheel.py test_qgis_zip.py test_copies.py",
+    "What there is": "test_docs.py test_monitor.py test_report.py",
+    "Test your plug-in": "test_testing.py",
+    "What ends when": "test_ownership.py test_lease.py test_slot_lifetimes.py test_signal_lifetimes.py",
+    "What it does not do": "test_never_stopped.py",
+    "When something goes wrong": "test_troubleshooting.py",
+    "Where it was run": "test_matrix.py",
+    "How fast": "test_bench.py",
+    "Beside other plug-ins": "test_neighbours.py",
+    "Licence": "test_promises.py",
+}
 
 
 def test_every_block_is_executed():
     """By a test here or by the script that CI runs; and no test is named that is not there."""
     found = [code.splitlines()[0].partition(",")[0] for _, code in code_blocks(README)]
     assert sorted(found) == sorted(BLOCKS)
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    modules = [*(ROOT / "tests").glob("test_readme*.py"), ROOT / "tests" / "test_qgis.py"]
+    tests = "".join(module.read_text(encoding="utf-8") for module in modules)
     for block, where in BLOCKS.items():
-        file, _, test = where.rpartition("::")
-        what, path = (
-            (block, ROOT / where) if where == ".ci/run" else (f"def {test}(", ROOT / "tests" / (file or __file__))
-        )
-        assert what in path.read_text(encoding="utf-8"), block
+        assert block in ci if where == ".ci/run" else f"\ndef {where}(" in tests, block
 
 
-def test_five_minutes_in_mini_host(reader):
+def test_every_section_is_shown():
+    """In this order, by tests that are there."""
+    assert re.findall(r"^## (.*)$", README, re.MULTILINE) == list(SHOWN_BY)
+    for name in " ".join(SHOWN_BY.values()).split():
+        assert (ROOT / "tests" / name).is_file(), name
+
+
+def test_five_minutes_in_mini_host(tmp_path):
     """From an empty directory, by README's commands alone, in less than ten of them for QGIS and mini_host together."""
+    reader = follow_first_steps(tmp_path)
     first, link, mini_host = [block for block in blocks("In five minutes") if not block.startswith("[")]
     commands = [*first.splitlines(), *link.splitlines(), *mini_host.splitlines()]
     assert len(commands) < 10
@@ -217,99 +188,6 @@ def test_the_plugin_of_the_first_page_in_qgis(tmp_path, pytestconfig):
         assert qgis.wait_exit(30)[0] == 0, qgis.output()
 
 
-def test_the_tests_for_plugin_authors(reader):
-    """conftest.py and the test module of README, run on the plug-in of its first page."""
-    conftest, module = blocks("Test your plug-in", "python")
-    (reader / "conftest.py").write_text(conftest)
-    (reader / "test_my_plugin.py").write_text(module)
-    install, run = blocks("Test your plug-in")[0].splitlines()
-    assert install == "venv/bin/pip install pytest"  # as is done for these tests
-    printed = shell(run.replace("venv/bin/python -m pytest", f"{sys.executable} -m pytest -p no:xvfb"), reader)
-    assert "3 passed" in printed
-
-
-# A plug-in that leaves behind what README shows: its lease, a thread, a task and a timer.
-LEAKY = """
-import asyncio, threading, time
-from qtpy import QtCore
-from ._vendor import asyncslot
-
-class Leaky:
-    def initGui(self):
-        asyncslot.attach().create_task(self.greet(), name="Task-2")
-        self.timer = QtCore.QTimer()
-        self.timer.start(1000)
-        self.is_over = threading.Event()
-        threading.Thread(target=self.poll, name="poller", daemon=True).start()
-
-    def unload(self):
-        pass
-
-    async def greet(self):
-        self.answer = asyncio.get_running_loop().create_future()
-        await self.answer
-
-    def poll(self):
-        self.is_over.wait()
-"""
-
-UNLOADS_IT = """
-from my_plugin._vendor.asyncslot import testing
-
-with testing.Host() as host:
-    plugin = host.load("my_plugin", lambda package: package.Leaky())
-    try:
-        host.assert_clean_unload(plugin)
-    except AssertionError as exc:
-        print("AssertionError:", exc)
-    plugin.is_over.set()
-"""
-
-
-def test_what_is_left_is_told(reader):
-    """A plug-in that leaks is told of in README's words; of numbers and directories only the kind is compared."""
-    (reader / "my_plugin" / "__init__.py").write_text(LEAKY)
-    (reader / "unloads_it.py").write_text(UNLOADS_IT)
-
-    def kinds(text):
-        return re.sub(r'[^" ]*/my_plugin/', ".../my_plugin/", re.sub(r"\d+", "0", text)).strip().splitlines()
-
-    printed = shell(f"{sys.executable} unloads_it.py", reader)
-    assert kinds(printed)[: len(kinds(blocks("Test your plug-in")[1]))] == kinds(blocks("Test your plug-in")[1])
-
-
-def imports_itself(package, directory):
-    """Return whether the copy in a plug-in can be imported, with an adapter."""
-    (directory / package / "__init__.py").touch()
-    return shell(
-        f"{sys.executable} -c 'import {package}._vendor.asyncslot.host_adapters.qgis as q; print(q.NAME)'", directory
-    )
-
-
-def test_every_way_to_a_copy_works(reader):
-    """From a checkout, from what is installed, and from a copy, which also checks itself."""
-    checkout, installed, copy, _, _, _ = blocks("Put it into your plug-in")
-    for commands, directory in ((checkout, reader / "asyncslot"), (installed, reader / "elsewhere"), (copy, reader)):
-        directory.mkdir(exist_ok=True)
-        shell(re.sub(r"^python3?\b", sys.executable, commands, flags=re.MULTILINE), directory)
-        assert "QGIS" in imports_itself("other_plugin" if commands == copy else "my_plugin", directory)
-
-
-def test_a_submodule_beside_the_plugin(reader):
-    """It pins the version; the copy that it makes is committed, and CI sees when the two have gone apart."""
-    project = reader / "project"
-    (project / "my_plugin").mkdir(parents=True)
-    add, check = blocks("Put it into your plug-in")[3:5]
-    shell("git init -q\n" + add.replace(ADDRESS, str(reader / "asyncslot")), project)
-    assert "my_plugin/_vendor/asyncslot/__init__.py" in shell("git diff --cached --name-only", project)
-    assert "third_party/asyncslot\n" in shell("git diff --cached --name-only", project)
-    assert "QGIS" in imports_itself("my_plugin", project)
-    shell(check, project)
-    with (project / "third_party" / "asyncslot" / "asyncslot" / "_clock.py").open("a") as file:
-        file.write("\n")
-    shell(f"! {check}", project)
-
-
 def test_what_it_replaces_works(app, lease, spin):
     """Each call in the right column of the table, in a coroutine of the lease."""
     from qtpy import QtCore, QtWidgets
@@ -341,41 +219,11 @@ def test_what_it_replaces_works(app, lease, spin):
     assert len(snippets) == 8
 
 
-def test_a_copy_made_by_hand_works(reader):
-    """The three directories and files that README names are all that is needed."""
-    (commands,) = [block for block in blocks("Put it into your plug-in") if block.startswith("cp -r asyncslot")]
-    package = reader / "asyncslot" / "my_plugin"
-    (package / "_vendor").mkdir(parents=True)
-    for directory in (package, package / "_vendor"):
-        (directory / "__init__.py").touch()
-    shell(commands, reader / "asyncslot")
-    shell(f"{sys.executable} -c 'import my_plugin._vendor.asyncslot.host_adapters.qgis'", reader / "asyncslot")
-    shell("test -f my_plugin/_vendor/asyncslot/LICENSE", reader / "asyncslot")
-
-
 def test_every_public_name_is_told():
     """Errors are told as one, by what they all are."""
     told = set(re.findall(r"\w+", section("What there is")))
     public = {name for name in asyncslot.__all__ if not name.endswith("Error")} - TOLD_ELSEWHERE
     assert public - told == set()
-
-
-def test_changelog_begins_with_this_version():
-    """With its date; what is on the way to the next version is "Unreleased", and calls itself .dev."""
-    (title,) = re.findall(r"^## (.*)$", CHANGELOG, re.MULTILINE)[:1]
-    is_released = re.fullmatch(rf"\[{re.escape(asyncslot.__version__)}\] - 20\d\d-\d\d-\d\d", title)
-    assert is_released or (title == "[Unreleased]" and ".dev" in asyncslot.__version__)
-
-
-def test_what_changelog_advises_in_the_place_of_other_names_exists():
-    """Each name that is called in the second column of its tables."""
-    cells = [row.split("|")[2] for row in CHANGELOG.splitlines() if row.startswith("| ")]
-    called = set(re.findall(r"([\w.]*)\(", " ".join(re.findall("`([^`]*)`", " ".join(cells))))) - {"main"}
-    assert {"attach", "asyncSignal", "lease.run_task"} <= called
-    for name in called:
-        owner, _, attribute = name.rpartition(".")
-        places = {"": asyncslot, "lease": asyncslot.Lease, "loop": asyncslot.AsyncSlotEventLoop, "asyncio": asyncio}
-        assert hasattr(places[owner], attribute), name
 
 
 def test_links_lead_somewhere():
