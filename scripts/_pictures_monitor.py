@@ -22,9 +22,9 @@ def play():
     tiles.create_task(index(), name="index")
     feed.create_task(listen(), name="listen")
     feed.create_task(download(0.3), name="heartbeat")
-    yield from pause(4.5)
+    yield from pause(6.5)
     feed.slot(parse)()
-    yield from pause(2.5)
+    yield from pause(1.5)
     return host.window()
 
 
@@ -38,7 +38,7 @@ async def listen():
 
 
 async def index():
-    await asyncio.sleep(2.5)
+    await asyncio.sleep(1.0)  # so long before the other that their names stand apart
     time.sleep(0.24)  # noqa: ASYNC251 - that is the fault that the monitor shows
     await asyncio.sleep(3600)
 
