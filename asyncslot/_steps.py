@@ -50,6 +50,7 @@ from ._clock import monotonic
 from ._nesting import NestingMixin
 from ._overruns import OverrunMixin
 from ._polling import PollingMixin
+from ._tasks import resume
 
 # Above this many timers, of which more than half are cancelled, the heap is
 # rebuilt without them; asyncio's own figures.
@@ -213,9 +214,9 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
     def _as_wake(self) -> None:
         """Have a loop that sleeps take a step soon."""
         if self._as_is_our_thread():
-            self._as_idle = False
             if self._as_wait is not None:
                 self._as_wait.wake_soon()
+            self._as_idle = False
         else:
             # A mistake, which asyncio reports in debug mode only. Passed on to Qt it would
             # stop the timer for good, and with it every plug-in that shares the loop.
@@ -274,7 +275,9 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
                 batch = self._as_exchange_queues()
                 if not batch:
                     break
-            handle = batch.popleft()
+            # Not popleft(): Ctrl+C is raised when a call has returned, and what this one has returned would be lost.
+            handle = batch[0]
+            del batch[0]
             if handle._cancelled:
                 continue
             if stack and self._as_hold(handle):
@@ -287,6 +290,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
                 try:
                     handle._context.run(handle._callback, *handle._args)
                 except _Interrupt:
+                    resume(self, handle)
                     raise
                 except BaseException as exc:
                     self._as_callback_failed(handle, exc)
@@ -330,13 +334,15 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
             timer = scheduled[0]
             if timer._when >= due and not timer._cancelled:
                 break
-            # Before anything else is called: the garbage collector may run a __del__ that runs the loop.
-            heapq.heappop(scheduled)
-            timer._scheduled = False
-            if timer._cancelled:
-                self._timer_cancelled_count -= 1
-            else:
-                self._ready.append(timer)
+            try:
+                # Before anything else is called: the garbage collector may run a __del__ that runs the loop.
+                heapq.heappop(scheduled)
+            finally:  # even after Ctrl+C
+                timer._scheduled = False
+                if timer._cancelled:
+                    self._timer_cancelled_count -= 1
+                else:
+                    self._ready.append(timer)
         if scheduled and self._as_wait is not None:
             self._as_wait.wake_at(scheduled[0]._when)  # now, should a callback open a nested Qt loop
 

@@ -8,8 +8,8 @@ the first `await` that really waits on, the task is like any other.
 
 This module relies on the loop being ours: call_soon() of `_steps` recognises
 the first step by the coroutine that it belongs to, and nothing that another
-thread queues meanwhile can be mistaken for it. It reads `Task._coro`, there in
-Python 3.7 to 3.14.
+thread queues meanwhile can be mistaken for it. It reads `Task._coro` and
+`Task._fut_waiter`, there in Python 3.7 to 3.14.
 """
 
 from __future__ import annotations
@@ -47,6 +47,22 @@ def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = 
         return task
     finally:
         del task, first_step  # if it failed, its traceback may keep this frame: see _as_drain() in _steps
+
+
+def resume(loop: Any, handle: Any) -> None:
+    """Have the task whose step has just been run go on, if Ctrl+C has come while asyncio was queueing its next step.
+
+    In asyncio itself it never would.
+    """
+    task: Any = getattr(handle._callback, "__self__", None)
+    if not isinstance(task, asyncio.Task) or task.done() or task._fut_waiter is not None:  # type: ignore[attr-defined]
+        return
+    if any(getattr(queued._callback, "__self__", None) is task for queued in (*loop._ready, *loop._as_batch)):
+        return
+    # A step that was a wake-up has brought the task the result of a future, which it must not get again.
+    future = loop.create_future()
+    future.set_result(None)
+    loop.call_soon(handle._callback, *(future for _ in handle._args), context=handle._context)
 
 
 def is_alive(task: asyncio.Task[Any]) -> bool:

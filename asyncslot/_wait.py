@@ -66,8 +66,8 @@ class TimerWait:
     def wake_soon(self) -> None:
         """Call `step` in the next turn of whichever Qt loop runs then, nested ones included."""
         if not self._is_soon:
-            self._is_soon = self._is_ticking = True
             self._start(self._soon, 0)
+            self._is_soon = self._is_ticking = True  # afterwards: Ctrl+C may come in between
 
     def wake_at(self, when: float) -> None:
         """Call `step` at `when` (seconds, the loop's clock), the earliest deadline, or when there is I/O."""
@@ -138,25 +138,24 @@ class TimerWait:
 
     def _on_deadline(self) -> None:
         self._deadline, self._has_fired = None, True
-        if not self._take_step():
-            self.wake_soon()
+        self._take_step()
 
-    def _take_step(self) -> bool:
-        """Call `step`, if there is room for it; return whether it was called. Never raises: PyQt ends the process then.
-
-        What is not done now is done in the next call, which comes: the timer repeats,
-        and a notifier speaks for as long as there is something to read.
-        """
+    def _take_step(self) -> None:
+        """Call `step`, now or, if there is no room, as soon as possible. Never raises: PyQt ends the process then."""
         running_loop = events._get_running_loop()
         try:
             if self._step is not None and self._has_room():
                 self._step(running_loop)
-                return True
-        except (RecursionError, KeyboardInterrupt):
-            # The last frame that there was; Ctrl+C between two callbacks, or while the step was putting back what it
-            # had found: ours must not stay published.
+                return
+        except KeyboardInterrupt:
+            # Ctrl+C between two callbacks, or while the step was putting back what it had found: ours must not stay
+            # published.
             events._set_running_loop(running_loop)
-        return False
+        except RecursionError:
+            # That was the last frame there is. The timers repeat, and a notifier speaks as long as there is something.
+            events._set_running_loop(running_loop)
+            return
+        self.wake_soon()
 
     def _has_room(self) -> bool:
         """Whether a quarter of the stack is left; a host may run its Qt loop from deep inside a recursion of its own.

@@ -42,7 +42,7 @@ LAYERS = {
     "_nesting": ["_base"],
     "_polling": ["_base"],
     "_overruns": ["_base"],
-    "_steps": ["_base", "_clock", "_nesting", "_overruns", "_polling"],
+    "_steps": ["_base", "_clock", "_nesting", "_overruns", "_polling", "_tasks"],
     "_repeat": ["_tasks"],
     "_connections": ["_binding"],
     "_slots": ["_errors", "_binding", "_connections", "_repeat"],

@@ -252,6 +252,50 @@ def test_an_exception_in_a_callback_goes_to_the_handler_and_the_next_one_runs(lo
     assert ran == [1]
 
 
+@pytest.mark.parametrize("after", ["its first step", "a wake-up"])
+def test_a_task_goes_on_though_ctrl_c_came_while_asyncio_queued_its_next_step(loop, after):
+    """asyncio's task would wait for ever, and what it has waited for is not given to it again."""
+    trail = []
+
+    async def work():
+        if after == "a wake-up":
+            failed = loop.create_future()
+            loop.call_soon(failed.set_exception, OSError("once"))
+            try:
+                await failed
+            except OSError as exc:
+                trail.append(str(exc))
+        interrupt_next_call_soon()
+        await asyncio.sleep(0)
+        trail.append("goes on")
+        return "done"
+
+    def interrupt_next_call_soon():
+        def call_soon(*_, **__):
+            del loop.call_soon
+            raise KeyboardInterrupt
+
+        loop.call_soon = call_soon
+
+    task = loop.create_task(work())
+    loop.turns()
+    assert trail == ["once"] * (after == "a wake-up") + ["goes on"]
+    assert task.result() == "done"
+    assert [type(exc) for exc in loop.interrupts] == [KeyboardInterrupt]
+
+
+def test_a_task_that_ctrl_c_has_ended_is_not_run_again(loop):
+    """KeyboardInterrupt in a coroutine is its end."""
+
+    async def work():
+        raise KeyboardInterrupt
+
+    task = loop.create_task(work())
+    loop.turns()
+    assert isinstance(task.exception(), KeyboardInterrupt)
+    assert not loop._ready and not loop._as_batch
+
+
 @pytest.mark.parametrize("interrupt", [SystemExit, KeyboardInterrupt], ids=lambda cls: cls.__name__)
 def test_an_interrupt_ends_the_step_and_not_the_loop(loop, interrupt):
     """SystemExit and KeyboardInterrupt never reach the host; what is queued behind runs in the next step."""
