@@ -230,7 +230,7 @@ class Lease:
             name = getattr(fn, "__qualname__", fn)
             self._owner.report(f"{self.owner}: the slot {name}() cannot be called with what the signal brings", exc)
             return None
-        return self.run_task(coro)
+        return self._keep(self._owner.context().run(self.loop.run_task, coro), None)
 
     def _keep(self, task: asyncio.Task[_T], name: Optional[str]) -> asyncio.Task[_T]:
         if name is not None and hasattr(task, "set_name"):  # Python 3.8

@@ -37,7 +37,7 @@ from concurrent.futures import Executor
 from typing import Any, Callable, Coroutine, List, Optional, Tuple
 
 from ._alone import AloneMixin
-from ._base import T, Task, Ts, Unpack
+from ._base import T, Ts, Unpack
 from ._binding import find_qt_core, run_qt_loop
 from ._errors import AttachedLoopError, NoApplicationError
 from ._executor import DaemonExecutor
@@ -225,22 +225,6 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._write_to_self()
 
     # -- what asyncio's loop asks the policy for, or leaves to chance ---------
-
-    def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
-        """Make a task, in the next turn of which `coro` starts. GUI thread only."""
-        if self._task_factory is None or self._as_handle is not None:
-            task = super().create_task(coro, **kwargs)
-        else:
-            # A factory may run the first step itself (asyncio.eager_task_factory),
-            # and between steps it would not find the loop running.
-            outer = self._as_enter()
-            try:
-                task = super().create_task(coro, **kwargs)
-            finally:
-                self._as_leave(outer)
-        if self._task_factory is None and task._source_traceback:
-            del task._source_traceback[-1]  # this frame
-        return task
 
     def run_task(self, coro: Coroutine[Any, Any, T], *, name: Optional[str] = None) -> asyncio.Task[T]:
         """Make a task and run its first step now, before returning it. GUI thread only."""

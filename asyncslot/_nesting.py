@@ -25,7 +25,7 @@ import asyncio
 import sys
 from asyncio import events
 from asyncio.tasks import _enter_task, _leave_task
-from typing import Any, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 from ._base import Handle, LoopBase
 
@@ -90,6 +90,14 @@ class NestingMixin(LoopBase):
             self._set_coroutine_origin_tracking(False)
         if task is not None:
             _enter_task(loop, task)
+
+    def _as_call_inside(self, fn: Callable[[], Any]) -> Any:
+        """Call `fn` as the running loop."""
+        outer = self._as_enter()
+        try:
+            return fn()
+        finally:
+            self._as_leave(outer)
 
     def _as_publish_again(self) -> None:
         """Be the running loop again, after a callback that has made another one of it, or none.

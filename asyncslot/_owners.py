@@ -154,7 +154,7 @@ class OwningMixin(LoopBase):
         return None if owner is None else owner.context()
 
     def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
-        """Make a task, as asyncio's loops do; it belongs to the current owner."""
+        """Make a task, in the next turn of which `coro` starts; it belongs to the current owner. GUI thread only."""
         owner = current()
         if owner is not None and self._task_factory is None and not kwargs:
             # The rule, for slots and within tasks: as asyncio does, with a frame or two less.
@@ -164,11 +164,15 @@ class OwningMixin(LoopBase):
             owner.tasks.add(task)
             return task
         context = self._as_callers_context() if self._as_handle is None else None
-        make = super().create_task
+        make = functools.partial(super().create_task, coro, **kwargs)
+        if self._task_factory is not None and self._as_handle is None:
+            # It may run the first step itself (asyncio.eager_task_factory), and between
+            # steps would not find the loop running.
+            make = functools.partial(self._as_call_inside, make)
         if context is None:
-            task = make(coro, **kwargs)
+            task = make()
         else:
-            task = context.run(functools.partial(make, coro, **kwargs))
+            task = context.run(make)
             owner = context[CURRENT]
         # What a factory returns may be no asyncio.Task, and ends in the factory's own frame.
         if self._task_factory is None and task._source_traceback:
