@@ -293,7 +293,8 @@ def test_a_task_that_ctrl_c_has_ended_is_not_run_again(loop):
     task = loop.create_task(work())
     loop.turns()
     assert isinstance(task.exception(), KeyboardInterrupt)
-    assert not loop._ready and not loop._as_batch
+    assert not loop._ready
+    assert not loop._as_batch
 
 
 @pytest.mark.parametrize("interrupt", [SystemExit, KeyboardInterrupt], ids=lambda cls: cls.__name__)
