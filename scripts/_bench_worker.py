@@ -25,6 +25,9 @@ WORKLOADS = {
     "echo1": functools.partial(core.echo, connections=1),
     "echo100": functools.partial(core.echo, connections=100),
     "echo100-malloc": functools.partial(core.echo, connections=100),
+    "echo1-untrimmed": functools.partial(core.echo, connections=1),
+    "echo100-untrimmed": functools.partial(core.echo, connections=100),
+    "streams-untrimmed": core.streams,
     "echo10-idle1000": functools.partial(core.echo, connections=10, idle=1000),
     "streams": core.streams,
     "sleep-1ms": core.sleep_1ms,
@@ -60,10 +63,15 @@ ON_SCREEN = {name for name in WORKLOADS if name.endswith("-x")}
 WAITING = {name for name in WORKLOADS if name.startswith("wake")}
 WAITING |= {"echo1", "sleep-1ms", "executor", "threadsafe-latency", "idle"}
 
+# Above it a buffer is memory of its own, and above the other the end of the heap is given back; bytes.
+MMAP_THRESHOLD = "glibc.malloc.mmap_threshold=8388608"
+UNTRIMMED = f"{MMAP_THRESHOLD}:glibc.malloc.trim_threshold=67108864"
+
 # A workload may need something of its environment, before the process starts; None: that it is not set.
 ENVIRONMENT = {
     "nested-unix": {"QT_NO_GLIB": "1"},
     "echo100-malloc": {"GLIBC_TUNABLES": None},
+    **{name: {"GLIBC_TUNABLES": UNTRIMMED} for name in WORKLOADS if name.endswith("-untrimmed")},
     **{name: {"QT_QPA_PLATFORM": "xcb"} for name in ON_SCREEN},
 }
 

@@ -8,12 +8,15 @@ Contenders: plain asyncio and uvloop (without Qt, for information), this project
 where its way of waiting matters, waiting in a thread as on other systems; qtinter, PyPI's asyncslot 0.3.1, qasync,
 PySide6's QtAsyncio, and the timer pumps of 20 ms and 0 ms that plug-ins use. They are installed by pip into
 .work/bench/<binding>/, with the binding, and nowhere else. One that takes too long for a workload is asked only once
-for it; the report says so. Those that are for information, or near another's figures, are asked in three rounds.
+for it; the report says so. Those that are far from asyncio, near another's figures, or for information, are asked in
+three rounds.
 
 Workloads whose name ends with -x have a window and a moving pointer, on an Xvfb of their own.
 
 glibc's allocator gives large buffers back to the kernel, or not, by what happened before: asyncio's receive buffer
-costs 4 or 26 µs by luck. So its threshold is fixed; `--malloc default` leaves it alone, as echo100-malloc always does.
+costs 4 or 26 µs by luck. So the threshold for memory of its own is fixed; `--malloc default` leaves it alone, as
+echo100-malloc always does. Even so the end of the heap may move with each buffer of plain asyncio's, which asks for
+256 KiB where we ask for 64; workloads whose name ends with -untrimmed show what is left without that.
 
     python3 scripts/bench.py                                      all of it, PyQt5 and PySide6, an hour
     python3 scripts/bench.py --quick                              the main things on PyQt5, two minutes
@@ -34,7 +37,7 @@ import sys
 import time
 from pathlib import Path
 
-from _bench_worker import LOOPS, ON_SCREEN, WORKLOADS, environment, fits
+from _bench_worker import LOOPS, MMAP_THRESHOLD, ON_SCREEN, WORKLOADS, environment, fits
 from _machine import (
     QT6_LIBRARIES,
     QT_LIBRARIES,
@@ -78,14 +81,11 @@ TIMEOUT = 60
 # Seconds after which one is not asked again: no figure is worth an hour. An idle loop takes a bit more than five.
 PATIENCE = 5.8
 # Whose figures are near another's, or far from all, or for information only: they are asked in the first rounds only.
-SELDOM = ["asyncslot-0.3.1", "pump-0ms", "pump-20ms", "uvloop"]
+SELDOM = ["QtAsyncio", "asyncslot-0.3.1", "pump-0ms", "pump-20ms", "qasync", "uvloop"]
 # Where figures of peers are the same in each round: there, these only are asked in all.
 SETTLED = ["idle", "nested", "nested-unix"]
 ALWAYS = ["plain", "asyncslot", "asyncslot-thread"]
 SELDOM_ROUNDS = 3
-# Asking for 256 KiB for each read, asyncio's transports have glibc map memory, or move the end of the heap to and fro,
-# where its thresholds happen to be low: up to three times as slow, by luck.
-TUNABLES = "glibc.malloc.mmap_threshold=8388608:glibc.malloc.trim_threshold=67108864"
 
 
 def main():
@@ -233,7 +233,7 @@ def _sample(python, binding, loop, workload, screen, malloc):
     paths = {"asyncslot": ["ours"], "asyncslot-thread": ["ours"], "asyncslot-0.3.1": ["namesake"]}.get(loop, [])
     request = {"workload": workload, "loop": loop, "binding": binding}
     request["paths"] = [str(BENCH / binding / path) for path in paths]
-    env = environment(workload, **screen, GLIBC_TUNABLES=TUNABLES if malloc == "fixed" else None)
+    env = environment(workload, **screen, GLIBC_TUNABLES=MMAP_THRESHOLD if malloc == "fixed" else None)
     command = [python, str(SCRIPTS / "_bench_worker.py"), json.dumps(request)]
     start = time.monotonic()
     try:

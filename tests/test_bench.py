@@ -7,6 +7,7 @@ import argparse
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -211,3 +212,16 @@ class TestAnotherRound:
         """Ours is asked in all of them."""
         asked, _ = ask(["asyncslot", "qtinter"], 4, "nested")
         assert asked == [["asyncslot", "qtinter"]] * 3 + [["asyncslot"]]
+
+
+@pytest.mark.once
+def test_readme_shows_what_was_measured(monkeypatch):
+    """Each row of its table is that of the results to which it links."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    import _bench_readme
+
+    readme = (SCRIPTS.parent / "README.md").read_text(encoding="utf-8")
+    section = readme.split("\n## How fast\n")[1].split("\n## ")[0]
+    (results,) = set(re.findall(r"\((scripts/bench/results-[\d-]+\.json)\)", section))
+    rows = [line for line in section.splitlines() if line.startswith("|")][2:]
+    assert rows == _bench_readme.table(json.loads((SCRIPTS.parent / results).read_text(encoding="utf-8")))
