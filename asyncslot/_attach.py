@@ -13,7 +13,7 @@ import sys
 import traceback
 from asyncio.events import _get_running_loop
 from contextvars import Context
-from typing import Any, Callable, Coroutine, Dict, List, Optional, TypeVar
+from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar
 
 from . import _meeting
 from ._binding import require_application
@@ -167,7 +167,7 @@ def asyncSlot(  # the name that the original README gave it
     when it is called and there is no loop to start on.
     """
     options = Options(on_repeat, cancel_with_receiver)
-    starter = Starter(_is_wanted, _hand_over, _start)
+    starter = Starter(_is_here, _hand_over, _start)
     if coro_fn is ...:  # left out: a decorator is wanted
         return functools.partial(make_slot, starter=starter, options=options)
     return make_slot(coro_fn, starter, options)
@@ -192,27 +192,28 @@ def _warn_of_namesake(owner: str, host: Any) -> None:
     )
 
 
-def _is_wanted(fn: Any) -> bool:
-    """Whether a slot's emission is to be answered: not after detach, which is no error."""
-    if not _meeting.ended:
-        return True
-    is_somewhere = _get_running_loop() is not None or _meeting.is_here()
-    return is_somewhere and plugin_of(_module_of(fn)) not in _meeting.ended
+def _is_here(_: Any) -> bool:
+    """Whether the calling thread has a loop of ours."""
+    return _meeting.is_here() or _get_running_loop() is not None
 
 
-def _hand_over(fn: Any, again: Callable[[], None]) -> bool:
+def _hand_over(fn: Any, again: Callable[[], object]) -> None:
     """Let the package's lease answer an emission that came in a thread which has no loop of ours."""
-    if _meeting.is_here() or _get_running_loop() is not None:
-        return False
     lease = _meeting.find_anywhere(plugin_of(_module_of(fn)))
-    return lease is not None and lease._hand_over(fn, again)
+    if lease is not None:
+        lease._hand_over(fn, again)
+    elif not _meeting.ended:
+        again()  # and raise: there is no loop
 
 
-def _start(fn: Any, make: Callable[[], Coroutine[Any, Any, Any]]) -> Optional[asyncio.Task[Any]]:
-    """Start a slot's coroutine where it belongs."""
-    starter = _find_starter(plugin_of(_module_of(fn)), f"The slot {getattr(fn, '__qualname__', fn)}()")
+def _start(fn: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task[Any]]:
+    """Start a slot's coroutine where it belongs; not after its plug-in's detach, which is no error."""
+    package = plugin_of(_module_of(fn))
+    if package in _meeting.ended:
+        return None
+    starter = _find_starter(package, f"The slot {getattr(fn, '__qualname__', fn)}()")
     is_lease = hasattr(starter, "owner")  # of whichever copy's class
-    task: Optional[asyncio.Task[Any]] = starter._start(fn, make) if is_lease else starter.run_task(make())
+    task: Optional[asyncio.Task[Any]] = starter._start(fn, args) if is_lease else starter.run_task(fn(*args))
     return task
 
 

@@ -15,7 +15,7 @@ import asyncio
 import functools
 import threading
 from contextvars import copy_context
-from typing import Any, Awaitable, Callable, Coroutine, Optional, Set, TypeVar
+from typing import Any, Awaitable, Callable, Coroutine, Optional, Set, Tuple, TypeVar
 
 from . import _meeting
 from ._base import Ts, Unpack
@@ -91,7 +91,7 @@ class Lease:
             OptionError: as from asyncSlot().
         """
         options = Options(on_repeat, cancel_with_receiver)
-        starter = Starter(self._is_wanted, self._hand_over, self._start)
+        starter = Starter(self._is_here, self._hand_over, self._start)
         if coro_fn is ...:  # left out: a decorator is wanted
             return functools.partial(make_slot, starter=starter, options=options)
         return make_slot(coro_fn, starter, options)
@@ -209,28 +209,28 @@ class Lease:
     def _on_host_quit(self) -> None:
         self.detach()
 
-    def _is_wanted(self, _: Any) -> bool:
-        return self.is_attached
+    def _is_here(self, _: Any) -> bool:
+        return threading.get_ident() == self.loop._thread_id or self._report is not None
 
-    def _hand_over(self, _: Any, again: Callable[[], None]) -> bool:
+    def _hand_over(self, _: Any, again: Callable[[], object]) -> None:
         """Let the GUI thread answer an emission that came in another one, by a direct connection."""
-        if threading.get_ident() == self.loop._thread_id or not self.is_attached:
-            return False
         try:
             self._owner.context().run(self.loop.call_soon_threadsafe, again)
         except RuntimeError:
-            pass  # detached meanwhile
-        return True
+            pass  # detached, or detached meanwhile
 
-    def _start(self, fn: Any, make: Callable[[], _Coro[Any]]) -> Optional[asyncio.Task[Any]]:
+    def _start(self, fn: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task[Any]]:
         """Start a slot's task. Reports what is wrong with the call: raised, it would go out into Qt."""
+        if self._report is not None:
+            return None  # after detach, which is no error
         try:
-            coro = make()
+            coro = fn(*args)
         except Exception as exc:
             name = getattr(fn, "__qualname__", fn)
             self._owner.report(f"{self.owner}: the slot {name}() cannot be called with what the signal brings", exc)
             return None
-        return self._keep(self._owner.context().run(self.loop.run_task, coro), None)
+        task: asyncio.Task[Any] = self._owner.context().run(self.loop.run_task, coro)
+        return task if task.done() else self._keep(task, None)
 
     def _keep(self, task: asyncio.Task[_T], name: Optional[str]) -> asyncio.Task[_T]:
         if name is not None and hasattr(task, "set_name"):  # Python 3.8

@@ -34,7 +34,7 @@ import sys
 import threading
 from asyncio import events
 from concurrent.futures import Executor
-from typing import Any, Callable, Coroutine, List, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple
 
 from ._alone import AloneMixin
 from ._base import T, Ts, Unpack
@@ -226,9 +226,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     # -- what asyncio's loop asks the policy for, or leaves to chance ---------
 
-    def run_task(self, coro: Coroutine[Any, Any, T], *, name: Optional[str] = None) -> asyncio.Task[T]:
-        """Make a task and run its first step now, before returning it. GUI thread only."""
-        return run_task(self, coro, name=name)
+    run_task = run_task
 
     def run_in_executor(
         self, executor: Optional[Executor], func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]

@@ -114,7 +114,7 @@ class NestingMixin(LoopBase):
 
     def _as_run_now(self, handle: Handle) -> None:
         """Run one callback at once, inside whatever the caller is doing. Never raises."""
-        outer = self._as_enter()
+        outer = self._as_enter_from(events._get_running_loop())
         self._as_handle = handle
         try:
             handle._run()

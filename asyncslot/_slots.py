@@ -44,15 +44,15 @@ class Starter(NamedTuple):
     """Where the tasks of a slot run. Each function is given the slot's coroutine function first.
 
     Attributes:
-        is_wanted: (fn); asked first: if it says False, the emission is ignored.
-        hand_over: (fn, again); if the emission has come in another thread than the
-            loop's, have `again` called there and return True.
-        start: (fn, make); calls `make` for a coroutine and starts a task of it.
+        is_here: (fn); whether that is this thread.
+        hand_over: (fn, again); if it is not, have `again` called where it is.
+        start: (fn, args); calls `fn` for a coroutine and starts a task of it, or
+            ignores the emission.
     """
 
-    is_wanted: Callable[[Any], bool]
-    hand_over: Callable[[Any, Callable[[], None]], bool]
-    start: Callable[[Any, Callable[[], Coroutine[Any, Any, Any]]], Optional[asyncio.Task[Any]]]
+    is_here: Callable[[Any], bool]
+    hand_over: Callable[[Any, Callable[[], object]], None]
+    start: Callable[[Any, Tuple[Any, ...]], Optional[asyncio.Task[Any]]]
 
 
 class Options(NamedTuple):
@@ -108,35 +108,36 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
         raise NotCoroutineFunctionError(fn, inspect.iscoroutine(fn))
 
     most = _most_positional_arguments(fn)
-    is_wanted, hand_over, start = starter
-    needs_receiver = options != Options()
+    is_here, hand_over, start = starter
     shared = Repeats(options.on_repeat)
 
     def slot(*args: Any) -> None:
-        if not hand_over(fn, functools.partial(emit, args)):
-            emit(args)
+        if is_here(fn):
+            answer(args)
+        else:
+            hand_over(fn, functools.partial(answer, args))
 
     this = weakref.ref(slot)  # a function that refers to itself is not collected when its connection goes
 
-    def emit(args: Tuple[Any, ...]) -> None:
-        if not needs_receiver:  # the rule, and quick: nothing is counted
-            start_task(None, args)
-            return
+    def count_and_start(args: Tuple[Any, ...]) -> None:
         repeats, receiver = shared, _receiver(this(), args, is_bound)
         if receiver is not None:
             repeats = _kept_by(receiver).setdefault(this(), shared.anew())
-        repeats.emit(functools.partial(start_task, receiver, args))
+        repeats.emit(functools.partial(start_task, args, receiver))
 
-    def start_task(receiver: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task[Any]]:
-        if not is_wanted(fn) or (is_bound and is_deleted(args[0])):
+    def start_task(args: Tuple[Any, ...], receiver: Any = None) -> Optional[asyncio.Task[Any]]:
+        if is_bound and is_deleted(args[0]):
             return None
-        task = start(fn, functools.partial(fn, *args[:most]))
+        task = start(fn, args[:most])
         if task is None or (task.done() and (task.cancelled() or task.exception() is None)):
             return task  # many are done in their first step, and need no callback in a step to come
         task.add_done_callback(_report_failure)
         if options.cancel_with_receiver and not task.done() and hasattr(receiver, "destroyed"):
             _cancel_with(receiver, task)
         return task
+
+    # The rule is quick: nothing is counted.
+    answer: Callable[[Tuple[Any, ...]], object] = start_task if options == Options() else count_and_start
 
     # What Slot and pyqtSlot leave on a function is in its __dict__, and is kept. But
     # where the receiver is bound already, Qt knows its *own* method by that declaration,

@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
-    """Make a task of `coro`, run its first step at once, and return the task.
+    """Make a task of `coro`, run its first step at once, and return the task. GUI thread only.
 
     Called inside a step, the caller's task is suspended for that time, and
     asyncio.current_task() is the new one. What the first step raises is in the
