@@ -22,7 +22,8 @@ class PollingMixin(LoopBase):
     """The part of an event loop that polls.
 
     It wants from the class it is mixed into: `_as_stack`, `_as_without_running(events)`
-    and `_as_interrupted(exc)`, as in `_steps`.
+    and `_as_interrupted(exc)`, as in `_steps`. Steps do not ask here but `_as_poll_now()`, which
+    each system has a way of its own for.
     """
 
     def __init__(self) -> None:

@@ -267,10 +267,12 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
                 if self._stopping or self._closed:
                     break
                 if now >= next_poll or (is_dense and not self._ready):
-                    has_found = self._as_poll(0)
+                    has_found = self._as_poll_now()
                     if next_poll:  # of the first one it is no news that it has found what woke us
                         is_dense = has_found
                     next_poll = now + _POLL_INTERVAL
+                if not self._ready and not self._scheduled:
+                    break  # as most steps do
                 batch = self._as_exchange_queues()
                 if not batch:
                     break
@@ -349,15 +351,10 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         """Say when the next step is wanted. The last thing that a step does."""
         if self._closed or self._as_wait is None:
             return
-        self._as_alert = True
         if self._stopping and not self._as_batch:
             self._as_stop()
-        if self._as_batch or self._ready:
-            self._as_idle = False
-            self._as_wait.wake_soon()
-            return
-        self._as_idle = True
-        # Another thread may have added something since we looked, and to the batch, if it
+        self._as_alert = self._as_idle = True
+        # After the flag: another thread may add something meanwhile, and to the batch, if it
         # had its hand on the queue when the two changed places.
         if self._ready or self._as_batch:
             self._as_idle = False

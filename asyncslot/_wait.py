@@ -155,15 +155,22 @@ class TimerWait:
         self._deadline, self._has_fired = None, True
         self._take_step()
 
-    def _take_step(self) -> None:
+    def _take_step(self, *_: object) -> None:
         """Call `step`, now or, if there is no room, as soon as possible. Never raises: PyQt ends the process then."""
         running_loop = events._get_running_loop()
         try:
-            if self._step is not None and not self._is_soon and self._has_room():
-                self._step(running_loop)
-                if self._is_soon:
-                    self._yields_until = monotonic() + _SHORT_TURN
-                return
+            if self._step is not None and not self._is_soon:
+                # As a rule the stack is as deep as the last time, which costs less to find out than how deep it is: to
+                # look at a frame makes an object of it, and to ask for one that is not there raises.
+                try:
+                    has_room = sys._getframe(self._depth).f_back is None
+                except ValueError:
+                    has_room = False
+                if has_room or self._has_room():
+                    self._step(running_loop)
+                    if self._is_soon:
+                        self._yields_until = monotonic() + _SHORT_TURN
+                    return
         except KeyboardInterrupt:
             # Ctrl+C between two callbacks, or while the step was putting back what it had found: ours must not stay
             # published.
@@ -179,14 +186,7 @@ class TimerWait:
 
         Python 3.11 does not even tell a task that it has no room to run in: it just never goes on.
         """
-        # As a rule the stack is as deep as the last time, which costs less to find out than how deep it is: to look at
-        # a frame makes an object of it, and to ask for one that is not there raises.
-        try:
-            if sys._getframe(self._depth).f_back is None:
-                return True
-        except ValueError:
-            pass
-        frame: Any = sys._getframe()
+        frame: Any = sys._getframe(1)
         depth = -1
         while frame is not None:
             frame = frame.f_back

@@ -30,7 +30,7 @@ class NotifierWait(TimerWait):
         super().__init__(qt_core, step)
         self._notifier = qt_core.QSocketNotifier(fd, enum_member(qt_core.QSocketNotifier, "Type", "Read"))
         self._activated = _with_plain_int(self._notifier.activated)
-        self._activated.connect(self._on_readable)
+        self._activated.connect(self._take_step)
         self._is_paused = False
 
     def pause(self, when: float) -> None:
@@ -49,11 +49,7 @@ class NotifierWait(TimerWait):
     def _delete_qt_objects(self) -> None:
         super()._delete_qt_objects()
         self._notifier.setEnabled(False)
-        self._delete(self._notifier, self._activated, self._on_readable)
-
-    def _on_readable(self, *_: object) -> None:
-        # What the bindings hand over (an int, a descriptor object, a type) we know.
-        self._take_step()
+        self._delete(self._notifier, self._activated, self._take_step)
 
 
 def _with_plain_int(activated: Any) -> Any:

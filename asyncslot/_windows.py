@@ -38,6 +38,7 @@ if sys.platform == "win32" and sys.version_info >= (3, 8):
             _proactor: Any
             _self_reading_future: Any
 
+            def _as_poll(self, timeout: float) -> bool: ...
             def _as_step(self, running: Any) -> None: ...
             def _loop_self_reading(self) -> None: ...
 
@@ -52,6 +53,9 @@ if sys.platform == "win32" and sys.version_info >= (3, 8):
         def close(self) -> None:
             """Close the loop."""
             _keep_wakeup_fd(super().close)
+
+        def _as_poll_now(self) -> bool:
+            return self._as_poll(0)
 
         def _as_without_running(self, events: List[Any]) -> List[Any]:
             """Leave nothing out: the port reports each event once, and its callbacks are futures'."""

@@ -7,6 +7,7 @@ is replaced at the point where the loop calls it; `Failing` is what stands there
 """
 
 import asyncio
+import functools
 import socket
 import threading
 import time
@@ -141,10 +142,22 @@ class Failing:
         self.count = 0
 
     def __call__(self, *args, **kwargs):
+        return self.call(self._function, *args, **kwargs)
+
+    def call(self, function, *args, **kwargs):
         if self._failures:
             self.count += 1
             raise self._failures.pop(0)
         if self._for_ever is not None and not self.is_over:
             self.count += 1
             raise self._for_ever
-        return self._function(*args, **kwargs)
+        return function(*args, **kwargs)
+
+
+def fail_polls(selector, *failures, for_ever=None):
+    """Have a selector's polls fail, those that do not wait, too; return the `Failing`."""
+    failing = Failing(selector.select, *failures, for_ever=for_ever)
+    selector.select = failing
+    if hasattr(selector, "poll"):
+        selector.poll = functools.partial(failing.call, selector.poll)
+    return failing

@@ -35,19 +35,19 @@ COUNTED = (str(Path(asyncslot.__file__).parent), str(Path(asyncio.__file__).pare
 COSTS = {
     "callback":              (0,    0,    0,    2),
     "switch":                (0,    0,    0,    6),
-    "wake-up by I/O":        (1,    1,    0,    17),
-    "wake-up by a timer":    (1,    1,    1,    30),
-    "emission":              (0,    0,    0,    25),
-    "threadsafe call":       (0,    0,    0,    9),
-    "attach and detach":     (0,    0,    3,    150),
+    "wake-up by I/O":        (1,    1,    0,    9),
+    "wake-up by a timer":    (1,    1,    1,    27),
+    "emission":              (0,    0,    0,    16),
+    "threadsafe call":       (0,    0,    0,    5),
+    "attach and detach":     (0,    0,    3,    160),
 }  # fmt: skip
 
 # Where the loop waits in a thread.
 COSTS_WITH_THREAD = {
     **COSTS,
-    "wake-up by I/O":        (1,    1,    1,    23),
-    "wake-up by a timer":    (1,    1,    1,    34),
-    "attach and detach":     (0,    0,    2,    150),
+    "wake-up by I/O":        (1,    1,    1,    16),
+    "wake-up by a timer":    (1,    1,    1,    31),
+    "attach and detach":     (0,    0,    2,    160),
 }  # fmt: skip
 
 
@@ -90,7 +90,7 @@ class Counter:
             name = frame.f_code.co_name
             if name == "_as_step":
                 self.counts["steps"] += 1
-            elif name == "select" and frame.f_code.co_filename == selectors.__file__:
+            elif name == "_as_poll_now":
                 self.counts["polls"] += 1
 
 

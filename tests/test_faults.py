@@ -15,7 +15,7 @@ import pytest
 
 import asyncslot
 import faulty
-from faulty import BOUNDED, Failing, Recording, round_trip
+from faulty import BOUNDED, Failing, Recording, fail_polls, round_trip
 
 on_epoll = pytest.fixture(faulty.on_epoll)
 on_thread = pytest.fixture(faulty.on_thread)
@@ -46,7 +46,7 @@ def test_a_poll_that_fails_loses_nothing(scene, pair, spin, failure, times):
     served = []
     scene.loop.add_reader(left, lambda: served.append(left.recv(1)))
     scene.let_pass(0.02)
-    scene.selector.select = failing = Failing(scene.selector.select, *[failure] * times)
+    failing = fail_polls(scene.selector, *[failure] * times)
     right.send(b"x")
     scene.loop.call_soon(served.append, "soon")
     scene.loop.call_later(0.002, served.append, "later")
@@ -65,7 +65,7 @@ def test_a_poll_that_goes_on_failing_does_not_spin(scene, pair, spin, failure):
     served = []
     scene.loop.add_reader(left, lambda: served.append(left.recv(1)))
     scene.let_pass(0.02)
-    scene.selector.select = failing = Failing(scene.selector.select, for_ever=failure)
+    failing = fail_polls(scene.selector, for_ever=failure)
     right.send(b"x")
     scene.loop.call_soon(served.append, "soon")
     assert scene.let_pass(0.3) <= BOUNDED
@@ -78,7 +78,7 @@ def test_a_poll_that_goes_on_failing_does_not_spin(scene, pair, spin, failure):
 
 def test_what_needs_no_poll_goes_on_while_the_poll_fails(scene, spin):
     """Callbacks and timers of either plug-in want nothing of the selector."""
-    scene.selector.select = failing = Failing(scene.selector.select, for_ever=POLL_FAILURES["ENOMEM"])
+    failing = fail_polls(scene.selector, for_ever=POLL_FAILURES["ENOMEM"])
 
     async def ticks():
         for _ in range(3):
@@ -108,10 +108,7 @@ def test_detach_ends_in_time_though_the_poll_fails(scene, times):
 
     scene.lease.create_task(work())
     scene.let_pass(0.02)
-    select = scene.selector.select
-    scene.selector.select = failing = (
-        Failing(select, for_ever=failure) if times is None else Failing(select, *[failure] * times)
-    )
+    failing = fail_polls(scene.selector, *[failure] * (times or 0), for_ever=None if times else failure)
     start = time.monotonic()
     report = scene.lease.detach(timeout=1.0)
     assert time.monotonic() - start < 10, "detach has a timeout of one second"
@@ -126,7 +123,7 @@ def test_detach_ends_in_time_though_the_poll_fails(scene, times):
 
 def test_run_until_complete_survives_polls_that_fail(scene):
     """The caller is blocked for no longer than it takes."""
-    scene.selector.select = Failing(scene.selector.select, *[POLL_FAILURES["ENOMEM"]] * 3)
+    fail_polls(scene.selector, *[POLL_FAILURES["ENOMEM"]] * 3)
     assert scene.lease.run_until_complete(round_trip(), timeout=20) == "done"
     scene.assert_works()
 
@@ -219,11 +216,9 @@ def test_the_notifier_is_late(on_epoll, pair, spin):
 
 
 @pytest.mark.parametrize("ready", [True, False], ids=["something is ready", "nothing is ready"])
-@pytest.mark.parametrize("source", ["_on_readable", "_on_timeout", "_on_news"])
+@pytest.mark.parametrize("source", ["_take_step", "_on_deadline", "_on_soon"])
 def test_a_wake_up_comes_twice_or_for_nothing(scene, pair, spin, source, ready):
     """A step finds out for itself what there is to do; each callback runs once."""
-    if not hasattr(scene.wait, source):
-        pytest.skip("this is of the other way of waiting")
     left, right = pair
     served = []
     scene.loop.add_reader(left, lambda: served.append(left.recv(1)))
