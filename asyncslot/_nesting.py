@@ -16,7 +16,7 @@ it was closed meanwhile, or a callback has started another one that is to stay.
 
 Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13:
 `tasks._enter_task _leave_task`, `events._get_running_loop _set_running_loop`,
-`Handle._context _callback _run`, `_debug`.
+`Handle._context _callback`, `_debug`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class NestingMixin(LoopBase):
     """The part of an event loop that enters and leaves steps, however deep.
 
     It wants from the class it is mixed into: `_as_without_running(events)` and
-    `_as_unmute()`, for descriptors of what is on the stack; `_as_batch`, `_as_rest()` and
-    `_as_interrupted(exc)`, as in `_steps`.
+    `_as_unmute()`, for descriptors of what is on the stack; `_as_batch`, `_as_rest()`,
+    `_as_callback_failed(handle, exc)` and `_as_interrupted(exc)`, as in `_steps`.
     """
 
     def __init__(self) -> None:
@@ -113,13 +113,15 @@ class NestingMixin(LoopBase):
         events._set_running_loop(self)
 
     def _as_run_now(self, handle: Handle) -> None:
-        """Run one callback at once, inside whatever the caller is doing. Never raises."""
+        """Run a task's first step at once, inside whatever the caller is doing. Never raises."""
         outer = self._as_enter_from(events._get_running_loop())
         self._as_handle = handle
         try:
-            handle._run()
-        except BaseException as exc:  # as in _as_step()
+            handle._context.run(handle._callback)
+        except (SystemExit, KeyboardInterrupt) as exc:
             self._as_interrupted(exc)
+        except BaseException as exc:
+            self._as_callback_failed(handle, exc)
         finally:
             del handle  # see _as_drain()
             self._as_leave(outer)

@@ -180,7 +180,11 @@ class OwningMixin(LoopBase):
         """Return a context for what code with no owner in its own schedules; None if it has one, or is nobody's."""
         if current() is not None or not self._as_owners_by_package:
             return None
-        owner = self._as_owner_of(sys._getframe(2))
+        frame = sys._getframe(2)
+        # The rule, in a flood from a thread: it is code of a module that we have been asked about.
+        owner = self._as_owners_by_module.get(frame.f_globals.get("__name__"), _NOT_ASKED)
+        if owner is _NOT_ASKED or owner is _GO_BETWEEN:
+            owner = self._as_owner_of(frame)
         return None if owner is None else owner.context()
 
     def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:

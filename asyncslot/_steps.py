@@ -287,9 +287,12 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
             if self._debug:
                 self._as_run_in_debug_mode(handle)
             else:
-                # Handle._run(), without the frame.
+                # Handle._run(), without the frame. To unpack no arguments takes as long as all the rest of a call.
                 try:
-                    handle._context.run(handle._callback, *handle._args)
+                    if handle._args:
+                        handle._context.run(handle._callback, *handle._args)
+                    else:
+                        handle._context.run(handle._callback)
                 except _Interrupt:
                     resume(self, handle)
                     raise
