@@ -242,6 +242,9 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 self._default_executor = DaemonExecutor()
             else:
                 executor = owner.executor = owner.executor or DaemonExecutor()
+        if isinstance(executor, DaemonExecutor) and not self._debug:
+            self._check_closed()
+            return executor.submit_for(self, func, *args)
         return super().run_in_executor(executor, func, *args)
 
     def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts]) -> None:

@@ -182,7 +182,7 @@ class OwningMixin(LoopBase):
             return None
         frame = sys._getframe(2)
         # The rule, in a flood from a thread: it is code of a module that we have been asked about.
-        owner = self._as_owners_by_module.get(frame.f_globals.get("__name__"), _NOT_ASKED)
+        owner = self._as_owners_by_module.get(frame.f_globals.get("__name__") or "", _NOT_ASKED)
         if owner is _NOT_ASKED or owner is _GO_BETWEEN:
             owner = self._as_owner_of(frame)
         return None if owner is None else owner.context()
