@@ -33,16 +33,17 @@ and without polling. The map of the house, from the front door to the cellar:
     _binding    which Qt binding         _clock  the time      _errors   every exception
     __main__    python -m, at a terminal; no host imports it  _vendoring, _vendor_source, _vendor_record  its copying
 
-Nothing is imported from Qt before attach(), and nothing happens at import.
+Nothing is imported from Qt before attach(), and nothing happens at import. AsyncSlotRunner, report and monitor are
+imported, with the modules that only they need, when somebody asks for them.
 """
 
+import sys as _sys
 import typing as _typing
 
 # Above the imports, because copies that meet tell each other their versions.
 __version__ = "0.4.0"
 
 from ._attach import asyncSlot, attach, create_task, detach
-from ._bug_report import report
 from ._errors import (
     AdapterError,
     AmbiguousLeaseError,
@@ -68,11 +69,7 @@ from ._loop import AsyncSlotEventLoop
 from ._modal import asyncModal
 from ._progress import Progress
 from ._report import AbandonedTask, DetachReport
-from ._runner import AsyncSlotRunner
 from ._signals import asyncSignal, asyncSignals
-
-if _typing.TYPE_CHECKING:
-    from ._monitor import monitor as monitor
 
 __all__ = [
     "AbandonedTask",
@@ -110,11 +107,32 @@ __all__ = [
     "report",
 ]
 
+# Imported when somebody asks for it, for no plug-in needs it to be loaded. Only what the front door itself is asked
+# for may come late: a module that imports when it works would, in a plug-in whose modules have been purged, get those
+# of the next copy.
+_LATE = {
+    "AsyncSlotRunner": "_runner",
+    "monitor": "_monitor",
+    "report": "_bug_report",
+}
 
-def __getattr__(name: str) -> object:
-    """Import the monitor when somebody asks for it: it takes a tenth of the time of all else."""
-    if name == "monitor":
-        from ._monitor import monitor
+if _typing.TYPE_CHECKING:
+    from ._bug_report import report as report
+    from ._monitor import monitor as monitor
+    from ._runner import AsyncSlotRunner as AsyncSlotRunner
+else:
 
-        return monitor
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name):
+        """Import what comes late, and keep it."""
+        if name not in _LATE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        if getattr(_sys.modules.get(__name__), "__dict__", None) is not globals():
+            raise AttributeError(f"this {__name__!r} has been unloaded, and cannot load {name!r} now; import it anew")
+        # By builtins.__import__: QGIS forgets, on unload, only modules that it has seen go through there.
+        value = getattr(__import__(f"{__name__}.{_LATE[name]}", fromlist=[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__():
+        """Name also what nobody has asked for yet: for a console's completion, and help()."""
+        return sorted({*globals(), *_LATE})

@@ -47,6 +47,13 @@ def a_loop_is_asyncios(lease: asyncslot.Lease) -> asyncio.AbstractEventLoop:
     return lease.loop
 
 
+def what_is_imported_late_has_its_type() -> None:
+    """And what there is not is still refused."""
+    assert_type(asyncslot.report(), str)
+    assert_type(asyncslot.AsyncSlotRunner(), asyncslot.AsyncSlotRunner)
+    asyncslot.moniter()  # type: ignore[attr-defined]
+
+
 def a_report_is_text(report: asyncslot.DetachReport) -> str:
     """And numbers."""
     assert_type(report.seconds, float)
