@@ -27,13 +27,17 @@ import re
 import sys
 import types
 import weakref
-from typing import Any, Callable, List, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 
 from ._binding import enum_member
 
 Arguments = Tuple[Any, ...]
-Receive = Callable[[Arguments], object]
-Connection = Union["OwnFunction", "OwnMethod"]
+
+if TYPE_CHECKING:
+    from typing import Union
+
+    Receive = Callable[[Arguments], object]
+    Connection = Union["OwnFunction", "OwnMethod"]
 
 
 def is_bound_signal(signal: Any) -> bool:

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from typing import Any, Callable, Deque, Optional
+from typing import TYPE_CHECKING, Any, Callable, Deque, Optional
 
 from ._tasks import is_alive
 
 POLICIES = ("concurrent", "drop", "queue", "restart")
 
-Start = Callable[[], Optional["asyncio.Task[Any]"]]
+if TYPE_CHECKING:
+    Start = Callable[[], Optional[asyncio.Task[Any]]]
 
 
 class Repeats:

@@ -6,8 +6,7 @@ This module only describes; it knows nothing of leases and loops.
 from __future__ import annotations
 
 import asyncio
-import inspect
-import traceback
+import types
 from typing import Any, List, Optional
 
 
@@ -27,6 +26,8 @@ class AbandonedTask:
         self.owner = owner
         get_name = getattr(task, "get_name", None)  # Python 3.8
         self.name: str = get_name() if get_name else repr(task)
+        import traceback  # rarely needed, and PySide6 has the whole source read of what it sees imported first
+
         summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in frames_of(task))
         self.stack = "".join(summary.format())
 
@@ -108,7 +109,7 @@ def frames_of(future: Any) -> List[Any]:
 
 def describe(resource: Any) -> str:
     """Say in a few words what a server, transport, async generator or connected signal is."""
-    if inspect.isasyncgen(resource):
+    if isinstance(resource, types.AsyncGeneratorType):
         return f"async generator {resource.__qualname__}()"
     sockets = getattr(resource, "sockets", None)
     if sockets is not None:

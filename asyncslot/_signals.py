@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from asyncio.events import _get_running_loop
+from asyncio import _get_running_loop
 from typing import Any, Callable, Optional
 
 from ._connections import Arguments, connect, is_bound_signal, own_copies, signature_of

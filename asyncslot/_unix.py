@@ -16,7 +16,7 @@ import asyncio
 import os
 import select
 import threading
-from asyncio.unix_events import _UnixSubprocessTransport  # type: ignore[attr-defined]
+from asyncio import unix_events
 from contextvars import Context
 from typing import Any, Set
 
@@ -51,7 +51,9 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
 
     async def _make_subprocess_transport(self, protocol: Any, args: Any, shell: bool, *std: Any, **kwargs: Any) -> Any:
         waiter = self.create_future()
-        transport = _UnixSubprocessTransport(self, protocol, args, shell, *std, waiter=waiter, **kwargs)
+        transport = unix_events._UnixSubprocessTransport(  # type: ignore[attr-defined]
+            self, protocol, args, shell, *std, waiter=waiter, **kwargs
+        )
         self._as_watch_child(transport.get_pid(), transport)
         try:
             await waiter
