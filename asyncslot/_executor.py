@@ -20,18 +20,19 @@ import os
 import threading
 from concurrent.futures import Executor, Future
 from contextvars import Context, copy_context
-from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
 
 if TYPE_CHECKING:
+    from queue import SimpleQueue
+    from typing import Tuple, TypeVar
+
     from typing_extensions import ParamSpec
 
     _P = ParamSpec("_P")
+    _T = TypeVar("_T")
 
-_T = TypeVar("_T")
-
-# A Future or an _Awaited, the function, its arguments.
-_Job = Tuple[Any, Callable[..., Any], Tuple[Any, ...], Any]
+    # A Future or an _Awaited, the function, its arguments.
+    _Job = Tuple[Any, Callable[..., Any], Tuple[Any, ...], Any]
 
 _numbers = itertools.count()
 
@@ -95,6 +96,9 @@ class DaemonExecutor(Executor):
     _is_abandoned = False
 
     def __init__(self, max_workers: Optional[int] = None) -> None:
+        # As asyncio does it: who runs nothing in threads need not load this when a host starts.
+        from queue import SimpleQueue
+
         # The same bound as ThreadPoolExecutor's: I/O threads, mostly waiting.
         self._max_workers = max_workers or min(32, (os.cpu_count() or 1) + 4)
         self._jobs: SimpleQueue[Optional[_Job]] = SimpleQueue()
