@@ -9,10 +9,11 @@ import contextlib
 import hashlib
 import math
 import struct
-import threading
 import time
 import zlib
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+import _http_server
 
 COLUMNS, ROWS = 8, 6
 TILE_SIZE = 64  # pixels
@@ -24,19 +25,9 @@ FILE = bytes(range(256)) * 12 * 1024  # 3 MB, about 4 s at this pace
 FILE_SHA256 = hashlib.sha256(FILE).hexdigest()
 
 
-@contextlib.contextmanager
 def serving():
-    """Serve `/file` and `/tiles/X/Y.png` on a free port; yield the address to put in front."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = False  # which makes server_close() wait for the answers that are under way
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="demo server", daemon=True)
-    thread.start()
-    try:
-        yield "http://{}:{}".format(*server.server_address)
-    finally:
-        server.shutdown()
-        thread.join(5)
-        server.server_close()
+    """Serve `/file` and `/tiles/X/Y.png` on a free port; a context manager with the address to put in front."""
+    return _http_server.serving(_Handler, waits=True)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -1,40 +1,38 @@
 """A server on this machine that takes its time: what plug-ins in real hosts download from."""
 
 import contextlib
-import threading
+import functools
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+import _http_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
 
 PIECE = 64 * 1024
 PIECE_SECONDS = 0.02
 
 
-@contextlib.contextmanager
 def serving(file):
-    """Serve in a thread, and yield the address: /file comes slowly, /stalls stops in its middle, all else is not there.
+    """Serve: /file comes slowly, /stalls stops in its middle, all else is not there.
 
     Args:
         file: its content, as bytes.
+
+    Returns:
+        A context manager with the address to put in front.
     """
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    server.file = file
-    thread = threading.Thread(target=server.serve_forever, args=(0.1,), daemon=True)
-    thread.start()
-    try:
-        yield "http://{}:{}".format(*server.server_address)
-    finally:
-        server.shutdown()
-        thread.join(10)
-        server.server_close()
+    return _http_server.serving(functools.partial(Handler, file), waits=False)
 
 
 class Handler(BaseHTTPRequestHandler):
+    def __init__(self, file, *args):
+        self.file = file
+        super().__init__(*args)
+
     def do_GET(self):
         if self.path not in ("/file", "/stalls"):
             self.send_error(404)
             return
-        file = self.server.file
+        file = self.file
         self.send_response(200)
         self.send_header("Content-Length", str(len(file)))
         self.end_headers()
