@@ -6,6 +6,7 @@ This module only describes; it knows nothing of leases and loops.
 from __future__ import annotations
 
 import asyncio
+import traceback
 import types
 from typing import Any, List, Optional
 
@@ -26,8 +27,6 @@ class AbandonedTask:
         self.owner = owner
         get_name = getattr(task, "get_name", None)  # Python 3.8
         self.name: str = get_name() if get_name else repr(task)
-        import traceback  # rarely needed, and PySide6 has the whole source read of what it sees imported first
-
         summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in frames_of(task))
         self.stack = "".join(summary.format())
 
