@@ -5,7 +5,7 @@ stuck in C code would keep the host's process alive after its window has closed.
 The threads here are daemon threads, and nobody waits for them at exit.
 
 A loop's own jobs have a future of that loop only. asyncio would chain it to one of
-concurrent.futures, a fifth of the time that a job takes to and fro (measured 2026-11).
+concurrent.futures, a sixth of the time that a job takes to and fro (measured 2026-11).
 
 This module knows nothing of Qt. Relies on `asyncio.futures._convert_future_exc`, there
 from Python 3.8 on.

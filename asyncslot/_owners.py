@@ -23,41 +23,11 @@ import functools
 import sys
 import weakref
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Callable, Dict, Generic, Iterator, List, Optional, Set, TypeVar
+from typing import Any, Callable, Dict, List, Optional, Set
 
 from ._base import Handle, LoopBase, Task
 
-_T = TypeVar("_T")
-
 ExceptionHandler = Callable[[Any, Dict[str, Any]], Any]
-
-
-class Watched(Generic[_T]):
-    """Objects that are held weakly, and leave when they are gone. Any thread.
-
-    weakref.WeakSet enters a function of Python's when an object comes and when it goes, in whatever
-    code that may be: half a microsecond of a task's life (measured 2026-11).
-    """
-
-    __slots__ = ("_forget", "_references")
-
-    def __init__(self) -> None:
-        self._references: Set[weakref.ref[_T]] = set()
-        self._forget = self._references.discard
-
-    def add(self, item: _T) -> None:
-        self._references.add(weakref.ref(item, self._forget))
-
-    def __contains__(self, item: object) -> bool:
-        return weakref.ref(item) in self._references
-
-    def __iter__(self) -> Iterator[_T]:
-        # list() of a set is a single step for other threads, and for the garbage collector.
-        found = [reference() for reference in list(self._references)]
-        return iter([item for item in found if item is not None])
-
-    def __len__(self) -> int:
-        return len(self._references)
 
 
 class Owner:
@@ -82,9 +52,9 @@ class Owner:
         # The loop's, which may be another copy's than ours.
         self._variable = variable
         self.report = report
-        self.tasks: Watched[asyncio.Task[Any]] = Watched()
-        self.resources: Watched[Any] = Watched()
-        self.async_generators: Watched[Any] = Watched()
+        self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
+        self.resources: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.async_generators: weakref.WeakSet[Any] = weakref.WeakSet()
         self.executor: Any = None
         self.exception_handler: Optional[ExceptionHandler] = None
 

@@ -30,7 +30,7 @@ class NotifierWait(TimerWait):
         super().__init__(qt_core, step)
         self._notifier = qt_core.QSocketNotifier(fd, enum_member(qt_core.QSocketNotifier, "Type", "Read"))
         self._activated = _with_plain_int(self._notifier.activated)
-        self._activated.connect(self._take_step)
+        self._activated.connect(self._take_step)  # what it brings (an int, an object, a type) we know
         self._is_paused = False
 
     def pause(self, when: float) -> None:

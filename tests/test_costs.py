@@ -37,9 +37,9 @@ COSTS = {
     "switch":                (0,    0,    0,    6),
     "wake-up by I/O":        (1,    1,    0,    9),
     "wake-up by a timer":    (1,    1,    1,    27),
-    "emission":              (0,    0,    0,    16),
+    "emission":              (0,    0,    0,    14),
     "threadsafe call":       (0,    0,    0,    5),
-    "attach and detach":     (0,    0,    3,    160),
+    "attach and detach":     (0,    0,    3,    147),
 }  # fmt: skip
 
 # Where the loop waits in a thread.
@@ -47,7 +47,7 @@ COSTS_WITH_THREAD = {
     **COSTS,
     "wake-up by I/O":        (1,    1,    1,    16),
     "wake-up by a timer":    (1,    1,    1,    31),
-    "attach and detach":     (0,    0,    2,    160),
+    "attach and detach":     (0,    0,    2,    148),
 }  # fmt: skip
 
 

@@ -15,7 +15,6 @@ import weakref
 import pytest
 
 import asyncslot
-from asyncslot._owners import Watched
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -695,40 +694,3 @@ def test_a_child_is_reaped_though_its_owner_has_left(leases, spin):
     leases[0].run_until_complete(start())
     leases[0].detach(timeout=0)
     spin(lambda: processes[0].returncode is not None)
-
-
-# -- what an owner watches --------------------------------------------------------------
-
-
-class Thing:
-    """Something that can be held weakly."""
-
-
-def test_what_is_watched_leaves_when_it_is_gone():
-    """It is watched once, however often it is added, and kept by nobody."""
-    watched, thing, other = Watched(), Thing(), Thing()
-    for each in (thing, thing, other):
-        watched.add(each)
-    assert len(watched) == 2
-    assert thing in watched
-    assert Thing() not in watched
-    del each, other
-    gc.collect()
-    assert list(watched) == [thing]
-    del thing
-    gc.collect()
-    assert not watched
-
-
-def test_what_is_watched_may_change_while_it_is_read():
-    """The garbage collector takes things out at any time, and a thread may put some in."""
-    watched = Watched()
-    things = [Thing() for _ in range(10)]
-    for thing in things:
-        watched.add(thing)
-    seen = 0
-    for _ in watched:
-        seen += 1
-        watched.add(Thing())
-        things.clear()
-    assert seen == 10
