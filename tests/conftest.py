@@ -175,13 +175,16 @@ def run_coro(lease, spin):
 
 @pytest.fixture
 def run_python(request):
-    """Return a function that runs a program in a process of its own: run_python(source) -> CompletedProcess."""
+    """Return a function that runs a program in a process of its own: run_python(source) -> CompletedProcess.
+
+    With `is_bare` nothing runs before the program, not even what makes its loop wait in a thread.
+    """
 
     prelude = FORCE_THREAD if request.config.getoption("--wait") == "thread" else ""
 
-    def run(source, timeout=60, check=True, env=None):
+    def run(source, timeout=60, check=True, env=None, is_bare=False):
         done = subprocess.run(
-            [sys.executable, "-X", "faulthandler", "-c", prelude + source],
+            [sys.executable, "-X", "faulthandler", "-c", source if is_bare else prelude + source],
             capture_output=True,
             text=True,
             timeout=timeout,

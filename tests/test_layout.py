@@ -562,7 +562,8 @@ def test_importing_the_package_loads_only_what_a_plug_in_needs(run_python):
     """
     other_system = "_unix" if sys.platform == "win32" else "_windows"
     first = set(LAYERS) - {"__init__", other_system} - NEEDED_LATE - FOR_TESTS - AT_A_TERMINAL
-    run_python(LATE.format(late=IMPORTED_LATE, public=sorted(asyncslot.__all__), first=first, needed=NEEDED_LATE))
+    source = LATE.format(late=IMPORTED_LATE, public=sorted(asyncslot.__all__), first=first, needed=NEEDED_LATE)
+    run_python(source, is_bare=True)
 
 
 def test_a_star_import_has_all_that_is_public(run_python):
