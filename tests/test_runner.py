@@ -79,6 +79,7 @@ import asyncio, os, signal, threading, time
 from qtpy import QtWidgets
 import asyncslot
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs us in the background has it ignored
 app = QtWidgets.QApplication([])
 sent = []
 
