@@ -242,8 +242,10 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 self._default_executor = DaemonExecutor()
             else:
                 executor = owner.executor = owner.executor or DaemonExecutor()
-        if isinstance(executor, DaemonExecutor) and not self._debug:
+        if isinstance(executor, DaemonExecutor):
             self._check_closed()
+            if self._debug:
+                self._check_callback(func, "run_in_executor")
             return executor.submit_for(self, func, *args)
         return super().run_in_executor(executor, func, *args)
 

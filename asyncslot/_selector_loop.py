@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import sys
 from contextvars import Context
-from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, List
 
 from ._base import LoopBase
@@ -39,25 +38,10 @@ class SelectorMixin(LoopBase):
         transport.max_size = _READ_SIZE
         return transport
 
-    def _process_events(self, events: List[Any]) -> None:
-        # As asyncio's, without a frame for each.
-        for key, mask in events:
-            reader, writer = key.data
-            if reader is not None and mask & EVENT_READ:
-                if reader._cancelled:
-                    self._remove_reader(key.fileobj)
-                else:
-                    self._ready.append(reader)
-            if writer is not None and mask & EVENT_WRITE:
-                if writer._cancelled:
-                    self._remove_writer(key.fileobj)
-                else:
-                    self._ready.append(writer)
-
     if sys.platform == "linux":
 
         def _as_poll_now(self) -> bool:
-            # As _as_poll(0) with half of its bytecodes, each of which counts in a wake-up, where caches are cold.
+            # As _as_poll(0), without select() and _process_events(): caches are cold in a wake-up, each line counts.
             if self._as_stack:
                 return self._as_poll(0)
             selector = self._selector

@@ -15,12 +15,6 @@ pytestmark = pytest.mark.filterwarnings("error")
 
 
 @pytest.fixture
-def lease(app):
-    with asyncslot.attach("test") as lease:
-        yield lease
-
-
-@pytest.fixture
 def stopped():
     """An event for which jobs wait, and which is set in the end."""
     event = threading.Event()

@@ -494,6 +494,7 @@ def test_the_front_door_offers_exactly_this():
     modules = {path.stem for path in CORE} | {"host_adapters"}
     there = {name for name in vars(asyncslot) if not name.startswith("_")} - modules
     assert there | set(IMPORTED_LATE) == set(asyncslot.__all__) <= set(dir(asyncslot))
+    assert callable(asyncslot.monitor)
     with pytest.raises(AttributeError, match="no attribute 'moniter'"):
         asyncslot.moniter  # noqa: B018 - the access is what is tested
 
