@@ -20,7 +20,7 @@ def distributed(guest):
 @pytest.mark.parametrize("processes", [False, True], ids=["in this process", "in processes"])
 def test_a_cluster_computes(run, distributed, processes):
     """An asynchronous cluster with two workers, and a client that awaits what they compute in their threads."""
-    options = {"processes": processes, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    options = {"processes": processes, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
 
     async def main():
         async with distributed.LocalCluster(asynchronous=True, **options) as cluster:
