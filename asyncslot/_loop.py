@@ -44,7 +44,6 @@ from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch
 from ._owners import ExceptionHandler, Owner, OwningMixin
 from ._tasks import run_task
-from ._wait_thread import ThreadWait
 
 if sys.platform == "win32":
     from ._windows import PlatformLoop
@@ -80,6 +79,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_entered: Optional[Tuple[Any, ...]] = None  # 'with loop:', what to put back
         self._as_exception: Optional[BaseException] = None
         self._as_on_error: Optional[Callable[[Any, Any], None]] = None
+        self._as_nudge: Optional[Callable[[], None]] = None  # while the loop waits in a thread
 
     # -- attached mode -------------------------------------------------------
 
@@ -89,6 +89,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         # A thread that Qt has not started has no timers before its first QEventLoop.
         qt_core.QEventLoop()
         self._as_wait = self._as_make_wait(qt_core)
+        self._as_nudge = self._as_wait.nudge_threadsafe
         self._thread_id = threading.get_ident()  # from now on this loop "is running"
         self._as_start_io()
         self._as_rest()
@@ -97,7 +98,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         """Be called no more; the opposite of _as_attach()."""
         self._as_idle = False
         self._as_wait.close()
-        self._as_wait = None
+        self._as_wait = self._as_nudge = None
         self._as_stop_io()
         self._thread_id = None
 
@@ -218,11 +219,12 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     def _as_wake_threadsafe(self) -> None:
         """Wake the loop, wherever it waits. Any thread."""
-        wait = self._as_wait
-        if isinstance(wait, ThreadWait) and not self._as_is_blocked:
-            wait.nudge_threadsafe()
-        else:
+        # Not by way of _as_wait: this thread might be the last to let go of it, and of Qt's objects with it.
+        nudge = self._as_nudge
+        if nudge is None or self._as_is_blocked:
             self._write_to_self()
+        else:
+            nudge()
 
     # -- what asyncio's loop asks the policy for, or leaves to chance ---------
 

@@ -53,7 +53,13 @@ class TimerWait:
     Args:
         qt_core: the binding's QtCore module; the timers live in the calling thread.
         step: called with asyncio's running loop, if there is one, in the calling thread; must not raise.
+
+    Attributes:
+        nudge_threadsafe: calls `step` soon, in the timers' thread; may be called in any thread, and is all of
+            this that other threads may hold. None where there is something else that wakes it.
     """
+
+    nudge_threadsafe: Optional[Callable[[], None]] = None
 
     def __init__(self, qt_core: Any, step: Callable[[Any], None]) -> None:
         self._step: Optional[Callable[[Any], None]] = step

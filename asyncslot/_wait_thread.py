@@ -12,6 +12,10 @@ but the news crosses from thread to thread.
 The thread blocks until there is news, however many steps go by for other
 reasons, and after the news until it is asked to watch again. While nothing is
 registered that it could watch, it is not even started.
+
+What other threads hold has nothing of Qt's: one of them may let go of it last, long after
+close(). Were it an object whose methods are connected to signals, PySide2 would end the
+process there now and then (5.15.2, seen 2026-11).
 """
 
 from __future__ import annotations
@@ -51,23 +55,11 @@ class ThreadWait(TimerWait):
         step: Callable[[Any], None],
     ) -> None:
         super().__init__(qt_core, step)
-        self._block = block
         self._interrupt = interrupt
         self._has_io = has_io
-        self._is_watching = False  # set here, cleared by the thread
-        self._is_closed = False
-        self._closing = threading.Event()
-        self._request = threading.Semaphore(0)
         self._thread: Optional[threading.Thread] = None
-        self._invoke = qt_core.QMetaObject.invokeMethod
-        self._queued = enum_member(qt_core.Qt, "ConnectionType", "QueuedConnection")
-
-    def nudge_threadsafe(self) -> None:
-        """Call `step` soon, in the GUI thread. Any thread."""
-        try:
-            self._invoke(self._soon, "start", self._queued)
-        except RuntimeError:
-            pass  # the application is gone, as in close(), and nobody steps any more
+        self.nudge_threadsafe = self._nudge = _Nudge(qt_core, self._soon)
+        self._waiter = _Waiter(block, self._nudge)
 
     def rest(self, until: Optional[float]) -> None:
         """Call `step` when there is I/O, and at `until` (seconds, the loop's clock) if that is not None."""
@@ -76,36 +68,52 @@ class ThreadWait(TimerWait):
 
     def watch(self) -> None:
         """Let the thread wait for I/O, if there is any to wait for and it is not waiting already."""
-        if self._is_watching or self._is_closed or not self._has_io():
+        waiter = self._waiter
+        if waiter.is_waiting or waiter.is_closed or not self._has_io():
             return
         if self._thread is None:
-            thread = threading.Thread(target=self._run, name="asyncslot-wait", daemon=True)
+            thread = threading.Thread(target=waiter.run, name="asyncslot-wait", daemon=True)
             try:
                 thread.start()
             except RuntimeError:  # the process can have no more of them just now
                 self.wake_at(monotonic() + _RETRY)
                 return
             self._thread = thread
-        self._is_watching = True
-        self._request.release()
+        waiter.is_waiting = True
+        waiter.request.release()
 
     def close(self) -> None:
         """Call `step` no more, and end the thread. Safe inside `step`, and twice."""
-        if self._is_closed:
+        waiter = self._waiter
+        if waiter.is_closed:
             return
-        self._is_closed = True
-        self._closing.set()
+        waiter.is_closed = True
+        waiter.closing.set()
         if self._thread is not None:
-            self._request.release()
+            waiter.request.release()
             self._interrupt()
             self._thread.join(_PATIENCE)
+        self._nudge.end()
         super().close()
 
-    def _run(self) -> None:
+
+class _Waiter:
+    """What the thread runs, and what it is told."""
+
+    def __init__(self, block: Callable[[], None], nudge: Callable[[], None]) -> None:
+        self.is_waiting = False  # set in the GUI thread, cleared by the other
+        self.is_closed = False
+        self.closing = threading.Event()
+        self.request = threading.Semaphore(0)
+        self._block = block
+        self._nudge = nudge
+
+    def run(self) -> None:
+        """Wait each time that it is requested, until closed."""
         failures = 0
         while True:
-            self._request.acquire()
-            if self._is_closed:
+            self.request.acquire()
+            if self.is_closed:
                 return
             try:
                 self._block()
@@ -114,9 +122,39 @@ class ThreadWait(TimerWait):
                 # A descriptor was closed under it, or there was no memory: the GUI thread's own poll
                 # deals with that. Whatever it is, I/O would never be heard of again without this thread.
                 failures += 1
-                if failures > 1 and self._closing.wait(min(1.0, 0.005 * 2.0 ** min(failures, 10))):
+                if failures > 1 and self.closing.wait(min(1.0, 0.005 * 2.0 ** min(failures, 10))):
                     return
-            if self._is_closed:
+            if self.is_closed:
                 return
-            self._is_watching = False
-            self.nudge_threadsafe()
+            self.is_waiting = False
+            self._nudge()
+
+
+class _Nudge:
+    """A call that starts a timer in the timer's thread. Any thread.
+
+    Args:
+        qt_core: the binding's QtCore module.
+        timer: a QTimer, which only the calling thread may ever let go of.
+    """
+
+    def __init__(self, qt_core: Any, timer: Any) -> None:
+        self._timer = timer
+        self._invoke = qt_core.QMetaObject.invokeMethod
+        self._queued = enum_member(qt_core.Qt, "ConnectionType", "QueuedConnection")
+        # Held while another thread has the timer on its stack. Reentrant: what garbage collection or a signal handler
+        # runs in between may call this, too.
+        self._lock = threading.RLock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            if self._timer is not None:
+                try:
+                    self._invoke(self._timer, "start", self._queued)
+                except RuntimeError:
+                    pass  # the application is gone, as in close(), and nobody steps any more
+
+    def end(self) -> None:
+        """Do nothing any more when called."""
+        with self._lock:
+            self._timer = None

@@ -316,7 +316,7 @@ def test_the_waiting_thread_survives_what_its_wait_raises(on_thread, pair, spin,
     scene = on_thread
     left, right = pair
     served = []
-    scene.wait._block = failing = Failing(scene.wait._block, *[failure] * times)
+    scene.wait._waiter._block = failing = Failing(scene.wait._waiter._block, *[failure] * times)
     scene.loop.add_reader(left, lambda: served.append(left.recv(1)))
     scene.loop._write_to_self()  # the thread may be in the real wait already
     spin(lambda: failing.count == times, timeout=5)
@@ -332,7 +332,7 @@ def test_a_waiting_thread_whose_wait_goes_on_failing_does_not_spin(on_thread, pa
     scene = on_thread
     left, right = pair
     served = []
-    scene.wait._block = failing = Failing(scene.wait._block, for_ever=failure)
+    scene.wait._waiter._block = failing = Failing(scene.wait._waiter._block, for_ever=failure)
     scene.loop.add_reader(left, lambda: served.append(left.recv(1)))
     scene.loop._write_to_self()
     spin(lambda: failing.count, timeout=5)

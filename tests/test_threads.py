@@ -1,11 +1,17 @@
-"""One loop per thread: in a QThread that runs a Qt loop of its own, beside the one in the GUI thread."""
+"""One loop per thread: in a QThread that runs a Qt loop of its own, beside the one in the GUI thread.
+
+And what threads without a loop hold of one, while they call it or wait for it.
+"""
 
 import asyncio
+import socket
+import sys
 import threading
 
 import pytest
 
 import asyncslot
+from asyncslot._wait import TimerWait
 
 
 @pytest.fixture
@@ -134,3 +140,58 @@ def test_a_lease_is_for_the_gui_thread(run_in_qthread):
         return True
 
     assert run_in_qthread(in_thread)
+
+
+def owners_of_qt_objects(frame):
+    """Return what a frame's variables hold that only the GUI thread may let go of."""
+    from qtpy import QtCore
+
+    return [value for value in frame.f_locals.values() if isinstance(value, (TimerWait, QtCore.QObject))]
+
+
+def test_a_thread_that_calls_a_loop_holds_nothing_of_qts(lease, spin):
+    """Not for a moment: were it suspended, and the lease detached then, Qt objects would end in that thread.
+
+    PySide2 5.15.2 ended the process in one such case, and the other bindings have to put the end off.
+    """
+    loop, called, held = lease.loop, set(), []
+
+    def trace(frame, event, arg):
+        called.add(frame.f_code.co_name)
+        held.extend(owners_of_qt_objects(frame))
+        return trace
+
+    def call():
+        sys.settrace(trace)
+        loop.call_soon_threadsafe(called.add, "what was to be called")
+        sys.settrace(None)
+
+    spin(lambda: loop._as_idle)
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(10)
+    spin(lambda: "what was to be called" in called)
+    assert "_as_wake_threadsafe" in called
+    assert held == []
+
+
+def test_a_thread_that_waits_for_a_loop_holds_nothing_of_qts(lease, spin):
+    """Neither the one that waits for I/O, where there is one, nor those for jobs: they may live longer than the lease."""
+    before = set(threading.enumerate())
+    left, right = socket.socketpair()
+    left.setblocking(False)
+    with left, right:
+        reading = lease.create_task(lease.loop.sock_recv(left, 1))
+        job = lease.to_thread(right.recv, 1)  # until the other end is written to
+        spin(lambda: lease.loop._as_idle)
+        frames = sys._current_frames()
+        ours = set(threading.enumerate()) - before
+        assert ours
+        for thread in ours:
+            frame = frames[thread.ident]
+            while frame is not None:
+                assert owners_of_qt_objects(frame) == [], thread
+                frame = frame.f_back
+        right.send(b"x")
+        left.send(b"y")
+        spin(lambda: reading.done() and job.done())
