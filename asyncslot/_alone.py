@@ -23,6 +23,7 @@ class AloneMixin(SteppingMixin):
     """The part of an event loop that runs it for a caller who blocks."""
 
     def __init__(self) -> None:
+        self._as_is_alone = False  # no Qt loop runs meanwhile
         self._as_is_blocked = False  # in select()
         self._as_qt_core: Any = None
         super().__init__()
@@ -40,6 +41,7 @@ class AloneMixin(SteppingMixin):
         """
         self._as_notice_end_of_qt()
         outer = self._as_enter()
+        was_alone, self._as_is_alone = self._as_is_alone, True
         self._as_idle = False
         if self._as_wait is not None:
             self._as_wait.wake_soon()  # should a callback open a nested Qt loop
@@ -56,6 +58,7 @@ class AloneMixin(SteppingMixin):
                 except BaseException as exc:  # as in _as_step()
                     self._as_interrupted(exc)
         finally:
+            self._as_is_alone = was_alone
             self._as_leave(outer)
             self._as_rest()
         return is_done()

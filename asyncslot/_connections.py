@@ -51,10 +51,11 @@ def signature_of(signal: Any) -> str:
     return code_and_signature[1:] or repr(signal)
 
 
-def connect(signal: Any, receive: Receive, on_gone: Callable[[object], None]) -> Connection:
-    """Have `receive(arguments)` called for each emission, in the thread that emits.
+def connect(signal: Any, receive: Receive, on_gone: Callable[[object], None], is_direct: bool = False) -> Connection:
+    """Have `receive(arguments)` called for each emission.
 
     Args:
+        is_direct: in the thread that emits, and not by Qt's loop in this one.
         on_gone: called when the connection goes by itself, in any thread and with
             an argument that says nothing; not called where `must_be_asked`.
 
@@ -62,11 +63,13 @@ def connect(signal: Any, receive: Receive, on_gone: Callable[[object], None]) ->
         RuntimeError, TypeError: the binding could not connect; the sender is dead.
     """
     qt_core = sys.modules[type(signal).__module__]
-    direct = enum_member(qt_core.Qt, "ConnectionType", "DirectConnection")
+    # PyQt's brings the object, which is gone when a queued emission arrives; PySide's brings nothing.
+    is_direct = is_direct or signature_of(signal).startswith("destroyed(QObject*")
+    kind = enum_member(qt_core.Qt, "ConnectionType", "DirectConnection" if is_direct else "AutoConnection")
     package = qt_core.__name__.rpartition(".")[0]
     if package == "PySide2" or (package == "PySide6" and tuple(sys.modules[package].__version_info__[:2]) < (6, 8)):
-        return OwnMethod(signal, direct, receive)
-    return OwnFunction(signal, direct, receive, on_gone)
+        return OwnMethod(signal, kind, receive)
+    return OwnFunction(signal, kind, receive, on_gone)
 
 
 class OwnFunction:
@@ -74,12 +77,12 @@ class OwnFunction:
 
     must_be_asked = False
 
-    def __init__(self, signal: Any, direct: Any, receive: Receive, on_gone: Callable[[object], None]) -> None:
+    def __init__(self, signal: Any, kind: Any, receive: Receive, on_gone: Callable[[object], None]) -> None:
         self._receivers = [receive]
         receiver = _make_receiver(self._receivers)
         self._signal = signal
         self._receiver: Optional[weakref.ref[Any]] = weakref.ref(receiver, on_gone)
-        self._connection = signal.connect(receiver, direct)
+        self._connection = signal.connect(receiver, kind)
 
     def stands(self) -> bool:
         """Whether an emission can still come, as far as we have been told."""
@@ -116,9 +119,9 @@ class OwnMethod:
 
     must_be_asked = True
 
-    def __init__(self, signal: Any, direct: Any, receive: Receive) -> None:
+    def __init__(self, signal: Any, kind: Any, receive: Receive) -> None:
         self._relay: Optional[_Relay] = _Relay(receive)
-        self._connection = signal.connect(self._relay.receive, direct)
+        self._connection = signal.connect(self._relay.receive, kind)
 
     def stands(self) -> bool:
         """Whether an emission can still come.

@@ -130,7 +130,9 @@ class Lease:
         """Block until `awaitable` is done, and return its result.
 
         asyncio runs alone meanwhile, the host's Qt loop does not; the GUI stands
-        still. For clean-up in unload() and the like.
+        still. So nothing comes that Qt's loop brings: no timer of Qt's fires, and a
+        signal that another thread emits arrives only where asyncSignal() is called
+        in here. For clean-up in unload() and the like.
 
         Args:
             timeout: seconds, >= 0; None = no limit.

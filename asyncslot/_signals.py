@@ -1,6 +1,6 @@
 """asyncSignal and asyncSignals: a Qt signal that can be awaited.
 
-    emission, in any thread -> copy the arguments -> the loop's thread -> future or queue
+    emission, in any thread -> Qt, if it must be queued -> copy the arguments -> future or queue
 
 Each wait has a connection of its own. It ends with the emission, when the waiting
 task is cancelled, when the owner's lease ends, and with an error when the sender
@@ -13,6 +13,7 @@ How each binding connects and disconnects is the business of `_connections`.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from asyncio import _get_running_loop
 from typing import Any, Callable, Optional
@@ -53,7 +54,9 @@ def asyncSignal(signal: Any) -> asyncio.Future[Arguments]:
         SenderDeletedError: the sender is deleted before it has emitted; raised
             where the future is awaited.
 
-    Thread: that of the loop; the emission may come from any.
+    Thread: that of the loop. The emission may come from any; from another one Qt
+    brings it, as to any slot: arguments must be of types that its meta type system
+    knows, as those of signals defined in Python are.
     """
     loop = _running_loop("asyncSignal()")
     future: asyncio.Future[Arguments] = loop.create_future()
@@ -102,7 +105,7 @@ class asyncSignals:
     After aclose(), and after the lease's detach, the iteration ends. Several tasks
     may iterate over one; each emission goes to one of them.
 
-    Thread: that of the loop; the emissions may come from any.
+    Thread: as in asyncSignal().
     """
 
     def __init__(self, signal: Any) -> None:
@@ -185,7 +188,7 @@ class _Wait:
         self._is_closed = False
         self._next_look: Optional[asyncio.TimerHandle] = None
         try:
-            self._connection = connect(signal, self._receive, self._on_gone)
+            self._connection = connect(signal, self._receive, self._on_gone, _is_without_qt(signal, loop))
         except (RuntimeError, TypeError) as exc:
             raise self._error() from exc
         owner = _owner(loop)
@@ -274,6 +277,18 @@ def _running_loop(what: str) -> asyncio.AbstractEventLoop:
     if loop is None:
         raise OutsideCoroutineError(what)
     return loop
+
+
+def _is_without_qt(signal: Any, loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether Qt cannot bring emissions from other threads, as no Qt loop runs in this one.
+
+    It is the thread of a plain asyncio loop, or ours stands still while somebody waits for a coroutine.
+    """
+    is_alone: Optional[bool] = getattr(loop, "_as_is_alone", None)
+    if is_alone is not None:  # a loop of ours, of whichever copy
+        return is_alone
+    qt_core = sys.modules[type(signal).__module__]
+    return bool(qt_core.QThread.currentThread().loopLevel() == 0)
 
 
 def _owner(loop: asyncio.AbstractEventLoop) -> Any:

@@ -261,6 +261,67 @@ with asyncslot.attach("plugin") as lease:
     assert done.stdout.split() == ["True"]
 
 
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "await asyncslot.asyncSignal(sender.fired)",
+        """
+        async with asyncslot.asyncSignals(sender.fired) as emissions:
+            async for _ in emissions:
+                break
+        """,
+        """
+        try:
+            await asyncio.wait_for(asyncslot.asyncSignal(sender.fired), 0)
+        except asyncio.TimeoutError:
+            await asyncio.sleep(0)
+        """,
+    ],
+    ids=["asyncSignal", "asyncSignals", "timeout"],
+)
+def test_a_signal_can_be_left_while_threads_emit_it(run_python, wait):
+    """A thread that is in the middle of an emission, and waits for the GIL, must find what it was to call.
+
+    The process ended with direct connections, sooner or later (PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2, PySide6
+    6.5.3).
+    """
+    program = """
+import asyncio, threading
+from qtpy import QtCore
+app = QtCore.QCoreApplication([])
+import asyncslot
+
+class Sender(QtCore.QObject):
+    fired = QtCore.Signal(int)
+
+sender, is_over = Sender(), threading.Event()
+
+def emit():
+    while not is_over.is_set():
+        sender.fired.emit(1)
+        is_over.wait(0.0001)
+
+threads = [threading.Thread(target=emit) for _ in range(2)]
+
+async def work():
+    for thread in threads:
+        thread.start()
+    for _ in range(1000):
+        {wait}
+    is_over.set()
+    for thread in threads:
+        await lease.to_thread(thread.join)
+    print("fine")
+
+with asyncslot.attach("plugin") as lease:
+    task = lease.create_task(work())
+    task.add_done_callback(lambda _: (is_over.set(), app.quit()))
+    (getattr(app, "exec", None) or app.exec_)()
+    task.result()
+"""
+    assert run_python(program.replace("{wait}", wait.strip())).stdout.split() == ["fine"]
+
+
 def test_nothing_of_a_closed_loop_is_kept_by_a_sender_that_lives(app):
     """PyQt keeps some of the functions that were disconnected; they must not lead to anything."""
     sender, loops = Sender(), []

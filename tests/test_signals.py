@@ -179,6 +179,62 @@ def test_emissions_of_a_worker_arrive_all_and_in_order(run_coro):
         thread.wait()
 
 
+def emit_in_thread(signal, *arguments):
+    threading.Thread(target=signal.emit, args=arguments).start()
+
+
+def test_an_emission_in_another_thread_arrives_while_somebody_waits(sender, lease):
+    """No Qt loop runs then that would bring it."""
+
+    async def wait():
+        emission = asyncSignal(sender.two)
+        emit_in_thread(sender.two, 1, "one")
+        return await emission, threading.current_thread()
+
+    assert lease.run_until_complete(wait(), timeout=10) == ((1, "one"), threading.main_thread())
+
+
+def test_an_emission_in_another_thread_arrives_in_clean_up(sender, lease, spin):
+    """A worker's `finished`, say, which a task awaits when its plug-in is unloaded."""
+    found = []
+
+    async def work():
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            emission = asyncSignal(sender.one)
+            emit_in_thread(sender.one, 1)
+            found.append(await emission)
+
+    lease.run_task(work())
+    spin(lambda: True)
+    assert lease.detach().abandoned == []
+    assert found == [(1,)]
+
+
+def test_it_works_on_a_plain_asyncio_loop_in_a_thread(sender, spin):
+    """Where no Qt loop runs; the emissions come from the GUI thread and from a third one."""
+    found, ready = [], threading.Event()
+
+    async def wait():
+        one, two = asyncSignal(sender.one), asyncSignal(sender.two)
+        ready.set()
+        found.extend([await asyncio.wait_for(one, 10), await asyncio.wait_for(two, 10), threading.current_thread()])
+
+    def run():
+        loop = asyncio.SelectorEventLoop()
+        loop.run_until_complete(wait())
+        loop.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    ready.wait(10)
+    sender.one.emit(1)
+    emit_in_thread(sender.two, 2, "two")
+    spin(lambda: not thread.is_alive())
+    assert found == [(1,), (2, "two"), thread]
+
+
 def test_it_works_in_a_program_that_owns_its_application(sender):
     """Under AsyncSlotRunner, and in nested mode."""
 

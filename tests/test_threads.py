@@ -176,7 +176,7 @@ def test_a_thread_that_calls_a_loop_holds_nothing_of_qts(lease, spin):
 
 
 def test_a_thread_that_waits_for_a_loop_holds_nothing_of_qts(lease, spin):
-    """Neither the one that waits for I/O, where there is one, nor those for jobs: they may live longer than the lease."""
+    """Neither the one that waits for I/O, where there is one, nor those for jobs: they may outlive the lease."""
     before = set(threading.enumerate())
     left, right = socket.socketpair()
     left.setblocking(False)
