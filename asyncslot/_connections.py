@@ -5,14 +5,14 @@ and does not keep it alive. To disconnect a function from a dead sender's signal
 ends the process in PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2 and PySide6 6.5.3
 (seen 2026-11). Two ways around it need no knowledge of the sender:
 
-    OwnFunction   the receiver is a function that only the connection refers to.
-                  The sender dies, the connection goes, the function is collected,
-                  and a weak reference to it tells. Disconnected by the connection
-                  object, which is safe. PyQt, and PySide6 from 6.8 on.
+    OwnCallable   the receiver is an object that only the connection refers to. The
+                  sender dies, the connection goes, the object with it, and a weak
+                  reference to it tells. Disconnected by the connection object,
+                  which is safe. PyQt, and PySide6 from 6.8 on.
     OwnMethod     the receiver is a method of an object that only we refer to.
                   Disconnected by dropping the object, which Qt is told of without
                   a look at the sender. Whether the sender lives must be asked now
-                  and then. Older PySide, which frees functions late or never.
+                  and then. Older PySide, which frees callables late or never.
 
 Both are direct connections: the receiver is called in the thread that emits, and
 its arguments travel from there as Python objects. Qt would queue only types that
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Union
 
     Receive = Callable[[Arguments], object]
-    Connection = Union["OwnFunction", "OwnMethod"]
+    Connection = Union["OwnCallable", "OwnMethod"]
 
 
 def is_bound_signal(signal: Any) -> bool:
@@ -69,17 +69,18 @@ def connect(signal: Any, receive: Receive, on_gone: Callable[[object], None], is
     package = qt_core.__name__.rpartition(".")[0]
     if package == "PySide2" or (package == "PySide6" and tuple(sys.modules[package].__version_info__[:2]) < (6, 8)):
         return OwnMethod(signal, kind, receive)
-    return OwnFunction(signal, kind, receive, on_gone)
+    return OwnCallable(signal, kind, receive, on_gone)
 
 
-class OwnFunction:
+class OwnCallable:
     """A connection that tells when it goes."""
 
     must_be_asked = False
 
     def __init__(self, signal: Any, kind: Any, receive: Receive, on_gone: Callable[[object], None]) -> None:
         self._receivers = [receive]
-        receiver = _make_receiver(self._receivers)
+        receiver = _Receiver()
+        receiver.receivers = self._receivers
         self._signal = signal
         self._receiver: Optional[weakref.ref[Any]] = weakref.ref(receiver, on_gone)
         self._connection = signal.connect(receiver, kind)
@@ -95,23 +96,31 @@ class OwnFunction:
             try:
                 self._signal.disconnect(self._connection)
             except (RuntimeError, TypeError):
-                pass  # the sender is dead, and the function not yet collected
+                pass  # the sender is dead, and the receiver not yet
         self._receiver = None  # and with it the call to `on_gone`
 
 
-def _make_receiver(receivers: List[Receive]) -> Any:
-    """Return a function that passes its arguments on to what is in the list, and refers to nothing else.
+def _pass_on(self: Any, *arguments: Any) -> None:
+    for receive in self.receivers:
+        receive(arguments)
 
-    Not even to this module, as every function does by its globals: PyQt keeps some
-    of the functions that were disconnected for as long as their sender lives (5.15.11
-    and 6.11.0, seen 2026-11), and with them would stay a copy that has been purged.
+
+class _Receiver:
+    """What a connection calls, and alone refers to.
+
+    It refers to nothing but `receivers`, not even to this module, as every function does
+    by its globals: PyQt keeps some of what was disconnected for as long as the sender lives
+    (5.15.11 and 6.11.0, seen 2026-11), and with it would stay a copy that has been purged.
+
+    It is no function: an emission that was queued may find a receiver that was garbage
+    together with its sender, and that the collector has emptied. An emptied function ends
+    the process (PyQt6 6.11.0 on Python 3.13, seen 2026-11); an emptied object has what its
+    class has.
     """
 
-    def receiver(*arguments: Any) -> None:
-        for receive in receivers:
-            receive(arguments)
+    receivers: Any = ()
 
-    return types.FunctionType(receiver.__code__, {}, receiver.__name__, None, receiver.__closure__)
+    __call__: Any = types.FunctionType(_pass_on.__code__, {})
 
 
 class OwnMethod:

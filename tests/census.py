@@ -191,6 +191,8 @@ def _objects(packages):
     for item in gc.get_objects():
         kind = type(item)
         module = getattr(kind, "__module__", None)
+        if kind.__qualname__ == "_Receiver" and not item.receivers:
+            continue  # PyQt keeps some that were disconnected until their sender ends; they are made to lead nowhere
         if inspect.iscoroutine(item) or inspect.isasyncgen(item):
             under_way[f"{kind.__name__} {item.__qualname__}"] += 1
         elif isinstance(module, str) and (module.partition(".")[0] in packages or WATCHED_TYPES.match(module)):

@@ -167,7 +167,7 @@ ALLOWANCES = {
 LOOKS_FOR_NAMESAKES = {("_attach", "_warn_of_namesake"), ("_surroundings", "copies")}
 
 # Calls that a module may make while it is imported: they make a value and change nothing.
-HARMLESS_CALLS = {"TypeVar", "object", "ContextVar", "itertools.count", "logging.getLogger"}
+HARMLESS_CALLS = {"TypeVar", "object", "ContextVar", "itertools.count", "logging.getLogger", "types.FunctionType"}
 
 QT = re.compile(r"(PyQt|PySide|qtpy|sip|shiboken)")
 

@@ -10,6 +10,7 @@ from qtpy import API_NAME, QtCore
 
 import asyncslot
 from asyncslot import asyncSignal, asyncSignals
+from asyncslot._connections import _Receiver
 from senders import Sender, delete_at_once, receivers
 
 
@@ -320,6 +321,17 @@ with asyncslot.attach("plugin") as lease:
     task.result()
 """
     assert run_python(program.replace("{wait}", wait.strip())).stdout.split() == ["fine"]
+
+
+def test_what_the_garbage_collector_has_emptied_may_be_called():
+    """PyQt does, with an emission that was queued, when a receiver and its sender have been one garbage."""
+    received = []
+    receiver = _Receiver()
+    receiver.receivers = [received.append]
+    receiver(1, "one")
+    vars(receiver).clear()  # as the collector does
+    receiver(2, "two")
+    assert received == [(1, "one")]
 
 
 def test_nothing_of_a_closed_loop_is_kept_by_a_sender_that_lives(app):

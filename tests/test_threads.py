@@ -195,3 +195,84 @@ def test_a_thread_that_waits_for_a_loop_holds_nothing_of_qts(lease, spin):
         right.send(b"x")
         left.send(b"y")
         spin(lambda: reading.done() and job.done())
+
+
+def test_a_plugin_comes_and_goes_while_threads_are_busy_with_it(run_python):
+    """They call its loop, emit what it awaits, end when it awaits that, and run its jobs; detach() is in the middle.
+
+    The process ended in each of the ways that are told of in _connections and _wait_thread.
+    """
+    done = run_python(
+        """
+import asyncio, threading, time
+from qtpy import QtCore
+app = QtCore.QCoreApplication([])
+import asyncslot
+
+class Sender(QtCore.QObject):
+    fired = QtCore.Signal(int)
+
+class Worker(QtCore.QThread):
+    def run(self):
+        for number in range(20):
+            sender.fired.emit(number)
+
+sender, is_over, leases = Sender(), threading.Event(), []
+
+def call():
+    while not is_over.wait(0.00005):
+        for lease in leases:
+            try:
+                lease.loop.call_soon_threadsafe(int)
+            except RuntimeError:
+                pass  # it is closed
+
+def emit():
+    while not is_over.wait(0.0002):
+        sender.fired.emit(0)
+
+async def iterate():
+    async for _ in asyncslot.asyncSignals(sender.fired):
+        pass
+
+async def wait_again_and_again():
+    while True:
+        await asyncslot.asyncSignal(sender.fired)
+
+async def run_a_worker():
+    worker = Worker()
+    try:
+        finished = asyncslot.asyncSignal(worker.finished)
+        worker.start()
+        await finished
+    finally:
+        worker.wait()
+
+async def work_in_threads(lease):
+    while True:
+        await lease.to_thread(time.sleep, 0.0001)
+
+def come_and_go(number):
+    while leases:
+        assert leases.pop().detach().abandoned == []
+    if number == 100:
+        app.quit()
+        return
+    lease = asyncslot.attach("plugin")
+    for coro in (iterate(), wait_again_and_again(), run_a_worker(), work_in_threads(lease), work_in_threads(lease)):
+        lease.create_task(coro)
+    leases.append(lease)
+    QtCore.QTimer.singleShot(number % 4, lambda: come_and_go(number + 1))
+
+threads = [threading.Thread(target=target) for target in (call, call, emit, emit)]
+for thread in threads:
+    thread.start()
+QtCore.QTimer.singleShot(0, lambda: come_and_go(0))
+(getattr(app, "exec", None) or app.exec_)()
+is_over.set()
+for thread in threads:
+    thread.join()
+print("fine")
+"""
+    )
+    assert done.stdout.split() == ["fine"]
