@@ -191,7 +191,7 @@ def _objects(packages):
     for item in gc.get_objects():
         kind = type(item)
         module = getattr(kind, "__module__", None)
-        if kind.__qualname__ == "_Receiver" and not item.receivers:
+        if kind.__qualname__ == "_Receiver" and not getattr(item, "receivers", None):
             continue  # PyQt keeps some that were disconnected until their sender ends; they are made to lead nowhere
         if inspect.iscoroutine(item) or inspect.isasyncgen(item):
             under_way[f"{kind.__name__} {item.__qualname__}"] += 1
