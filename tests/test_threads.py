@@ -9,6 +9,7 @@ import sys
 import threading
 
 import pytest
+from qtpy import API_NAME
 
 import asyncslot
 from asyncslot._wait import TimerWait
@@ -202,8 +203,12 @@ def test_a_plugin_comes_and_goes_while_threads_are_busy_with_it(run_python):
 
     The process ended in each of the ways that are told of in _connections and _wait_thread.
     """
+    # PySide2 may end without us: emit() of a signal that is defined in Python looks among the wrappers without the
+    # GIL, while the GUI thread makes and deletes some (5.15.2; three of six runs of a program that does only that).
+    emits = API_NAME != "PySide2"
     done = run_python(
-        """
+        f"emits = {emits}"
+        + """
 import asyncio, threading, time
 from qtpy import QtCore
 app = QtCore.QCoreApplication([])
@@ -214,7 +219,7 @@ class Sender(QtCore.QObject):
 
 class Worker(QtCore.QThread):
     def run(self):
-        for number in range(20):
+        for number in range(20 if emits else 0):
             sender.fired.emit(number)
 
 sender, is_over, leases = Sender(), threading.Event(), []
@@ -264,7 +269,7 @@ def come_and_go(number):
     leases.append(lease)
     QtCore.QTimer.singleShot(number % 4, lambda: come_and_go(number + 1))
 
-threads = [threading.Thread(target=target) for target in (call, call, emit, emit)]
+threads = [threading.Thread(target=target) for target in [call, call] + [emit, emit] * emits]
 for thread in threads:
     thread.start()
 QtCore.QTimer.singleShot(0, lambda: come_and_go(0))
