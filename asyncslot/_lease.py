@@ -200,10 +200,18 @@ class Lease:
         """Give up the place; the last one closes the loop."""
         self.loop._as_take_leave(self._owner)
         place = _meeting.here()
-        if place is None or place.leases.get(self.owner) is not self:
+        if place is None:
             return
-        del place.leases[self.owner]
-        if not place.leases:
+        if place.leases.get(self.owner) is self:
+            del place.leases[self.owner]
+        elif self in place.ending:
+            place.ending.remove(self)
+        # Not under a callback that has opened a Qt loop: what has called it must be there when it returns.
+        self.loop._as_when_unwound(self._close_empty_place)
+
+    def _close_empty_place(self) -> None:
+        place = _meeting.here()
+        if place is not None and place.loop is self.loop and not place.leases and not place.ending:
             _meeting.close_place()
             self.loop._as_detach()
             self.loop.close()

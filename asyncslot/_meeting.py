@@ -24,7 +24,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from . import __version__
 from ._errors import IncompatibleCopyError
@@ -46,11 +46,18 @@ ended: Dict[str, DetachReport] = {}
 
 
 class Place:
-    """One thread's loop and its leases, whichever copy opened it."""
+    """One thread's loop and its leases, whichever copy opened it.
+
+    Attributes:
+        leases: by owner.
+        ending: leases that have ended and wait for a step of their owner's to be over, where the owner has a newer one.
+            The loop is needed until then.
+    """
 
     def __init__(self, record: Dict[str, Any]) -> None:
         self.loop: Any = record["loop"]
         self.leases: Dict[str, Lease] = record["leases"]
+        self.ending: List[Lease] = record.setdefault("ending", [])
 
 
 def here() -> Optional[Place]:

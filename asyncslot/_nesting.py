@@ -42,7 +42,8 @@ class NestingMixin(LoopBase):
         self._as_handle: Optional[Handle] = None  # the one being run
         self._as_stack: List[Handle] = []  # those that outer steps are running
         self._as_held: List[Handle] = []
-        self._as_nested = False  # something is held or muted
+        self._as_nested = False  # something is held or muted, or waits for the stack to be empty
+        self._as_later: Optional[Callable[[], None]] = None  # what waits for that
         self._as_lasting: Any = None  # this loop, if it is the running loop outside steps, too
         self._as_newcomer: Any = None  # a loop that was published during the step
         super().__init__()
@@ -78,7 +79,9 @@ class NestingMixin(LoopBase):
         sys.set_asyncgen_hooks(*hooks)
         if events._get_running_loop() is not self:
             self._as_publish_again()
-        if self._as_newcomer is not None:
+        if task is not None:
+            pass  # its step is on the stack, and asyncio wants the loop to be its until that is over
+        elif self._as_newcomer is not None:
             loop, self._as_newcomer = self._as_newcomer, None
         elif loop is None or loop.is_closed():
             loop = self._as_lasting
@@ -138,6 +141,14 @@ class NestingMixin(LoopBase):
                 return True
         return False
 
+    def _as_when_unwound(self, fn: Callable[[], None]) -> None:
+        """Call `fn` when no callback is on the stack any more; now, if none is. One at a time."""
+        if self._as_handle is None and not self._as_stack:
+            fn()
+        else:
+            self._as_later = fn
+            self._as_nested = True
+
     def _as_unnest(self) -> None:
         """A callback has ended while something was held or muted: give all of it another chance.
 
@@ -150,6 +161,12 @@ class NestingMixin(LoopBase):
         self._as_held.clear()
         if self._as_idle and self._as_batch:
             self._as_wake()
+        if self._as_later is not None:
+            if self._as_stack:
+                self._as_nested = True
+            else:
+                later, self._as_later = self._as_later, None
+                later()
 
 
 def _is_same_method(one: Handle, other: Handle) -> bool:

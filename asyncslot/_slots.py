@@ -206,5 +206,6 @@ def _report_failure(task: asyncio.Task[Any]) -> None:
     if task.cancelled():
         return
     exc = task.exception()  # which also tells asyncio that it has been seen
-    if exc is not None and not isinstance(exc, (SystemExit, KeyboardInterrupt)):
+    # Python 3.7 takes a task for failed that returns in the step in which it was cancelled.
+    if exc is not None and not isinstance(exc, (SystemExit, KeyboardInterrupt, asyncio.CancelledError)):
         task.get_loop().call_exception_handler({"message": "Exception in a slot", "exception": exc, "task": task})

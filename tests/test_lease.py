@@ -14,6 +14,7 @@ import pytest
 
 import asyncslot
 from asyncslot import _meeting
+from faulty import Recording
 
 # What a killed child's returncode is.
 KILLED = 1 if sys.platform == "win32" else -9
@@ -432,6 +433,73 @@ def test_detach_inside_a_dialog_that_an_own_task_opened(app, spin):
     lease.create_task(coro())
     spin(lease.loop.is_closed)
     assert log == [[], "closed"]
+
+
+def in_a_dialog_of_an_own_task(lease, spin, *acts):
+    """Have a task of the lease open a dialog; call the acts one after the other in there, and then let it go on."""
+    from qtpy import QtWidgets
+
+    async def coro():
+        dialog = QtWidgets.QDialog()
+        asyncio.get_event_loop().call_soon(act, dialog, list(acts))
+        (getattr(dialog, "exec", None) or dialog.exec_)()
+
+    def act(dialog, acts):
+        from qtpy import QtCore
+
+        acts.pop(0)()
+        QtCore.QTimer.singleShot(5, functools.partial(act, dialog, acts) if acts else dialog.accept)
+
+    task = lease.create_task(coro())
+    spin(task.done)
+    return task
+
+
+def test_a_plugin_that_is_reloaded_in_a_dialog_of_its_own_task_keeps_the_loop_open(app, spin):
+    """Its first lease waits for the task, which is on the stack; that of the reloaded one must not close the loop."""
+    reports, loops = [], []
+
+    def reload():
+        asyncslot.attach("reloaded").detach()
+        loops.append(asyncslot.attach("reloaded", host=Recording(reports)).loop)
+
+    lease = asyncslot.attach("reloaded", host=Recording(reports))
+    task = in_a_dialog_of_an_own_task(lease, spin, reload, reload, lambda: asyncslot.detach("reloaded"))
+    assert loops == [lease.loop, lease.loop]
+    spin(lease.loop.is_closed)
+    assert task.done()
+    assert reports == []
+
+
+def test_a_loop_is_not_closed_under_a_task_for_which_there_was_no_time(app, spin):
+    """Qt objects would be deleted in whose signal the task is; it is abandoned, and the loop closed afterwards."""
+    is_closed = []
+    lease = asyncslot.attach("hurried", host=Recording([]))
+    detach = functools.partial(lease.detach, timeout=0)
+    in_a_dialog_of_an_own_task(lease, spin, detach, int, lambda: is_closed.append(lease.loop.is_closed()))
+    spin(lease.loop.is_closed)
+    assert is_closed == [False]
+    assert _meeting.here() is None
+
+
+def test_whoever_attaches_before_the_loop_is_closed_has_the_same(app, spin):
+    """Inside of a dialog whose coroutine was abandoned."""
+    leases, tasks = [], []
+
+    def attach_again():
+        leases.append(asyncslot.attach("again"))
+        tasks.append(leases[0].create_task(asyncio.sleep(0.001, "done")))
+
+    lease = asyncslot.attach("hurried", host=Recording([]))
+    detach = functools.partial(lease.detach, timeout=0)
+    in_a_dialog_of_an_own_task(lease, spin, detach, int, attach_again, int)
+    spin(tasks[0].done)
+    assert leases[0].loop is lease.loop
+    assert tasks[0].result() == "done"
+    assert leases[0].run_until_complete(asyncio.sleep(0, "more")) == "more"
+    assert leases[0].detach().abandoned == []
+    assert lease.loop.is_closed()
+    assert asyncio._get_running_loop() is None
 
 
 def test_a_signal_that_fires_after_detach_is_ignored(app):
