@@ -8,7 +8,7 @@ who shares the loop; what is waited for is the caller's.
 from __future__ import annotations
 
 from time import sleep
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
 from ._binding import enum_member
 from ._clock import monotonic
@@ -23,7 +23,7 @@ class AloneMixin(SteppingMixin):
     """The part of an event loop that runs it for a caller who blocks."""
 
     def __init__(self) -> None:
-        self._as_is_alone = False  # no Qt loop runs meanwhile
+        self._as_alone_for: Tuple[Any, ...] = ()  # (owner,) of what is waited for while no Qt loop runs
         self._as_is_blocked = False  # in select()
         self._as_qt_core: Any = None
         super().__init__()
@@ -33,7 +33,11 @@ class AloneMixin(SteppingMixin):
         if self._as_wait is not None and self._as_qt_core.QCoreApplication.instance() is None:
             self._as_wait.close()
 
-    def _as_run_alone(self, is_done: Callable[[], bool], deadline: Optional[float]) -> bool:
+    def _as_is_alone_for(self, owner: Any) -> bool:
+        """Whether somebody waits for this owner's code and lets no Qt loop run meanwhile."""
+        return owner in self._as_alone_for
+
+    def _as_run_alone(self, is_done: Callable[[], bool], deadline: Optional[float], owner: Any = None) -> bool:
         """Run asyncio without Qt until `is_done()`, or until `deadline` (the loop's clock); return is_done().
 
         Works anywhere in the thread: inside a step, in a slot, with no
@@ -41,7 +45,7 @@ class AloneMixin(SteppingMixin):
         """
         self._as_notice_end_of_qt()
         outer = self._as_enter()
-        was_alone, self._as_is_alone = self._as_is_alone, True
+        outer_owners, self._as_alone_for = self._as_alone_for, (owner,)
         self._as_idle = False
         if self._as_wait is not None:
             self._as_wait.wake_soon()  # should a callback open a nested Qt loop
@@ -58,7 +62,7 @@ class AloneMixin(SteppingMixin):
                 except BaseException as exc:  # as in _as_step()
                     self._as_interrupted(exc)
         finally:
-            self._as_is_alone = was_alone
+            self._as_alone_for = outer_owners
             self._as_leave(outer)
             self._as_rest()
         return is_done()

@@ -18,6 +18,7 @@ This module does not know leases, only owners.
 from __future__ import annotations
 
 import asyncio
+import functools
 from contextvars import Context
 from typing import Any, Callable, Collection, List, Optional
 
@@ -52,7 +53,8 @@ class Ending:
         self._report = report
         self._start = monotonic()
         self._timeout = timeout
-        self._run = loop._as_run_with_events if process_events else loop._as_run_alone
+        alone = functools.partial(loop._as_run_alone, owner=owner)
+        self._run = loop._as_run_with_events if process_events else alone
         self._tasks = owner.pending()
         self._abandoned: List[asyncio.Task[Any]] = []
         # They cannot end before the caller returns; they are cancelled and not waited for.

@@ -146,7 +146,7 @@ class Lease:
         future: asyncio.Future[_T] = self._owner.context().run(ensure_future)
         future.add_done_callback(lambda future: future.cancelled() or future.exception())
         deadline = None if timeout is None else monotonic() + timeout
-        if not self.loop._as_run_alone(future.done, deadline):
+        if not self.loop._as_run_alone(future.done, deadline, self._owner):
             stack = where(future)
             future.cancel()
             assert timeout is not None, "without a deadline it runs until the future is done"

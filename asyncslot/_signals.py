@@ -282,11 +282,12 @@ def _running_loop(what: str) -> asyncio.AbstractEventLoop:
 def _is_without_qt(signal: Any, loop: asyncio.AbstractEventLoop) -> bool:
     """Whether Qt cannot bring emissions from other threads, as no Qt loop runs in this one.
 
-    It is the thread of a plain asyncio loop, or ours stands still while somebody waits for a coroutine.
+    It is the thread of a plain asyncio loop, or ours stands still while somebody waits for the caller's code. Not if
+    for another plug-in's: ours may want to go on long after that.
     """
-    is_alone: Optional[bool] = getattr(loop, "_as_is_alone", None)
-    if is_alone is not None:  # a loop of ours, of whichever copy
-        return is_alone
+    is_alone_for: Optional[Callable[[Any], bool]] = getattr(loop, "_as_is_alone_for", None)
+    if is_alone_for is not None:  # a loop of ours, of whichever copy
+        return is_alone_for(_owner(loop))
     qt_core = sys.modules[type(signal).__module__]
     return bool(qt_core.QThread.currentThread().loopLevel() == 0)
 

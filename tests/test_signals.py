@@ -194,6 +194,30 @@ def test_an_emission_in_another_thread_arrives_while_somebody_waits(sender, leas
     assert lease.run_until_complete(wait(), timeout=10) == ((1, "one"), threading.main_thread())
 
 
+def test_what_another_plugin_begins_to_await_meanwhile_comes_by_qt(sender, lease, spin):
+    """It may go on for long, and could not be disconnected while a thread emits if it did not."""
+    other, begun = asyncslot.attach("other"), lease.loop.create_future()
+
+    async def wait():
+        emission = asyncSignal(sender.one)
+        thread = threading.Thread(target=sender.one.emit, args=(1,))
+        thread.start()
+        thread.join()
+        begun.set_result(None)
+        return await emission
+
+    async def wait_for_the_other():
+        await begun
+        await asyncio.sleep(0.01)
+
+    task = other.create_task(wait())
+    lease.run_until_complete(wait_for_the_other(), timeout=10)
+    assert not task.done()
+    spin(task.done)
+    assert task.result() == (1,)
+    other.detach()
+
+
 def test_an_emission_in_another_thread_arrives_in_clean_up(sender, lease, spin):
     """A worker's `finished`, say, which a task awaits when its plug-in is unloaded."""
     found = []
