@@ -42,6 +42,9 @@ class AloneMixin(SteppingMixin):
 
         Works anywhere in the thread: inside a step, in a slot, with no
         application left. The caller is blocked, and so is the GUI.
+
+        Args:
+            owner: whose code is waited for; None: no plug-in's.
         """
         self._as_notice_end_of_qt()
         outer = self._as_enter()

@@ -75,10 +75,9 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
         place = _meeting.open_place(loop)
     _warn_of_namesake(name, adapter)
     lease = place.leases.get(name)
-    if lease is not None and not lease.is_attached:
-        place.ending.append(lease)  # it waits for its caller's own step to be over, and makes way
-        lease = None
-    if lease is None:
+    if lease is None or not lease.is_attached:
+        if lease is not None:
+            place.ending.append(lease)  # it waits for its caller's own step to be over, and makes way
         lease = place.leases[name] = Lease(name, place.loop, adapter, package)
         _meeting.ended.pop(name, None)
     return lease

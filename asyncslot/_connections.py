@@ -14,9 +14,12 @@ ends the process in PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2 and PySide6 6.5.
                   a look at the sender. Whether the sender lives must be asked now
                   and then. Older PySide, which frees callables late or never.
 
-Both are direct connections: the receiver is called in the thread that emits, and
-its arguments travel from there as Python objects. Qt would queue only types that
-its meta type system knows, and each thread's emissions in an order of their own.
+An emission in another thread is queued by Qt, whose loop in the thread that has connected
+calls the receiver. A direct connection calls it in the thread that emits. To end one of
+those meanwhile is not safe: the binding's part of it is deleted while that thread waits in
+it for the GIL, and the process ends (PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2, PySide6
+6.5.3 and 6.7.3; seen 2026-11). Direct connections are for threads in which no Qt loop runs,
+and for what cannot be queued.
 
 This module knows nothing of asyncio.
 """

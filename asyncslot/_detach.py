@@ -53,8 +53,8 @@ class Ending:
         self._report = report
         self._start = monotonic()
         self._timeout = timeout
-        alone = functools.partial(loop._as_run_alone, owner=owner)
-        self._run = loop._as_run_with_events if process_events else alone
+        run_alone = functools.partial(loop._as_run_alone, owner=owner)
+        self._run = loop._as_run_with_events if process_events else run_alone
         self._tasks = owner.pending()
         self._abandoned: List[asyncio.Task[Any]] = []
         # They cannot end before the caller returns; they are cancelled and not waited for.

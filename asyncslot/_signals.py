@@ -187,11 +187,11 @@ class _Wait:
         self._handing_over = threading.Lock()
         self._is_closed = False
         self._next_look: Optional[asyncio.TimerHandle] = None
+        owner = _owner(loop)
         try:
-            self._connection = connect(signal, self._receive, self._on_gone, _is_without_qt(signal, loop))
+            self._connection = connect(signal, self._receive, self._on_gone, _is_without_qt(signal, loop, owner))
         except (RuntimeError, TypeError) as exc:
             raise self._error() from exc
-        owner = _owner(loop)
         if owner is not None:
             owner.resources.add(self)
         if self._connection.must_be_asked:
@@ -279,15 +279,15 @@ def _running_loop(what: str) -> asyncio.AbstractEventLoop:
     return loop
 
 
-def _is_without_qt(signal: Any, loop: asyncio.AbstractEventLoop) -> bool:
+def _is_without_qt(signal: Any, loop: asyncio.AbstractEventLoop, owner: Any) -> bool:
     """Whether Qt cannot bring emissions from other threads, as no Qt loop runs in this one.
 
-    It is the thread of a plain asyncio loop, or ours stands still while somebody waits for the caller's code. Not if
-    for another plug-in's: ours may want to go on long after that.
+    It is the thread of a plain asyncio loop, or ours stands still while somebody waits for the owner's code. Not if
+    for another one's: what the owner awaits may go on long after that.
     """
     is_alone_for: Optional[Callable[[Any], bool]] = getattr(loop, "_as_is_alone_for", None)
     if is_alone_for is not None:  # a loop of ours, of whichever copy
-        return is_alone_for(_owner(loop))
+        return is_alone_for(owner)
     qt_core = sys.modules[type(signal).__module__]
     return bool(qt_core.QThread.currentThread().loopLevel() == 0)
 

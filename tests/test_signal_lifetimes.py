@@ -335,7 +335,7 @@ def test_what_the_garbage_collector_has_emptied_may_be_called():
 
 
 def test_nothing_of_a_closed_loop_is_kept_by_a_sender_that_lives(app):
-    """PyQt keeps some of the functions that were disconnected; they must not lead to anything."""
+    """PyQt keeps some of the receivers that were disconnected; they must not lead to anything."""
     sender, loops = Sender(), []
 
     async def wait():

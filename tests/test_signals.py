@@ -16,6 +16,13 @@ def sender(app):
     return Sender()
 
 
+def emit_in_thread(signal, *arguments):
+    """Return the thread."""
+    thread = threading.Thread(target=signal.emit, args=arguments)
+    thread.start()
+    return thread
+
+
 # -- what arrives --------------------------------------------------------------
 
 
@@ -138,8 +145,7 @@ def test_an_emission_in_another_thread_arrives_in_the_loops(sender, run_coro):
 
     async def wait():
         emission = asyncSignal(sender.python)
-        thread = threading.Thread(target=sender.python.emit, args=(given,))
-        thread.start()
+        thread = emit_in_thread(sender.python, given)
         result = await emission
         thread.join()
         return result, threading.current_thread()
@@ -179,10 +185,6 @@ def test_emissions_of_a_worker_arrive_all_and_in_order(run_coro):
         thread.wait()
 
 
-def emit_in_thread(signal, *arguments):
-    threading.Thread(target=signal.emit, args=arguments).start()
-
-
 def test_an_emission_in_another_thread_arrives_while_somebody_waits(sender, lease):
     """No Qt loop runs then that would bring it."""
 
@@ -200,9 +202,7 @@ def test_what_another_plugin_begins_to_await_meanwhile_comes_by_qt(sender, lease
 
     async def wait():
         emission = asyncSignal(sender.one)
-        thread = threading.Thread(target=sender.one.emit, args=(1,))
-        thread.start()
-        thread.join()
+        emit_in_thread(sender.one, 1).join()
         begun.set_result(None)
         return await emission
 
