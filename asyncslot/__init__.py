@@ -9,8 +9,8 @@
 In between, every asyncio library works on the host's own Qt loop, without threads
 and without polling. The map of the house, from the front door to the cellar:
 
-    _attach     attach, detach, create_task, asyncSlot: find the lease of whoever calls
-    _lease      Lease: one plug-in's hold on the loop          _detach   how its work is ended
+    _attach     attach, detach, create_task, asyncSlot, for whoever calls
+    _lease      Lease: one plug-in's hold on the loop; which this copy gave out   _detach   how its work is ended
     _runner     AsyncSlotRunner: for a program that owns its application
     _slots, _repeat   a coroutine function as a slot           _report   what detach() tells
     _signals, _connections   a signal as an awaitable          _modal    a dialog as an awaitable
@@ -23,7 +23,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _nesting    steps within steps, the running loop            _overruns whose callback was too long
     _alone      asyncio without Qt, for clean-up
     _base       what the parts of the loop may count on, for type checkers
-    _tasks      run_task: the first step now                   _owners   whose is it
+    _tasks      run_task: the first step now                   _owners   whose is it   _blame  whose error
     _interrupts Ctrl+C, in a program that owns its loop
     _unix, _windows  what the system gives: subprocesses, ways of waiting
     _selector, _selector_loop   descriptors that can be muted  _executor daemon threads
@@ -50,6 +50,7 @@ from ._errors import (
     AsyncSlotError,
     AttachedLoopError,
     DetachedError,
+    DetachedWhileWaitingError,
     ForeignLoopError,
     IncompatibleCopyError,
     NoApplicationError,
@@ -81,6 +82,7 @@ __all__ = [
     "AttachedLoopError",
     "DetachReport",
     "DetachedError",
+    "DetachedWhileWaitingError",
     "ForeignLoopError",
     "IncompatibleCopyError",
     "Lease",

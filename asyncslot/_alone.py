@@ -47,13 +47,15 @@ class AloneMixin(SteppingMixin):
             owner: whose code is waited for; None: no plug-in's.
         """
         self._as_notice_end_of_qt()
+        if self._as_handle is not None:
+            self._as_find_boundary()
         outer = self._as_enter()
         outer_owners, self._as_alone_for = self._as_alone_for, (owner,)
         self._as_idle = False
         if self._as_wait is not None:
             self._as_wait.wake_soon()  # should a callback open a nested Qt loop
         try:
-            while not is_done():
+            while not is_done() and not self._closed:
                 now = monotonic()
                 if deadline is not None and now >= deadline:
                     break
@@ -63,11 +65,13 @@ class AloneMixin(SteppingMixin):
                     if not is_done() and not self._as_batch:
                         self._as_block(deadline)
                 except BaseException as exc:  # as in _as_step()
-                    self._as_interrupted(exc)
+                    self._as_escaped(exc)
         finally:
             self._as_alone_for = outer_owners
             self._as_leave(outer)
             self._as_rest()
+        if self._as_afters:
+            self._as_unwind()
         return is_done()
 
     def _as_run_with_events(self, is_done: Callable[[], bool], deadline: float) -> bool:

@@ -1,8 +1,6 @@
-"""The public functions that find the right lease by who is calling.
+"""The public functions: attach, detach, create_task and asyncSlot, each for whoever calls.
 
-A plug-in that calls `attach()` gets a lease in the name of its package,
-and afterwards `create_task()`, `asyncSlot()` and `detach()` find that lease by the
-package they are called from. That is all this file is about.
+Who calls, `_lease` tells: the plug-in whose copy this is, or the calling package where several share one.
 """
 
 from __future__ import annotations
@@ -10,20 +8,20 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
-import traceback
 from asyncio.events import _get_running_loop
 from contextvars import Context
 from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar
 
-from . import _meeting
+from . import _lease, _meeting
 from ._binding import require_application
+from ._blame import report_error
 from ._errors import AmbiguousLeaseError, ForeignLoopError, NoApplicationError, NoBindingError, NoLoopError
 from ._hosts import check_adapter, explain_no_application, find_host, report_safely
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
-from ._owners import Owner, plugin_of
+from ._owners import plugin_of
 from ._report import DetachReport
-from ._slots import Options, Starter, make_slot
+from ._slots import Options, Starter, make_slot, report_failure
 
 _T = TypeVar("_T")
 
@@ -34,13 +32,15 @@ _namesakes: List[Any] = []
 def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     """Make asyncio work inside the running Qt application; return the caller's lease on the loop.
 
-    Called twice by the same owner, it returns the same lease. Works before the
-    host's Qt loop has started; nothing runs until it has.
+    Called twice by the same plug-in, it returns the same lease, whatever that was named. Works
+    before the host's Qt loop has started; nothing runs until it has. If it fails, nothing is
+    left of it.
 
     Args:
-        owner: in whose name; by default the caller's top-level package, and below one that
-            several plug-ins share (`freecad`) the next. In a host whose plug-ins are all
-            part of a package of its own (`picard.plugins`), say your plug-in's name.
+        owner: the name that people read, in reports and logs; by default the caller's top-level
+            package, and below one that several plug-ins share (`freecad`) the next. It is made
+            distinct where another plug-in has the same. One caller that gives several names
+            gets several leases.
         host: the adapter; by default that of the host which is running, else
             the one for plain Qt.
 
@@ -51,11 +51,11 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
         NoBindingError: no Qt binding is loaded, and none can be.
         IncompatibleCopyError: another plug-in's copy of this package runs the
             loop, and is too old or too new for this one.
+        Exception: whatever the adapter raises.
 
     Thread: GUI thread only.
     """
-    package = _caller()
-    name = owner or package
+    module = _caller()
     if host is None:
         adapter = find_host()
     else:
@@ -63,70 +63,105 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
         check_adapter(adapter)  # ours keep the contract: tests/test_adapter_conformance.py
     try:
         qt_core = adapter.qt_core()
-        require_application(qt_core, "attach()")
+        application = require_application(qt_core, "attach()")
     except (NoApplicationError, NoBindingError) as exc:
         raise explain_no_application(exc) from None
     place = _meeting.here()
-    if place is None:
-        # In an empty context: the loop's own callbacks are nobody's, whoever is running just now.
-        loop = Context().run(AsyncSlotEventLoop)
-        loop._as_on_error = _report_error
-        loop._as_attach(qt_core)
-        place = _meeting.open_place(loop)
-    _warn_of_namesake(name, adapter)
-    lease = place.leases.get(name)
-    if lease is None or not lease.is_attached:
-        if lease is not None:
-            place.ending.append(lease)  # it waits for its caller's own step to be over, and makes way
-        lease = place.leases[name] = Lease(name, place.loop, adapter, package)
-        _meeting.ended.pop(name, None)
+    if place is not None:
+        place.loop._as_revive(qt_core, application)
+    lease = _lease.find_own(module, owner) if _lease.held else None
+    if lease is None:
+        lease = _make_lease(module, owner, adapter, place or _open_place(qt_core, application))
+    return lease
+
+
+def _open_place(qt_core: Any, application: Any) -> _meeting.Place:
+    """Return a place with a new loop."""
+    # In an empty context: the loop's own callbacks are nobody's, whoever is running just now.
+    loop = Context().run(AsyncSlotEventLoop)
+    try:
+        loop._as_on_error = report_error
+        loop._as_attach(qt_core, application)
+    except BaseException:
+        loop._as_shut_down()
+        raise
+    return _meeting.open_place(loop)
+
+
+def _make_lease(module: str, name: Optional[str], adapter: Any, place: _meeting.Place) -> Lease:
+    """Return a new lease at a place; all of it or nothing."""
+    try:
+        # Where two have the same, people are told where the newer one's copy lies, or who shares this one.
+        where = _lease.COPY if _lease.IS_VENDORED else module
+        lease = Lease(place.distinct(name or plugin_of(module), where), place.loop, adapter, module, name)
+        lease._begin(place)
+    except BaseException:
+        _meeting.close_if_empty(place.loop)
+        raise
+    if not lease.is_attached:
+        _meeting.close_if_empty(place.loop)  # the host has quit meanwhile
+    _lease.forget_ends(module)
+    _warn_of_namesake(lease.name, adapter)
     return lease
 
 
 def detach(owner: Optional[str] = None, *, timeout: float = 2.0, process_events: bool = False) -> DetachReport:
-    """End the owner's lease; without one, do nothing. See Lease.detach().
+    """End the caller's lease, whatever it was named; without one, do nothing. See Lease.detach().
 
     A host that quits ends all leases before it unloads plug-ins; called after
     that, this returns what became of the lease then.
 
     Args:
-        owner: as in attach(); by default also the plug-in whose copy this is, for
-            `aboutToQuit.connect(asyncslot.detach)`, which no code of the plug-in's calls.
+        owner: which lease, by the name that attach() was given, for callers that hold several; else not needed.
+            In a copy that is vendored into a plug-in this works without any code of the plug-in's
+            calling: `aboutToQuit.connect(asyncslot.detach)`.
         timeout: seconds, >= 0, that may be spent on waiting for tasks to end.
         process_events: let Qt's events through meanwhile, user input excluded.
 
     Returns:
-        What became of the owner's tasks and connections; made for a log.
+        What became of the owner's tasks and connections; made for a log. Of several leases, of all together.
 
     Raises:
         ThreadError: called from another thread than the GUI thread.
 
     Thread: GUI thread only.
     """
-    names = [owner] if owner else [_caller(), _own_package()]
-    for name in names:
-        lease = _meeting.find_anywhere(name)
-        if lease is not None:
-            return lease.detach(timeout=timeout, process_events=process_events)
-    reports = [_meeting.ended[name] for name in names if name in _meeting.ended]
-    return reports[0] if reports else DetachReport(names[0])
+    module = _caller()
+    # Also of one whose end has begun, and could not be finished then.
+    leases = _lease.find(module, owner) or _lease.find(module, owner, is_attached=False)
+    reports = [lease.detach(timeout=timeout, process_events=process_events) for lease in leases]
+    if reports:
+        return reports[0] if len(reports) == 1 else DetachReport.of_all(reports)
+    ended = _lease.find_ended(module, owner)
+    return DetachReport(owner or plugin_of(module)) if ended is None else ended.report
 
 
 def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
-    """Make a task under the calling package's lease. For plain slots, where asyncio.create_task() finds no loop.
+    """Make a task of the calling plug-in's. For plain slots, where asyncio.create_task() finds no loop.
+
+    In a program that runs the loop itself (AsyncSlotRunner, `with AsyncSlotEventLoop()`), of that loop's.
 
     Raises:
-        NoLoopError: nobody is attached.
-        AmbiguousLeaseError: the caller's package is not, and several others are.
+        NoLoopError: the calling plug-in has not attached, or has detached.
+        AmbiguousLeaseError: it holds several leases.
+        ThreadError: called from another thread than the GUI thread.
 
     Thread: GUI thread only.
     """
     try:
-        lease = _find_lease(_caller(), "create_task()")
+        lease = _lease.find_one(_caller(), "create_task()")
+        loop = _programs_own_loop()
+        if lease is None and loop is None:
+            raise NoLoopError("create_task()")
     except Exception:
         coro.close()
         raise
-    return lease.create_task(coro, name=name)
+    if lease is not None:
+        return lease.create_task(coro, name=name)
+    task: asyncio.Task[_T] = loop.create_task(coro)  # type: ignore[union-attr]
+    if name is not None and hasattr(task, "set_name"):  # Python 3.8
+        task.set_name(name)
+    return task
 
 
 def asyncSlot(  # the name that the original README gave it
@@ -145,9 +180,10 @@ def asyncSlot(  # the name that the original README gave it
     method is held weakly: when it goes, the connection goes. (A receiver without
     `__dict__`, because its class has `__slots__`, is kept alive by the connection.)
 
-    The task runs under the lease of the package in which `coro_fn` was defined;
-    else on the loop that is running (AsyncSlotRunner, `with AsyncSlotEventLoop()`);
-    else under the only lease there is. After that package's detach(), emissions
+    The task runs under the lease of the plug-in whose copy this is; where several share one copy,
+    under that of the package in which `coro_fn` was defined, else that of the one
+    which calls this. Without a lease it runs on the loop that the program runs
+    (AsyncSlotRunner, `with AsyncSlotEventLoop()`, asyncio.run()). After the plug-in's detach(), emissions
     are ignored.
 
     Args:
@@ -164,11 +200,12 @@ def asyncSlot(  # the name that the original README gave it
         OptionError: `on_repeat` is none of the four, or `cancel_with_receiver` is
             wanted for a method of something that is no QObject.
 
-    The slot itself raises NoLoopError, ForeignLoopError or AmbiguousLeaseError
-    when it is called and there is no loop to start on.
+    The slot itself never raises, once this copy has given a lease: what is wrong with a call is
+    reported. Before that it raises NoLoopError or ForeignLoopError when it is called and there
+    is no loop to start on.
     """
     options = Options(on_repeat, cancel_with_receiver)
-    starter = Starter(_is_here, _hand_over, _start)
+    starter = _starter_of(_caller())
     if coro_fn is ...:  # left out: a decorator is wanted
         return functools.partial(make_slot, starter=starter, options=options)
     return make_slot(coro_fn, starter, options)
@@ -193,55 +230,68 @@ def _warn_of_namesake(owner: str, host: Any) -> None:
     )
 
 
-def _is_here(_: Any) -> bool:
-    """Whether the calling thread has a loop of ours."""
-    return _meeting.is_here() or _get_running_loop() is not None
+@functools.lru_cache(maxsize=None)
+def _starter_of(module: str) -> Starter:
+    """Return how a slot starts that this module has made; the same each time, as equal slots are to be equal."""
+    parts = (_is_here, _hand_over, _start)
+    return Starter(*(functools.partial(part, module) for part in parts))
 
 
-def _hand_over(fn: Any, again: Callable[[], object]) -> None:
-    """Let the package's lease answer an emission that came in a thread which has no loop of ours."""
-    lease = _meeting.find_anywhere(plugin_of(_module_of(fn)))
+def _find_for_slot(module: str, fn: Any) -> Optional[Lease]:
+    """Return the lease of the package in which `fn` was defined, else that of the module that has made the slot."""
+    what = f"The slot {getattr(fn, '__qualname__', fn)}()"
+    return _lease.find_one(_module_of(fn), what) or _lease.find_one(module, what)
+
+
+def _programs_own_loop() -> Any:
+    """Return the loop of ours, of whichever copy, that this program runs; None in a host, where it is only attached."""
+    loop = _get_running_loop()
+    return loop if loop is not None and getattr(loop, "_as_lasting", None) is loop else None
+
+
+def _is_here(module: str, fn: Any) -> bool:
+    """Whether the calling thread is the one in which the slot's tasks run; if there are none, it is."""
+    try:
+        lease = _find_for_slot(module, fn)
+    except AmbiguousLeaseError:
+        return True  # and tell of it
+    return lease is None or lease._is_here(fn)
+
+
+def _hand_over(module: str, fn: Any, again: Callable[[], object]) -> None:
+    """Let the lease answer an emission that came in another thread than its own."""
+    lease = _find_for_slot(module, fn)
     if lease is not None:
         lease._hand_over(fn, again)
-    elif not _meeting.ended:
-        again()  # and raise: there is no loop
 
 
-def _start(fn: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task[Any]]:
+def _start(module: str, fn: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task[Any]]:
     """Start a slot's coroutine where it belongs; not after its plug-in's detach, which is no error."""
-    package = plugin_of(_module_of(fn))
-    if package in _meeting.ended:
-        return None
-    starter = _find_starter(package, f"The slot {getattr(fn, '__qualname__', fn)}()")
-    is_lease = hasattr(starter, "owner")  # of whichever copy's class
-    task: Optional[asyncio.Task[Any]] = starter._start(fn, args) if is_lease else starter.run_task(fn(*args))
-    return task
-
-
-def _find_starter(package: str, what: str) -> Any:
-    """Return the package's lease, else the loop of ours that is running, else the only lease."""
-    place = _meeting.here()
-    if place is not None and package in place.leases:
-        return place.leases[package]
-    loop = _get_running_loop()
-    if hasattr(loop, "run_task"):  # ours, of whichever copy
-        return loop
-    if loop is not None and place is None:
-        raise ForeignLoopError(what, loop)
-    return _find_lease(package, what)
-
-
-def _find_lease(package: str, what: str) -> Lease:
-    """Return the package's lease, else that of the plug-in whose copy this is, else the only one there is."""
-    place = _meeting.here()
-    if place is None:
-        raise NoLoopError(what)
-    for name in (package, _own_package()):
-        if name in place.leases:
-            return place.leases[name]
-    if len(place.leases) > 1:
-        raise AmbiguousLeaseError(what, package, place.leases)
-    return next(iter(place.leases.values()))
+    what = f"The slot {getattr(fn, '__qualname__', fn)}()"
+    error: Exception
+    try:
+        lease = _find_for_slot(module, fn)
+    except AmbiguousLeaseError as exc:
+        error = exc
+    else:
+        if lease is not None:
+            return lease._start(fn, args)
+        loop = _programs_own_loop()
+        if loop is not None:
+            task: asyncio.Task[Any] = loop.run_task(fn(*args))
+            task.add_done_callback(report_failure)
+            return task
+        if _lease.find_ended(_module_of(fn)) is not None or _lease.find_ended(module) is not None:
+            return None
+        running = _get_running_loop()
+        is_foreign = running is not None and not hasattr(running, "run_task")
+        error = ForeignLoopError(what, running) if is_foreign else NoLoopError(what)
+    tell = _lease.teller()
+    if tell is None:
+        raise error
+    # There is a host, in which an exception that goes out into Qt may end the process.
+    tell(f"{plugin_of(_module_of(fn))}: {what} could not be started", error)
+    return None
 
 
 def _module_of(fn: Any) -> str:
@@ -251,92 +301,8 @@ def _module_of(fn: Any) -> str:
 
 
 def _caller() -> str:
-    """Return the plug-in's package of whoever called the function that calls this."""
+    """Return the module of whoever called the function that calls this."""
     try:
-        return plugin_of(sys._getframe(2).f_globals.get("__name__", "__main__"))
+        return sys._getframe(2).f_globals.get("__name__") or "__main__"
     except ValueError:  # no Python code has: atexit.register(asyncslot.detach)
-        return _own_package()
-
-
-def _own_package() -> str:
-    """Return the package of the plug-in that this copy is vendored into."""
-    return plugin_of(__name__)
-
-
-def _report_error(loop: AsyncSlotEventLoop, context: Dict[str, Any]) -> None:
-    """Report what asyncio's exception handler was told, in the name of the owner whose it is."""
-    if _is_cancellation(context):
-        return
-    place = _meeting.here()
-    leases = [] if place is None else list(place.leases.values())
-    owner = _owner_of(loop, context, leases)
-    if owner is not None and owner.exception_handler is not None:
-        try:
-            owner.exception_handler(loop, context)
-        except BaseException as exc:  # whatever it is, it is an error of the handler's
-            owner.report(f"{owner.name}: the exception handler failed to handle what is reported next", exc)
-        else:
-            return
-    if owner is None and leases:
-        # Nobody's in particular; the users of any host look in the same place.
-        owner = leases[0]._owner
-        message = f"asyncslot: {context['message']}"
-    elif owner is not None:
-        message = f"{owner.name}: {context['message']}"
-    else:
-        super(AsyncSlotEventLoop, loop).default_exception_handler(context)
-        return
-    details = (f"{key}: {_repr(context[key])}" for key in ("task", "future", "handle", "transport") if key in context)
-    owner.report("\n".join([message, *details]), context.get("exception"))
-
-
-def _is_cancellation(context: Dict[str, Any]) -> bool:
-    """Whether a callback has failed because its task was cancelled, which is no error.
-
-    asyncio.streams asks a server's handler task for its exception without asking first
-    whether it was cancelled (Python 3.11.7 and 3.12.1, 2026-11), which detach() does.
-    """
-    if not isinstance(context.get("exception"), asyncio.CancelledError):
-        return False
-    args = getattr(context.get("handle"), "_args", None) or ()
-    return any(isinstance(arg, asyncio.Future) and arg.cancelled() for arg in args)
-
-
-def _repr(value: Any) -> str:
-    try:
-        return repr(value)
-    except Exception as exc:  # the plug-in's own class
-        return f"<{type(value).__name__}, whose repr() raises {type(exc).__name__}>"
-
-
-def _owner_of(loop: AsyncSlotEventLoop, context: Dict[str, Any], leases: List[Lease]) -> Optional[Owner]:
-    """Tell from the context of an error whose error it is."""
-    handle = context.get("handle")
-    owner: Optional[Owner] = None if handle is None else handle._context.get(loop._as_owner)
-    if owner is not None:
-        return owner
-    # A callback that a plain slot has added to a task has no owner, but is given the task; what a
-    # transport calls after detach() has closed it has none, but is the transport's.
-    suspects = [context.get(key) for key in ("task", "future", "transport")]
-    suspects += getattr(handle, "_args", None) or ()
-    suspects.append(getattr(getattr(handle, "_callback", None), "__self__", None))
-    for suspect in suspects:
-        for lease in leases:
-            if _is_in(suspect, lease._owner.tasks) or _is_in(suspect, lease._owner.resources):
-                return lease._owner
-    # A task that reports while the garbage collector has it is in no weak set any
-    # more; its traceback tells whose code it was.
-    owners = {lease.owner: lease._owner for lease in leases}
-    exc = context.get("exception")
-    for frame, _ in traceback.walk_tb(None if exc is None else exc.__traceback__):
-        package = plugin_of(frame.f_globals.get("__name__", ""))
-        if package in owners:
-            return owners[package]
-    return loop._as_owner.get()
-
-
-def _is_in(thing: Any, weak_set: Any) -> bool:
-    try:
-        return thing in weak_set
-    except TypeError:  # of a class without a hash
-        return False
+        return __name__

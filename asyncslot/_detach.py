@@ -1,4 +1,4 @@
-"""How the work of one owner is ended, in bounded time.
+"""How the work of one owner is ended, in bounded time and whatever it does.
 
     the tasks that the plug-in made are cancelled, servers stop listening, asyncio
     is run alone until the tasks have ended -> so are the others -> async generators are
@@ -9,8 +9,17 @@ The plug-in's own tasks go first, as asyncio.run() ends its main task first: a
 library's tasks are ended by the library then, in its own order. Cancelled under
 its feet, they leave things behind (grpc.aio 1.85 two epoll descriptors, 2026-11).
 Tasks first and connections second, so that a task's clean-up can still say
-goodbye over its connection. The host's Qt loop does not run meanwhile, unless it
+goodbye over its connection. A task that does nothing but close an async generator is clean-up
+itself, and is not cancelled. The host's Qt loop does not run meanwhile, unless it
 is asked for: whoever calls us may be in the middle of tearing Qt down.
+
+Under a callback of the owner's that is on the stack (its task calls detach() or quits the
+application, or sits in a dialog) not everything can end: that task, and whoever waits for it. So
+all is cancelled and a moment is given to what can end at once; the rest is done when the stack has
+unwound, with asyncio alone: the host may have quit by then, and run no Qt loop any more.
+
+All that is called here is code of the plug-in's, of a library's or of an adapter's, a `repr` included,
+and may raise. Each step is therefore taken whatever became of the one before.
 
 This module does not know leases, only owners.
 """
@@ -19,16 +28,16 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from contextvars import Context
-from typing import Any, Callable, Collection, List, Optional
+from typing import Any, Callable, Dict, Iterable, List
 
 from ._clock import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner, freeze
-from ._report import AbandonedTask, DetachReport, describe
+from ._report import AbandonedTask, DetachReport, describe, safe_repr
+from ._tasks import is_alive
 
-# The parts of the time after which the next thing is done, whether the last has succeeded or not.
-# What is left after the last of them is for killing and reaping, which takes milliseconds.
+# Phase deadlines, as fractions of `timeout` from the start: by then the next thing is done, whether the last has
+# succeeded or not. What is left after the last of them is for killing and reaping, which takes milliseconds.
 _FOR_OWN_TASKS = 0.5
 _FOR_TASKS = 0.8
 _FOR_ASYNC_GENERATORS = 0.9
@@ -36,167 +45,295 @@ _FOR_ASYNC_GENERATORS = 0.9
 # Seconds in which connections hear of their end and children die, if the time was over before.
 _FOR_TURNS = 0.05
 
+# Seconds for which is waited under a callback of the owner's own: whatever takes longer may wait for that callback.
+_FOR_WHAT_CAN_END = 0.1
+
 
 class Ending:
-    """The end of an owner's work: begin() while the caller waits, finish() when nothing of it is on the stack.
+    """The end of an owner's work: begin() while the caller waits; over at once, or when the stack has unwound.
 
     Args:
-        timeout: seconds, for all that begin() does.
-        process_events: let Qt's events through meanwhile, user input excluded.
+        own_tasks: those that the plug-in made through its lease, not those that
+            libraries made on its behalf.
+        timeout: seconds, for all the time that a caller is blocked.
+        process_events: let Qt's events through while begin() waits, user input excluded.
+        then: called when all is over.
     """
 
     def __init__(
-        self, loop: AsyncSlotEventLoop, owner: Owner, report: DetachReport, timeout: float, process_events: bool
+        self,
+        loop: AsyncSlotEventLoop,
+        owner: Owner,
+        report: DetachReport,
+        own_tasks: Iterable[asyncio.Task[Any]],
+        timeout: float,
+        process_events: bool,
+        then: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._owner = owner
         self._report = report
-        self._start = monotonic()
+        self._own_tasks = list(own_tasks)
         self._timeout = timeout
-        run_alone = functools.partial(loop._as_run_alone, owner=owner)
-        self._run = loop._as_run_with_events if process_events else run_alone
-        self._tasks = owner.pending()
-        self._abandoned: List[asyncio.Task[Any]] = []
-        # They cannot end before the caller returns; they are cancelled and not waited for.
-        self.on_stack = [task for task in tasks_on_stack(loop) if task in owner.tasks]
+        self._spent = 0.0  # seconds of `timeout`
+        self._then = then
+        self._run_alone = functools.partial(loop._as_run_alone, owner=owner)
+        self._run: Callable[[Callable[[], bool], float], bool] = (
+            loop._as_run_with_events if process_events else self._run_alone
+        )
+        self._start = self._end = 0.0
+        self._tasks: List[asyncio.Task[Any]] = []  # that were there at the beginning
+        # By id(): a class of a plug-in's own may compare as it likes.
+        self._cancelled: Dict[int, asyncio.Task[Any]] = {}
+        self._abandoned: Dict[int, asyncio.Task[Any]] = {}
+        self._is_put_off = self._is_under_way = False
 
-    def begin(self, own_tasks: Collection[asyncio.Task[Any]]) -> None:
-        """Cancel tasks and close what is open.
+    def begin(self) -> None:
+        """Do all that can be done now, and the rest when the stack has unwound. Never raises."""
+        self._start = monotonic()
+        self._end = self._start + self._timeout
+        self._tasks = self._try("looking for its tasks", self._pending) or []
+        if not self._is_on_stack():
+            self._finish()
+            return
+        self._is_put_off = True
+        self._end = min(self._end, self._start + _FOR_WHAT_CAN_END)
+        self._try("cancelling its tasks", self._end_what_can_end)
+        self._end_time()
+        self._loop._as_when_unwound(self.finish)
 
-        Args:
-            own_tasks: those that the plug-in made through its lease, not those that
-                libraries made on its behalf.
-        """
-        owner, report = self._owner, self._report
-        # A plug-in that is only loaded and unloaded need not wait for turns in which nothing happens.
-        if own_tasks or self._is_anything_left():
-            self._end_work(list(own_tasks))
-        if owner.executor is not None:
-            report.jobs = owner.executor.abandon()
-        ended = [task for task in self._tasks if task.done() and task not in self._abandoned]
-        report.ended = len(ended)
-        report.cancelled = sum(task.cancelled() for task in ended)
-        report.seconds = monotonic() - self._start
+    def finish(self) -> None:
+        """Do what is left to be done, unless that is done or under way, or the owner's code is on the stack."""
+        if self._is_put_off and not self._is_under_way and not self._is_on_stack():
+            self._run = self._run_alone  # the host may have quit meanwhile
+            self._start = monotonic()
+            self._end = self._start + max(self._timeout - self._spent, _FOR_TURNS)
+            self._finish()
+
+    def _finish(self) -> None:
+        self._is_under_way = True  # and, in the end, over
+        try:
+            # A plug-in that is only loaded and unloaded need not wait for turns in which nothing happens.
+            if self._is_anything_left():
+                self._end_work()
+            self._try("dropping what it has scheduled", self._forget)
+            self._end_time()
+            if self._abandoned:
+                self._owner.report(str(self._report), None)
+                self._try("freezing what would not end", self._freeze)
+        finally:
+            self._then()
+
+    # -- time ------------------------------------------------------------------
+
+    def _end_time(self) -> None:
+        self._spent += monotonic() - self._start
+        self._report.seconds = self._spent
+
+    def _run_until(self, is_done: Callable[[], bool], part: float = 1.0) -> None:
+        """Run asyncio until `is_done()`, or until a part of the time is over."""
+        self._run(is_done, self._start + (self._end - self._start) * part)
+
+    def _take_turns(self, count: int) -> None:
+        turns = _Turns(self._loop, self._owner, count)
+        self._run(lambda: turns.are_over, monotonic() + _FOR_TURNS)
+
+    # -- the steps -------------------------------------------------------------
+
+    def _is_on_stack(self) -> bool:
+        """Whether code of the owner's is further out on the stack, called by our loop."""
+        return any(self._loop._as_owner_of_handle(handle) is self._owner for handle in self._loop._as_on_stack())
 
     def _is_anything_left(self) -> bool:
         """Whether the owner has something to be ended, or may have something to be run in the next turn."""
         owner, loop = self._owner, self._loop
-        return bool(owner.tasks or owner.resources or owner.async_generators or loop._ready or loop._as_batch)
+        return bool(
+            self._tasks
+            or self._is_put_off
+            or owner.executor
+            or owner.resources
+            or owner.async_generators
+            or loop._ready
+            or loop._as_batch
+        )
 
-    def _end_work(self, own_tasks: Collection[asyncio.Task[Any]]) -> None:
-        owner = self._owner
-        for task in own_tasks:
-            task.cancel()
-        for task in self.on_stack:
-            task.add_done_callback(_forget_cancellation)
-        self._close_servers()
-        self._run_until(lambda: self._have_ended(own_tasks), _FOR_OWN_TASKS)
-        for task in owner.pending():
-            if task not in own_tasks:
-                task.cancel()
+    def _end_what_can_end(self) -> None:
+        """Cancel all tasks, and wait a moment for those that are not on the stack."""
+        on_stack = tasks_on_stack(self._loop)
+        for task in on_stack:
+            self._try("watching a task", task.add_done_callback, _forget_cancellation)
+        ids = set(map(id, on_stack))
+        self._cancel(self._own_tasks)
+        self._stop_accepting()
+        self._run_until(_AllEnded(task for task in self._own_tasks if id(task) not in ids), _FOR_OWN_TASKS)
+        self._cancel(self._tasks)
+        self._run_until(_AllEnded(task for task in self._tasks if id(task) not in ids))
+        # Callbacks are not waited for, and are called no more: what the tasks' clean-up needs is of asyncio's.
+        self._report.closed += self._loop._as_forget(self._owner, None)
+        self._count()
+
+    def _end_work(self) -> None:
+        for what, act in (
+            ("cancelling its tasks", self._end_tasks),
+            ("closing its async generators", self._close_async_generators),
+            ("closing what it has left open", self._close_resources),
+            ("cancelling what was begun meanwhile", self._cancel_latecomers),
+            ("looking for what has not ended", self._note_abandoned),
+            ("ending its executor's jobs", self._abandon_jobs),
+            ("counting what has ended", self._count),
+        ):
+            self._try(what, act)
+
+    def _end_tasks(self) -> None:
+        self._cancel(task for task in self._own_tasks if is_alive(task))
+        self._stop_accepting()
+        self._run_until(_AllEnded(self._own_tasks), _FOR_OWN_TASKS)
+        others = self._pending()
+        self._cancel(others)
         # Tasks may start others while they clean up, so look again each time.
-        self._run_until(lambda: self._have_ended(owner.pending()), _FOR_TASKS)
+        self._run_until(_AllEnded(others, self._pending), _FOR_TASKS)
         # Some may end when what they wait for is closed; but not in time, and not as they wanted.
-        self._note_abandoned([task for task in owner.pending() if task not in self.on_stack])
-        self._close_async_generators()
+        self._note_abandoned()
 
-        for resource in list(owner.resources):
-            self._close(resource)
-        turns = _Turns(self._loop, 5)
-        # Without it connections would stay open and children be zombies: they have a moment, however
-        # little time there was.
-        end = max(self._start + self._timeout, monotonic() + _FOR_TURNS)
-        self._run(lambda: turns.are_over and _is_reaped(owner), end)
-        self._cancel_latecomers()
-
-    def finish(self) -> None:
-        """Drop what is still scheduled or registered, and freeze the tasks that would not end."""
-        owner, report = self._owner, self._report
-        pending = owner.pending()
-        self._note_abandoned(pending)
-        report.closed += self._loop._as_forget(owner)
-        if not self._abandoned:
-            return
-        owner.report(str(report), None)
-        for task in pending:
-            error = freeze(task)
-            if error is not None:
-                owner.report(f"{owner.name}: closing the coroutine of {task!r}, which would not end, failed", error)
-        self._loop._as_forget(owner)  # what they have scheduled while they were closed
-
-    def finish_later(self, then: Callable[[], None]) -> None:
-        """Wait until the tasks on the stack have ended, or time is over; finish(), and call `then`."""
-
-        async def wait() -> None:
-            await asyncio.wait(self.on_stack, timeout=self._timeout)
-            self.finish()
-            then()
-
-        # Nobody's task, though it is the owner's code that has called detach().
-        Context().run(self._loop.create_task, wait())
-
-    def _note_abandoned(self, tasks: Collection[asyncio.Task[Any]]) -> None:
+    def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancel tasks, each once: a second time would interrupt the clean-up that the first has begun."""
         for task in tasks:
-            if task not in self._abandoned:
-                self._abandoned.append(task)
-                self._report.abandoned.append(AbandonedTask(task, self._owner.name))
+            if not _closes_generator(task) and id(task) not in self._cancelled:
+                self._cancelled[id(task)] = task
+                self._try("cancelling a task", task.cancel)
 
-    def _have_ended(self, tasks: Collection[asyncio.Task[Any]]) -> bool:
-        return all(task.done() or task in self.on_stack for task in tasks)
-
-    def _run_until(self, is_done: Callable[[], bool], part: float) -> None:
-        self._run(is_done, self._start + self._timeout * part)
-
-    def _close_servers(self) -> None:
+    def _stop_accepting(self) -> None:
         """Stop listening; a connection that was just accepted needs its server for two turns more."""
         servers = [resource for resource in self._owner.resources if isinstance(resource, asyncio.AbstractServer)]
-        if any(server.is_serving() for server in servers):
+        if any(self._try("asking a server", server.is_serving) for server in servers):
             for server in servers:
-                self._loop._as_stop_accepting(server)
+                self._try("closing a server", self._loop._as_stop_accepting, server)
             self._take_turns(2)
             for server in servers:
                 self._close(server)
             # And the proactor's accept must have begun, or it cannot close its socket when it is cancelled.
             self._take_turns(2)
 
-    def _take_turns(self, count: int) -> None:
-        turns = _Turns(self._loop, count)
-        self._run(lambda: turns.are_over, monotonic() + _FOR_TURNS)
-
     def _close_async_generators(self) -> None:
         """Have them run their `finally`, in the owner's name."""
-        generators = [agen for agen in self._owner.async_generators if agen.ag_frame is not None]
+        generators = [agen for agen in list(self._owner.async_generators) if agen.ag_frame is not None]
         if not generators:
             return
-        self._report.closed += map(describe, generators)
-        task = self._owner.context().run(self._loop.create_task, _close_all(self._loop, generators))
-        self._run_until(task.done, _FOR_ASYNC_GENERATORS)
+        task = self._loop._as_call_for(self._owner, self._loop.create_task, _close_all(self._loop, generators))
+        # Those that need not wait for anything get their turn, however little time there is.
+        part = _FOR_ASYNC_GENERATORS
+        self._run(task.done, max(self._start + (self._end - self._start) * part, monotonic() + _FOR_TURNS))
         task.cancel()
-        self._run_until(task.done, _FOR_ASYNC_GENERATORS)
+        self._run(task.done, monotonic() + _FOR_TURNS)
+        for agen in generators:
+            end = "" if agen.ag_frame is None else ", whose clean-up did not end in time"
+            self._report.closed.append(describe(agen) + end)
+
+    def _close_resources(self) -> None:
+        for resource in [*self._owner.resources, *self._loop._as_transports_of(self._owner)]:
+            self._close(resource)
+        turns = _Turns(self._loop, self._owner, 5)
+        # Without it connections would stay open and children be zombies: they have a moment, however
+        # little time there was.
+        end = max(self._end, monotonic() + _FOR_TURNS)
+        self._run(lambda: turns.are_over and _is_reaped(self._owner), end)
 
     def _cancel_latecomers(self) -> None:
         """Cancel what was begun since by callbacks that were scheduled before."""
-        late = [task for task in self._owner.pending() if task not in self._abandoned]
-        for task in late:
-            task.cancel()
-        self._run_until(lambda: self._have_ended(late), 1.0)
+        late = [task for task in self._pending() if id(task) not in self._abandoned]
+        self._cancel(late)
+        self._run_until(_AllEnded(late))
+
+    def _abandon_jobs(self) -> None:
+        if self._owner.executor is not None:
+            self._report.jobs = self._owner.executor.abandon()
+
+    def _forget(self) -> None:
+        self._report.closed += self._loop._as_forget(self._owner, self._report.kept)
+
+    def _freeze(self) -> None:
+        for task in self._pending():
+            error = self._try("freezing a task", freeze, task)
+            if error is not None:
+                what = f"closing the coroutine of {safe_repr(task)}, which would not end, failed"
+                self._owner.report(f"{self._owner.name}: {what}", error)
+        self._loop._as_forget(self._owner, [])  # what they have scheduled while they were closed
+
+    def _count(self) -> None:
+        report = self._report
+        ended = [task for task in self._tasks if task.done() and id(task) not in self._abandoned]
+        report.ended = len(ended)
+        report.cancelled = sum(task.cancelled() for task in ended)
+
+    # -- helpers ---------------------------------------------------------------
+
+    def _pending(self) -> List[asyncio.Task[Any]]:
+        """Return the tasks of the owner that go on: those of asyncio's registry, and those that the lease holds."""
+        pending = self._loop._as_tasks_of(self._owner)
+        known = set(map(id, pending))
+        return pending + [task for task in self._own_tasks if id(task) not in known and is_alive(task)]
+
+    def _note_abandoned(self) -> None:
+        for task in self._pending():
+            if id(task) not in self._abandoned:
+                self._abandoned[id(task)] = task
+                self._report.abandoned.append(AbandonedTask(task, self._owner.name))
 
     def _close(self, resource: Any) -> None:
         """Close one server or transport, if it is open, and write that down."""
         try:
             what = _close(resource)
-        except Exception as exc:  # a library's class; the others must be closed all the same
-            self._owner.report(f"{self._owner.name}: closing {resource!r} failed", exc)
+        except BaseException as exc:  # a library's class; the others must be closed all the same
+            self._owner.report(f"{self._owner.name}: closing {safe_repr(resource)} failed", exc)
         else:
-            if what is not None:
+            if what:
                 self._report.closed.append(what)
+
+    def _try(self, what: str, act: Callable[..., Any], *args: Any) -> Any:
+        """Call something that may raise, and report it then."""
+        try:
+            return act(*args)
+        except BaseException as exc:
+            self._owner.report(f"{self._owner.name}: {what} failed while it was detached", exc)
+            return None
+
+
+class _AllEnded:
+    """Whether tasks have ended: asked in each turn, it looks at each task once and at the last of them again.
+
+    Args:
+        tasks: to be waited for.
+        look_again: returns those that must be waited for after these.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[asyncio.Task[Any]],
+        look_again: Callable[[], List[asyncio.Task[Any]]] = list,
+    ) -> None:
+        self._tasks = list(tasks)
+        self._look_again = look_again
+
+    def __call__(self) -> bool:
+        while True:
+            while self._tasks and not is_alive(self._tasks[-1]):
+                self._tasks.pop()
+            if self._tasks:
+                return False
+            self._tasks = list(self._look_again())
+            if not self._tasks:
+                return True
 
 
 def tasks_on_stack(loop: AsyncSlotEventLoop) -> List[asyncio.Task[Any]]:
     """Return the tasks that are being stepped right now, further out on the calling thread's stack."""
-    handles = [*loop._as_stack, loop._as_handle]
-    owners_of_callbacks = (getattr(handle._callback, "__self__", None) for handle in handles if handle is not None)
+    owners_of_callbacks = (getattr(handle._callback, "__self__", None) for handle in loop._as_on_stack())
     return [task for task in owners_of_callbacks if isinstance(task, asyncio.Task)]
+
+
+def _closes_generator(task: Any) -> bool:
+    """Whether a task does nothing but close an async generator: asyncio makes one for each that is dropped."""
+    return type(getattr(task, "_coro", None)).__name__ == "async_generator_athrow"
 
 
 def _forget_cancellation(task: Any) -> None:
@@ -205,17 +342,17 @@ def _forget_cancellation(task: Any) -> None:
         task._log_traceback = False
 
 
-def _close(resource: Any) -> Optional[str]:
-    """Close one server or transport, and describe it; None if it was closed already."""
+def _close(resource: Any) -> str:
+    """Close one server or transport, and describe it; nothing if it was closed already, or nobody need know."""
     if isinstance(resource, asyncio.AbstractServer):
         if not resource.is_serving():
-            return None
+            return ""
         what = describe(resource)
         resource.close()
         return what
     if resource.is_closing():
-        return None
-    what = describe(resource)
+        return ""
+    what = "" if getattr(resource, "is_quiet", False) else describe(resource)
     try:
         # Not close(): it would wait for its buffer to drain, which may be never.
         getattr(resource, "abort", resource.close)()
@@ -240,22 +377,19 @@ class _Turns:
     callbacks: of a task that time does not suffice for, asyncio would say that it was destroyed.
     """
 
-    def __init__(self, loop: Any, count: int) -> None:
+    def __init__(self, loop: Any, owner: Owner, count: int) -> None:
         self._loop = loop
         self._left = count
-        self._schedule()
+        loop._as_call_for(owner, loop.call_soon, self._turn)
 
     @property
     def are_over(self) -> bool:
         return not self._left
 
-    def _schedule(self) -> None:
-        self._loop.call_soon(self._turn, context=Context())
-
     def _turn(self) -> None:
         self._left -= 1
         if self._left:
-            self._schedule()
+            self._loop.call_soon(self._turn)
 
 
 def _is_reaped(owner: Owner) -> bool:

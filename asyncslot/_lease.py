@@ -1,9 +1,17 @@
-"""Lease: one owner's hold on the shared loop, from attach() to detach().
+"""Lease: one owner's hold on the shared loop, from attach() to detach(); and which leases this copy gave out.
 
     begins      hears of the host's quitting from now on
     meanwhile   tasks, slots and jobs are made through it and belong to its owner
     ends        slots go dead -> own work is ended (`_detach`) -> the place is given
                 up, and the last lease closes the loop
+
+The copy is the plug-in. Who calls a public function is answered by which copy of this package is
+called: `held` are the leases that this one gave out. Only where several packages use one copy is the
+calling package asked, among these; the name that a lease was given plays no part, but where one
+caller holds several. There is no way from here to another copy's lease.
+
+attach() and detach() are transactions: either the lease, the owner, the place, the host's hook and
+`held` all know of it, or none does.
 
 Everything here is for the GUI thread. What the loop does between the two is not
 our business; what the host is like, only the adapter knows.
@@ -15,19 +23,19 @@ import asyncio
 import functools
 import threading
 from contextvars import copy_context
-from typing import Any, Awaitable, Callable, Coroutine, Optional, Set, Tuple, TypeVar
+from typing import Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Set, Tuple, TypeVar
 
 from . import _meeting
 from ._base import Ts, Unpack
 from ._clock import monotonic
 from ._detach import Ending
-from ._errors import DetachedError, TaskTimeoutError, ThreadError
+from ._errors import AmbiguousLeaseError, DetachedError, DetachedWhileWaitingError, TaskTimeoutError, ThreadError
 from ._hosts import report_safely
 from ._loop import AsyncSlotEventLoop
-from ._owners import Owner
+from ._owners import plugin_of
 from ._progress import Progress
 from ._report import DetachReport, where
-from ._slots import Options, Starter, make_slot
+from ._slots import Options, Starter, make_slot, report_failure
 
 _T = TypeVar("_T")
 _Coro = Coroutine[Any, Any, _T]
@@ -37,7 +45,8 @@ class Lease:
     """One owner's hold on the loop, from attach() to detach(); also a context manager.
 
     Attributes:
-        owner: the name of the plug-in.
+        name: what people read: that of the plug-in, made distinct where two have the same.
+        owner: the same, by its old name.
         loop: the asyncio loop, shared with the other leases in this thread.
         host: the adapter of the host application.
 
@@ -45,18 +54,40 @@ class Lease:
     `lease.loop.call_soon_threadsafe()`.
     """
 
-    def __init__(self, owner: str, loop: AsyncSlotEventLoop, host: Any, package: str) -> None:
-        self.owner = owner
+    def __init__(
+        self, name: str, loop: AsyncSlotEventLoop, host: Any, module: str, given_name: Optional[str] = None
+    ) -> None:
+        self.owner = self.name = name
         self.loop = loop
         self.host = host
-        self._owner = Owner(owner, functools.partial(report_safely, host), loop._as_owner)
-        loop._as_welcome(self._owner, package, __name__.rpartition(".")[0])
+        self._module = module
+        self._given_name = given_name  # what attach() was given
+        self._owner = loop._as_join(name, module, COPY, functools.partial(report_safely, host))
         self._tasks: Set[asyncio.Task[Any]] = set()  # asyncio itself keeps no task alive
         self._report: Optional[DetachReport] = None
-        self._unhook: Callable[[], None] = host.on_quit(self._on_host_quit)
+        self._ending: Optional[Ending] = None
+        self._unhook: Callable[[], None] = _unhook_nothing
+
+    def _begin(self, place: _meeting.Place) -> None:
+        """Hear of the host's quitting, and be known; if the adapter fails, the lease has never been.
+
+        Raises:
+            BaseException: whatever the adapter raises.
+        """
+        try:
+            self._unhook = self.host.on_quit(self._on_host_quit)
+        except BaseException:
+            self.loop._as_take_leave(self._owner)
+            self._report = DetachReport(self.name)
+            raise
+        if self._report is not None:
+            self._unhook_safely()  # the adapter has called back at once: the host is quitting
+            return
+        place.enter(self)
+        held.append(self)
 
     def __repr__(self) -> str:
-        return f"<Lease of {self.owner!r} in {self.host.NAME}, {'attached' if self.is_attached else 'ended'}>"
+        return f"<Lease of {self.name!r} in {self.host.NAME}, {'attached' if self.is_attached else 'ended'}>"
 
     @property
     def is_attached(self) -> bool:
@@ -73,12 +104,12 @@ class Lease:
             ThreadError: called from another thread.
         """
         self._check("create_task()", coro)
-        return self._keep(self._owner.context().run(self.loop.create_task, coro), name)
+        return self._keep(self.loop._as_call_for(self._owner, self.loop.create_task, coro), name)
 
     def run_task(self, coro: _Coro[_T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
         """Like create_task(), but the first step runs now, before this returns."""
         self._check("run_task()", coro)
-        return self._keep(self._owner.context().run(self.loop.run_task, coro), name)
+        return self._keep(self.loop._as_call_for(self._owner, self.loop.run_task, coro), name)
 
     def slot(self, coro_fn: Any = ..., *, on_repeat: str = "concurrent", cancel_with_receiver: bool = False) -> Any:
         """Return a slot for Qt signals that starts `coro_fn` under this lease, its first step at once.
@@ -103,8 +134,9 @@ class Lease:
         exiting. Context variables are passed on.
         """
         self._check("to_thread()")
-        context = copy_context()
-        return self._owner.context().run(self.loop.run_in_executor, None, functools.partial(context.run, fn, *args))
+        job = functools.partial(copy_context().run, fn, *args)
+        future: asyncio.Future[_T] = self.loop._as_call_for(self._owner, self.loop.run_in_executor, None, job)
+        return future
 
     def progress(self, title: str, total: Optional[float] = None) -> Progress:
         """Return an asynchronous context manager that shows how far the task is which enters it.
@@ -139,18 +171,25 @@ class Lease:
 
         Raises:
             TaskTimeoutError: it took longer; what was waited for has been cancelled.
+            DetachedWhileWaitingError: the lease has ended meanwhile, and what was waited for with it. It is a
+                DetachedError and thereby an Exception, so that a slot which catches those lets nothing out into Qt;
+                and a CancelledError.
             Exception: whatever `awaitable` raises.
         """
         self._check("run_until_complete()", awaitable)
         ensure_future = functools.partial(asyncio.ensure_future, awaitable, loop=self.loop)
-        future: asyncio.Future[_T] = self._owner.context().run(ensure_future)
+        future: asyncio.Future[_T] = self.loop._as_call_for(self._owner, ensure_future)
         future.add_done_callback(lambda future: future.cancelled() or future.exception())
         deadline = None if timeout is None else monotonic() + timeout
-        if not self.loop._as_run_alone(future.done, deadline, self._owner):
+        # What resists the end of its lease is never done.
+        self.loop._as_run_alone(lambda: future.done() or not self.is_attached, deadline, self._owner)
+        if not self.is_attached and (not future.done() or future.cancelled()):
+            raise DetachedWhileWaitingError("run_until_complete()", self.name)
+        if not future.done():
             stack = where(future)
             future.cancel()
             assert timeout is not None, "without a deadline it runs until the future is done"
-            raise TaskTimeoutError(self.owner, timeout, stack)
+            raise TaskTimeoutError(self.name, timeout, stack)
         return future.result()
 
     def detach(self, *, timeout: float = 2.0, process_events: bool = False) -> DetachReport:
@@ -158,10 +197,12 @@ class Lease:
 
         Blocks for `timeout` seconds at most, plus the callback that is running
         then; the host's Qt loop does not run meanwhile. Never raises because of
-        what a task does. A second call returns the first one's report.
+        what the owner's code does. A second call returns the first one's report.
 
-        Called from inside one of its own tasks, it cancels that task too and
-        finishes when its step is over.
+        Where a task or callback of the owner's own is on the stack (it calls this, or has opened
+        a dialog from which this is called), all tasks are cancelled, and what can end at once ends.
+        The rest, clean-up in `finally` included, is done when that callback has returned, with asyncio
+        alone and within the same time; until then the report is not complete.
 
         Args:
             timeout: seconds, >= 0.
@@ -173,22 +214,25 @@ class Lease:
             ThreadError: called from another thread.
         """
         if self._report is not None:
+            if self._ending is not None and threading.get_ident() == self.loop._thread_id:
+                self._ending.finish()  # if the stack has unwound without our noticing
             return self._report
         self._check("detach()")
-        report = self._report = _meeting.ended[self.owner] = DetachReport(self.owner)
+        self._report = DetachReport(self.name)
+        self.loop._as_begin_leaving(self._owner)
+        self._unhook_safely()
+        self.loop._as_notice_end_of_qt()
+        self._ending = Ending(
+            self.loop, self._owner, self._report, self._tasks, timeout, process_events, self._leave
+        )
+        self._ending.begin()
+        return self._report
+
+    def _unhook_safely(self) -> None:
         try:
             self._unhook()
         except BaseException as exc:  # a broken adapter must not keep a plug-in from being unloaded
-            self._owner.report(f"{self.owner}: the adapter for {self.host.NAME} failed to unhook", exc)
-        self.loop._as_notice_end_of_qt()
-        ending = Ending(self.loop, self._owner, report, timeout, process_events)
-        ending.begin(self._tasks)
-        if ending.on_stack:
-            ending.finish_later(self._leave)
-        else:
-            ending.finish()
-            self._leave()
-        return report
+            self._owner.report(f"{self.name}: the adapter for {self.host.NAME} failed to unhook", exc)
 
     def __enter__(self) -> Lease:
         return self
@@ -198,26 +242,21 @@ class Lease:
 
     def _leave(self) -> None:
         """Give up the place; the last one closes the loop."""
+        self._tasks.clear()
         self.loop._as_take_leave(self._owner)
-        place = _meeting.here()
-        if place is None:
-            return
-        if place.leases.get(self.owner) is self:
-            del place.leases[self.owner]
-        elif self in place.ending:
-            place.ending.remove(self)
+        if self in held:
+            held.remove(self)
+        assert self._report is not None, "its end has begun"
+        _ended[self._module, self._given_name] = Ended(self)
+        _meeting.leave(self)
         # Not under a callback that has opened a Qt loop: what has called it must be there when it returns.
-        self.loop._as_when_unwound(self._close_empty_place)
-
-    def _close_empty_place(self) -> None:
-        place = _meeting.here()
-        if place is not None and place.loop is self.loop and not place.leases and not place.ending:
-            _meeting.close_place()
-            self.loop._as_detach()
-            self.loop.close()
+        self.loop._as_when_unwound(functools.partial(_meeting.close_if_empty, self.loop))
 
     def _on_host_quit(self) -> None:
-        self.detach()
+        try:
+            self.detach()
+        except BaseException as exc:  # above us is Qt
+            self._owner.report(f"{self.name}: detaching failed while the host was quitting", exc)
 
     def _is_here(self, _: Any) -> bool:
         return threading.get_ident() == self.loop._thread_id or self._report is not None
@@ -225,7 +264,7 @@ class Lease:
     def _hand_over(self, _: Any, again: Callable[[], object]) -> None:
         """Let the GUI thread answer an emission that came in another one, by a direct connection."""
         try:
-            self._owner.context().run(self.loop.call_soon_threadsafe, again)
+            self.loop.call_soon_threadsafe(again, context=self._owner.context())
         except RuntimeError:
             pass  # detached, or detached meanwhile
 
@@ -237,10 +276,18 @@ class Lease:
             coro = fn(*args)
         except Exception as exc:
             name = getattr(fn, "__qualname__", fn)
-            self._owner.report(f"{self.owner}: the slot {name}() cannot be called with what the signal brings", exc)
+            self._owner.report(f"{self.name}: the slot {name}() cannot be called with what the signal brings", exc)
             return None
-        task: asyncio.Task[Any] = self._owner.context().run(self.loop.run_task, coro)
-        return task if task.done() else self._keep(task, None)
+        try:
+            task: asyncio.Task[Any] = self.loop._as_call_for(self._owner, self.loop.run_task, coro)
+            # Many are done in their first step, and need no callback in a step to come.
+            if not task.done() or task.cancelled() or task.exception() is not None:
+                self.loop._as_call_for(self._owner, task.add_done_callback, report_failure)
+            return task if task.done() else self._keep(task, None)
+        except Exception as exc:  # a task factory of somebody's
+            coro.close()
+            self._owner.report(f"{self.name}: no task could be made for the slot", exc)
+            return None
 
     def _keep(self, task: asyncio.Task[_T], name: Optional[str]) -> asyncio.Task[_T]:
         if name is not None and hasattr(task, "set_name"):  # Python 3.8
@@ -254,10 +301,117 @@ class Lease:
         """Raise if the lease cannot be used here; a coroutine that will not run is closed."""
         error: Optional[Exception] = None
         if threading.get_ident() != self.loop._thread_id and self.is_attached:
-            error = ThreadError(f"{what} of the lease of {self.owner!r}", threading.current_thread().name)
+            error = ThreadError(f"{what} of the lease of {self.name!r}", threading.current_thread().name)
         elif not self.is_attached:
-            error = DetachedError(what, self.owner)
+            error = DetachedError(what, self.name)
         if error is not None:
             if asyncio.iscoroutine(coro):
                 coro.close()
             raise error
+
+
+# -- which leases this copy gave out --------------------------------------------
+
+# The full name of this copy, and whether it is vendored into a package.
+COPY = __package__ or ""
+IS_VENDORED = "." in COPY
+
+# The leases that this copy gave out, in the order of attach(); they leave when all of them has ended.
+held: List[Lease] = []
+
+
+class Ended:
+    """What is left of a lease: for slots that still hear a signal, which is no error, and for a host that quits: it
+    ends leases before it calls unload(), where the report is wanted."""
+
+    def __init__(self, lease: Lease) -> None:
+        assert lease._report is not None, "it has ended"
+        self.module = lease._module
+        self.given_name = lease._given_name
+        self.report = lease._report
+        self.tell: Callable[[str, Optional[BaseException]], None] = lease._owner.report
+
+
+# The last one of each caller and name.
+_ended: Dict[Tuple[str, Optional[str]], Ended] = {}
+
+
+def forget_ends(module: str) -> None:
+    """Forget what a plug-in's earlier leases have left: it is back."""
+    top = module.partition(".")[0]
+    for key in list(_ended):
+        if key[0] == module or (key[0].partition(".")[0] == top and plugin_of(key[0]) == plugin_of(module)):
+            del _ended[key]
+
+
+def find_own(module: str, name: Optional[str]) -> Optional[Lease]:
+    """Return the lease that attach() gives again: the caller's own, by whatever name.
+
+    One caller may hold several by giving each a name: a test, a console, a manager of plug-ins.
+    """
+    package = plugin_of(module)
+    own = [lease for lease in held if lease.is_attached and plugin_of(lease._module) == package]
+    same = [lease for lease in own if name in (lease._given_name, lease.name)]
+    if not same and name is None and len(own) == 1:
+        same = own
+    return same[0] if same else None
+
+
+def find(module: str, name: Optional[str] = None, *, is_attached: bool = True) -> List[Lease]:
+    """Return those of this copy's leases that a caller means.
+
+    Args:
+        module: the calling module, which must have attached, or belong to the plug-in whose copy this is.
+        name: as given to attach() or detach(); None: whatever the lease was named.
+        is_attached: of those that are attached, or those whose end has begun and is not over.
+    """
+    package = plugin_of(module)
+    attached = [lease for lease in held if lease.is_attached == is_attached]
+    own = [lease for lease in attached if plugin_of(lease._module) == package]
+    if name is not None:
+        named = [lease for lease in own or attached if name in (lease._given_name, lease.name)]
+        return named or [lease for lease in attached if name in (lease._given_name, lease.name)]
+    if not own and IS_VENDORED and not any(plugin_of(ended.module) == package for ended in _ended.values()):
+        # The copy is the plug-in, whoever calls: Qt, the host, another package of the plug-in's.
+        own = [lease for lease in attached if plugin_of(lease._module) == plugin_of(COPY)] or attached
+    return [lease for lease in own if lease._given_name is None] or own
+
+
+def find_one(module: str, what: str) -> Optional[Lease]:
+    """Return the lease that a caller means; None if it has none here.
+
+    Raises:
+        AmbiguousLeaseError: it holds several.
+    """
+    found = find(module)
+    if len(found) > 1:
+        raise AmbiguousLeaseError(what, plugin_of(module), [lease.name for lease in found])
+    return found[0] if found else None
+
+
+def find_ended(module: str, name: Optional[str] = None) -> Optional[Ended]:
+    """Return what is left of the last lease of a caller whose leases have ended."""
+    ended = list(_ended.values())[::-1]
+    package = plugin_of(module)
+    found = [end for end in ended if plugin_of(end.module) == package]
+    if not found and (IS_VENDORED or name is not None):
+        found = ended
+    if name is not None:
+        found = [end for end in found if name in (end.given_name, end.report.owner)]
+    return found[0] if found else None
+
+
+def reports() -> List[DetachReport]:
+    """Return what this copy's leases have left, the newest first."""
+    return [end.report for end in list(_ended.values())[::-1]]
+
+
+def teller() -> Optional[Callable[[str, Optional[BaseException]], None]]:
+    """Return a way to tell the host's users of an error of somebody who has no lease; None if this copy has had none."""
+    if held:
+        return held[0]._owner.report
+    return next((end.tell for end in _ended.values()), None)
+
+
+def _unhook_nothing() -> None:
+    """Unhook from nothing."""

@@ -188,7 +188,7 @@ def _is_report(item: Any) -> bool:
 
 def leases() -> List[Any]:
     """Return the leases of all copies, in all threads."""
-    return [lease for record in _meeting._all_places().values() for lease in record["leases"].values()]
+    return _meeting.all_leases()
 
 
 def _of_loops(held: List[Any]) -> Dict[int, Any]:

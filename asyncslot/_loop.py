@@ -34,7 +34,7 @@ import sys
 import threading
 from asyncio import events
 from concurrent.futures import Executor
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ._alone import AloneMixin
 from ._base import T, Ts, Unpack
@@ -43,6 +43,7 @@ from ._errors import AttachedLoopError, NoApplicationError
 from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch
 from ._owners import ExceptionHandler, Owner, OwningMixin
+from ._report import safe_repr
 from ._tasks import run_task
 
 if sys.platform == "win32":
@@ -76,6 +77,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._closed = True  # out of descriptors: there is nothing that __del__ could close
             raise
         self._as_qt_loop: Any = None  # nested mode: the QEventLoop that run_forever() runs
+        self._as_probe: Any = None  # in a host: a QObject that lives as long as its application
         self._as_entered: Optional[Tuple[Any, ...]] = None  # 'with loop:', what to put back
         self._as_exception: Optional[BaseException] = None
         self._as_on_error: Optional[Callable[[Any, Any], None]] = None
@@ -83,9 +85,14 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     # -- attached mode -------------------------------------------------------
 
-    def _as_attach(self, qt_core: Any) -> None:
-        """Begin to be called by the Qt loop of this thread."""
+    def _as_attach(self, qt_core: Any, application: Any = None) -> None:
+        """Begin to be called by the Qt loop of this thread.
+
+        Args:
+            application: in a host, its QCoreApplication; see _as_revive().
+        """
         self._as_qt_core = qt_core
+        self._as_probe = None if application is None else qt_core.QObject(application)
         # A thread that Qt has not started has no timers before its first QEventLoop.
         qt_core.QEventLoop()
         self._as_wait = self._as_make_wait(qt_core)
@@ -95,12 +102,37 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_rest()
 
     def _as_detach(self) -> None:
-        """Be called no more; the opposite of _as_attach()."""
+        """Be called no more; the opposite of _as_attach(), whatever has become of that."""
         self._as_idle = False
-        self._as_wait.close()
-        self._as_wait = self._as_nudge = None
-        self._as_stop_io()
-        self._thread_id = None
+        wait, self._as_wait, self._as_nudge = self._as_wait, None, None
+        try:
+            if wait is not None:
+                wait.close()
+                self._as_stop_io()
+        finally:
+            self._thread_id = None
+            probe, self._as_probe = self._as_probe, None
+            try:
+                if probe is not None:
+                    probe.deleteLater()
+            except RuntimeError:
+                pass  # it has gone with its application
+
+    def _as_revive(self, qt_core: Any, application: Any) -> None:
+        """Be called by this application, if the one that we were attached to is gone: a program has made a new one.
+
+        Its timers and notifiers have lost the dispatcher that they were registered with. (The application cannot be
+        asked: a new one may have the address of the old one. Its child, which is deleted with it, can.)
+        """
+        try:
+            if self._as_probe is not None:
+                self._as_probe.objectName()
+                return
+        except RuntimeError:
+            pass
+        if not self._as_depth and self._as_probe is not None:
+            self._as_detach()
+            self._as_attach(qt_core, application)
 
     def __enter__(self) -> AsyncSlotEventLoop:
         """Attach to the Qt loop that this program is about to run, as the running loop throughout."""
@@ -200,7 +232,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             # Not QCoreApplication.exit(): a program may run us in a QThread of its own.
             self._as_qt_core.QThread.currentThread().exit(1)
         else:
-            context = {"message": f"{type(exc).__name__} in a callback", "exception": exc}
+            context = {"message": f"{type(exc).__name__} in a callback{_cause_of(exc)}", "exception": exc}
             handle = self._as_handle
             if handle is not None:
                 context["handle"] = handle
@@ -300,13 +332,49 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_batch.clear()
         self._as_held.clear()
 
-    def _as_forget(self, owner: Owner) -> List[str]:
-        """Drop what an owner's code has set, scheduled and registered; describe the latter."""
+    def _as_facts(self) -> Dict[str, Any]:
+        """Return what the loop is doing, for reports, as plain values.
+
+        "state" and "waits by" are words, "longest" is seconds and words, the others are numbers; None is unknown.
+        """
+        get_map = getattr(self._selector, "get_map", None)
+        return {
+            "state": self._as_state(),
+            "waits by": "nothing: it is not attached" if self._as_wait is None else self._as_wait.describe(),
+            "longest": self._as_longest,
+            "failed polls": self._as_failed_polls,
+            "ready": len(self._ready) + len(self._as_batch),
+            "timed": len(self._scheduled),
+            "descriptors": None if get_map is None else len(get_map()),
+        }
+
+    def _as_state(self) -> str:
+        if self.is_closed():
+            return "closed"
+        depth = len(self._as_on_stack())
+        if depth:
+            return "in a step" if depth == 1 else f"in a step, {depth} deep"
+        return "waits, with nothing to do" if self._as_idle else "has work, and is to be called back soon"
+
+    def _as_forget(self, owner: Owner, kept: Optional[List[str]]) -> List[str]:
+        """Drop what an owner's code has set, scheduled and registered; describe what was registered.
+
+        Args:
+            kept: to this is added, described, what stays registered for the sake of others. None: all stays that
+                asyncio or a library calls: the owner's tasks still need it to clean up.
+        """
         self._as_unset(owner)
-        for handle in [*self._ready, *self._as_batch, *self._as_held, *self._scheduled]:
-            if owner.owns(handle):
+        for handle in [*tuple(self._ready), *tuple(self._as_batch), *self._as_held, *self._scheduled]:
+            if self._as_owner_of_handle(handle) is owner and (kept is not None or self._as_is_plain(handle)):
                 handle.cancel()
-        return self._as_forget_io(owner)
+        return self._as_forget_io(owner, kept)
+
+    def _as_shut_down(self) -> None:
+        """Be called no more, and close; for the last who leaves."""
+        try:
+            self._as_detach()
+        finally:
+            self.close()
 
     # -- helpers -------------------------------------------------------------
 
@@ -328,6 +396,14 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         if self._as_signals is not None:
             self._as_signals.close()
             self._as_signals = None
+
+
+def _cause_of(exc: BaseException) -> str:
+    """Say what came before a sys.exit(): libraries that end their process (uvicorn) hide their error behind it."""
+    before = exc.__cause__ or exc.__context__
+    if before is None or (exc.__cause__ is None and exc.__suppress_context__):
+        return ""
+    return f", after {safe_repr(before)}"
 
 
 def _check_exception_handler(handler: Optional[ExceptionHandler]) -> Optional[ExceptionHandler]:

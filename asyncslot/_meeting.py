@@ -8,15 +8,16 @@ understands, of objects that outlive the copy that made them.
     asyncio._asyncslot_meeting_1 = {thread: place, ...}
 
     place = {"protocol": PROTOCOL, "version": ..., "path": ...,    of the copy that opened it
-             "loop": the loop, "leases": {owner: lease}}
+             "loop": the loop, "leases": {name: lease}, "ending": [lease, ...]}
 
 A place exists from the first attach() in its thread to the last detach(); the dict
 goes with the last place. The loop survives that its copy is purged from
 `sys.modules`: its methods hold the globals that they need.
 
-PROTOCOL counts the changes after which copies no longer understand each other: of
-this form, of what `_lease`, `_detach` and `_attach` do with a loop that another
-copy made, and with another copy's lease. A copy that finds another number says so.
+TREATY is what copies may ask of each other's objects, and nothing else: a loop may have been made by a
+copy of another version than the lease that rides on it. PROTOCOL counts the changes after which
+copies no longer understand each other, of the form above or of the treaty. A copy that finds another
+number says so. tests/test_treaty.py reads the code, tests/test_frozen_copies.py runs old copies against it.
 """
 
 from __future__ import annotations
@@ -28,36 +29,103 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional
 
 from . import __version__
 from ._errors import IncompatibleCopyError
-from ._report import DetachReport
 
 if TYPE_CHECKING:
     from ._lease import Lease
 
-PROTOCOL = 2
+PROTOCOL = 3
 
 # The number is that of the outermost form, and will not change: copies with other
 # protocols must find each other to be able to say so.
 _KEY = "_asyncslot_meeting_1"
 
-# The last report of each owner of this copy whose lease has ended. A slot of theirs
-# that still hears a signal has nothing to do any more, which is no error; and a host
-# that quits ends leases before it calls unload(), where the report is wanted.
-ended: Dict[str, DetachReport] = {}
+TREATY: Dict[str, Dict[str, str]] = {
+    # Besides what asyncio has documented for every loop.
+    "loop": {
+        "run_task": "(coro): make a task and run its first step",
+        "step_budget": "seconds",
+        "_thread_id": "the thread that it runs in; None before and after",
+        "_as_join": "(name, module, copy, report): a new owner, who is known from now on",
+        "_as_begin_leaving": "(owner): its package may have a newer lease",
+        "_as_take_leave": "(owner): know it no more",
+        "_as_owner": "the context variable that carries the owner",
+        "_as_owner_of_task": "(task): the owner or None",
+        "_as_owner_of_handle": "(handle): the owner or None",
+        "_as_current_owner": "(): the owner of the code that calls, or None",
+        "_as_call_for": "(owner, fn, *args): call in the name of an owner",
+        "_as_tasks_of": "(owner): its tasks that go on",
+        "_as_tasks": "(): pairs of all tasks that go on and their owners, which may be None",
+        "_as_transports_of": "(owner): the transports that libraries have made for it past the loop",
+        "_as_stop_accepting": "(server): listen no more",
+        "_as_forget": "(owner, kept): drop what it has scheduled and registered; returns descriptions",
+        "_as_on_stack": "(): the handles that are being run",
+        "_as_when_unwound": "(fn): call when no entry of the loop is on the stack",
+        "_as_run_alone": "(is_done, deadline, owner): run asyncio without Qt",
+        "_as_run_with_events": "(is_done, deadline): run asyncio with Qt's events, the user's excluded",
+        "_as_is_alone_for": "(owner): whether somebody waits for it while no Qt loop runs",
+        "_as_notice_end_of_qt": "(): ask nothing of Qt if the application is gone",
+        "_as_revive": "(qt_core): be called by an application that was made anew",
+        "_as_lasting": "the loop itself while a program of its own runs it",
+        "_as_shut_down": "(): be called no more, and close",
+        "_as_facts": "(): what it is doing, as a dict of plain values",
+        "_as_monitor": "the window of monitor(), whichever copy has opened it",
+        "_as_wait": "what calls it back, whose `_step` the monitor measures",
+        "_as_run_now": "(handle): run a first step; the monitor measures it",
+        "_as_on_overrun": "(seconds, what): told of callbacks that were too long",
+        "_ready": "asyncio's queue",
+        "_as_batch": "ours",
+    },
+    "owner": {
+        "name": "what people read",
+        "module": "the module that called attach()",
+        "copy": "the full name of the copy that it came through",
+        "report": "(message, exc): tell the users of its host; never raises",
+        "resources": "a weak set of what is_closing() and close() are called of",
+        "async_generators": "a weak set",
+        "executor": "None, or what runs its jobs",
+        "exception_handler": "None, or what its code has set",
+        "context": "(): a copy of the caller's context that carries it",
+        "pending": "(): its tasks that go on",
+    },
+    "lease": {
+        "owner": "what people read",
+        "loop": "the loop",
+        "host": "the adapter",
+        "is_attached": "whether it holds",
+        "detach": "(timeout=..., process_events=...): end it",
+        "_owner": "the owner on the loop",
+    },
+}
 
 
 class Place:
     """One thread's loop and its leases, whichever copy opened it.
 
     Attributes:
-        leases: by owner.
-        ending: leases that have ended and wait for a step of their owner's to be over, where the owner has a newer one.
-            The loop is needed until then.
+        leases: by name.
+        ending: leases that have ended and wait for a step of their owner's to be over, where somebody else has their
+            name now. The loop is needed until then.
     """
 
     def __init__(self, record: Dict[str, Any]) -> None:
         self.loop: Any = record["loop"]
         self.leases: Dict[str, Lease] = record["leases"]
-        self.ending: List[Lease] = record.setdefault("ending", [])
+        self.ending: List[Lease] = record["ending"]
+
+    def distinct(self, name: str, where: str) -> str:
+        """Return a name that no attached lease has: this one, or one that says where its bearer is."""
+        distinct, count = name, 1
+        while distinct in self.leases and self.leases[distinct].is_attached:
+            distinct = f"{name} ({where})" if count == 1 else f"{name} ({where}, {count})"
+            count += 1
+        return distinct
+
+    def enter(self, lease: Lease) -> None:
+        """Let a lease be found by others."""
+        before = self.leases.get(lease.owner)
+        if before is not None:
+            self.ending.append(before)
+        self.leases[lease.owner] = lease
 
 
 def here() -> Optional[Place]:
@@ -74,33 +142,38 @@ def here() -> Optional[Place]:
     return Place(record)
 
 
-def is_here() -> bool:
-    """Whether the calling thread has a place, whichever copy's."""
-    return threading.get_ident() in _all_places()
-
-
-def find_anywhere(owner: str) -> Optional[Lease]:
-    """Return an owner's lease, in whichever thread's place; a thread without one asks, too."""
-    for record in list(_all_places().values()):
-        if record["protocol"] == PROTOCOL and owner in record["leases"]:
-            lease: Lease = record["leases"][owner]
-            return lease
-    return None
-
-
 def open_place(loop: Any) -> Place:
     """Make the calling thread's place."""
-    record = dict(_record(), loop=loop, leases={})
+    record = dict(_record(), loop=loop, leases={}, ending=[])
     vars(asyncio).setdefault(_KEY, {})[threading.get_ident()] = record
     return Place(record)
 
 
-def close_place() -> None:
-    """Withdraw the calling thread's place."""
+def leave(lease: Lease) -> None:
+    """Let a lease be found no more."""
+    for record in list(_all_places().values()):
+        if record["loop"] is lease.loop:
+            if record["leases"].get(lease.owner) is lease:
+                del record["leases"][lease.owner]
+            elif lease in record["ending"]:
+                record["ending"].remove(lease)
+
+
+def close_if_empty(loop: Any) -> None:
+    """Withdraw the place of a loop that nobody uses any more, and close the loop. GUI thread only."""
     places = _all_places()
-    places.pop(threading.get_ident(), None)
-    if not places:
-        vars(asyncio).pop(_KEY, None)
+    for thread, record in list(places.items()):
+        if record["loop"] is loop and not record["leases"] and not record["ending"]:
+            del places[thread]
+            if not places:
+                vars(asyncio).pop(_KEY, None)
+            loop._as_shut_down()
+
+
+def all_leases() -> List[Any]:
+    """Return the leases of all copies that speak this protocol, in all threads."""
+    records = [record for record in list(_all_places().values()) if record["protocol"] == PROTOCOL]
+    return [lease for record in records for lease in list(record["leases"].values())]
 
 
 def _all_places() -> Dict[int, Dict[str, Any]]:

@@ -13,7 +13,6 @@ Relies on `Task._fut_waiter`, there in Python 3.7 to 3.14.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sys
 import weakref
@@ -21,14 +20,12 @@ from asyncio import events
 from time import perf_counter
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import _meeting
+from . import _lease, _meeting
 from ._binding import require_application
 from ._errors import NoApplicationError, NoLoopError
 from ._hosts import find_host, report_safely
 from ._monitor_view import Row, View
-from ._owners import plugin_of
 from ._report import frames_of
-from ._tasks import is_alive
 from ._watch import Watch
 
 _PERIOD_MS = 250
@@ -59,12 +56,12 @@ def monitor(parent: Any = None) -> Any:
     Thread: GUI thread only.
     """
     try:
-        caller = plugin_of(sys._getframe(1).f_globals.get("__name__", "__main__"))
+        caller = sys._getframe(1).f_globals.get("__name__") or "__main__"
     except ValueError:  # no Python code has: action.triggered.connect(asyncslot.monitor)
-        caller = plugin_of(__name__)
+        caller = __name__
     place = _meeting.here()
     leases = {} if place is None else place.leases
-    lease = leases.get(caller) or leases.get(plugin_of(__name__))
+    lease = next(iter(_lease.find(caller)), None)
     host = find_host() if not leases else (lease or next(iter(leases.values()))).host
     qt_core = host.qt_core()
     application = require_application(qt_core, "monitor()")
@@ -151,16 +148,13 @@ class Monitor:
             return
         self._watch.qt_is_alive()
         groups: Dict[str, List[Row]] = {}
-        others = {id(task): task for task in asyncio.all_tasks(self._loop) if is_alive(task)}
+        owners = {id(lease._owner): lease.owner for lease in self._leases()}
         for lease in self._leases():
             if self._opener is None:
                 lease._owner.resources.add(self)
-            tasks = [task for task in lease._owner.pending() if is_alive(task)]
-            groups[lease.owner] = [self._row(task) for task in tasks]
-            for task in tasks:
-                others.pop(id(task), None)
-        if others:
-            groups[_NOBODY] = [self._row(task) for task in others.values()]
+            groups[lease.owner] = []
+        for task, owner in self._loop._as_tasks():
+            groups.setdefault(owners.get(id(owner), _NOBODY), []).append(self._row(task))
         present = {row.key for rows in groups.values() for row in rows}
         self._places = {key: place for key, place in self._places.items() if key in present}
         now = perf_counter()

@@ -10,6 +10,23 @@ while the dialog is open:
   (contextvars forbid it); such handles are *held* until the outer step goes on,
   and the descriptors they stand for are muted.
 
+The stack. The loop is *entered* for a step, for the first step of a task that is run at once, and
+for as long as somebody blocks (`_alone`); each time it is left again, what was found is put back:
+
+    depth       how often it is entered; 0: no frame of ours is on the stack
+    handle      the callback that the innermost entry is running
+    stack       those that the entries further out are running
+    boundary    where `handle` has called into Qt, known from the first step in there on; its frame
+                and the instruction at which that stands
+
+What must not happen under a callback that is on the stack (to close the loop, to freeze a task
+that sits in a dialog) is put off until depth is 0 again, and is then done by whoever leaves last: a
+host that has quit runs no Qt loop any more.
+
+Code that Qt calls from inside a callback runs in that callback's context, but does not belong to
+it: it is another plug-in's slot. It is known by its frames: they lead to the boundary, which
+stands where it stood. When the callback goes on, the boundary's frame has moved on.
+
 Neighbours. Our loop is asyncio's running loop only while a step runs, and what
 was running before (another plug-in's loop, a Jupyter console) is put back: unless
 it was closed meanwhile, or a callback has started another one that is to stay.
@@ -25,9 +42,13 @@ import asyncio
 import sys
 from asyncio import events
 from asyncio.tasks import _enter_task, _leave_task
+from contextvars import Context
 from typing import Any, Callable, List, Optional, Tuple
 
 from ._base import Handle, LoopBase
+
+# A frame that has called into Qt, and the instruction at which it has.
+Boundary = Tuple[Any, int]
 
 
 class NestingMixin(LoopBase):
@@ -35,15 +56,18 @@ class NestingMixin(LoopBase):
 
     It wants from the class it is mixed into: `_as_without_running(events)` and
     `_as_unmute()`, for descriptors of what is on the stack; `_as_batch`, `_as_rest()`,
-    `_as_callback_failed(handle, exc)` and `_as_interrupted(exc)`, as in `_steps`.
+    `_as_callback_failed(handle, exc)` and `_as_interrupted(exc)`, as in `_steps`; `_as_copies`, as in `_owners`.
     """
 
     def __init__(self) -> None:
+        self._as_depth = 0  # how often the loop has been entered and not left
+        self._as_has_run = False  # it has been entered
         self._as_handle: Optional[Handle] = None  # the one being run
         self._as_stack: List[Handle] = []  # those that outer steps are running
+        self._as_boundary: Optional[Boundary] = None  # where the one being run has last called into Qt
         self._as_held: List[Handle] = []
-        self._as_nested = False  # something is held or muted, or waits for the stack to be empty
-        self._as_later: Optional[Callable[[], None]] = None  # what waits for that
+        self._as_nested = False  # something is held or muted, or there is a boundary
+        self._as_afters: List[Callable[[], None]] = []  # what waits for the stack to unwind
         self._as_lasting: Any = None  # this loop, if it is the running loop outside steps, too
         self._as_newcomer: Any = None  # a loop that was published during the step
         super().__init__()
@@ -56,26 +80,31 @@ class NestingMixin(LoopBase):
 
     def _as_enter_from(self, loop: Any) -> Tuple[Any, ...]:
         """Become the running loop after `loop`, which may be None."""
-        task = None
+        task = own_task = None
         if loop is not None:
-            task = asyncio.current_task(loop)
-            if task is not None:
-                # Before the loops change: Python 3.14 checks that they fit.
-                _leave_task(loop, task)
-        hooks = sys.get_asyncgen_hooks()
+            task = _take_off(loop)
         handle = self._as_handle
         if handle is not None:
+            if loop is not self:
+                # A callback of ours is on the stack, and another loop runs in the Qt loop that it has opened, or has
+                # failed to and has unpublished ours on its way out (Python 3.13).
+                own_task = _take_off(self)
             self._as_stack.append(handle)
             self._as_handle = None
         elif self._debug:
             self._set_coroutine_origin_tracking(True)
+        hooks = sys.get_asyncgen_hooks()
         events._set_running_loop(self)
         sys.set_asyncgen_hooks(*self._as_hooks)
-        return loop, task, hooks, handle
+        boundary, self._as_boundary = self._as_boundary, None
+        self._as_has_run = True
+        self._as_depth += 1
+        return loop, task, own_task, hooks, handle, boundary
 
     def _as_leave(self, outer: Tuple[Any, ...]) -> None:
         """Put back what _as_enter() found."""
-        loop, task, hooks, handle = outer
+        loop, task, own_task, hooks, handle, self._as_boundary = outer
+        self._as_depth -= 1
         sys.set_asyncgen_hooks(*hooks)
         if events._get_running_loop() is not self:
             self._as_publish_again()
@@ -84,7 +113,8 @@ class NestingMixin(LoopBase):
         elif self._as_newcomer is not None:
             loop, self._as_newcomer = self._as_newcomer, None
         elif loop is None or loop.is_closed():
-            loop = self._as_lasting
+            # The callback that is on the stack goes on as if its loop had been left alone.
+            loop = self._as_lasting if handle is None else self
         events._set_running_loop(loop)
         self._as_handle = handle
         if handle is not None:
@@ -93,6 +123,17 @@ class NestingMixin(LoopBase):
             self._set_coroutine_origin_tracking(False)
         if task is not None:
             _enter_task(loop, task)
+        if own_task is not None:
+            _put_back(self, own_task, loop)
+
+    def _as_find_boundary(self) -> None:
+        """Note where the callback that is on the stack has called into Qt, which now calls us."""
+        frame: Any = sys._getframe(1)
+        while frame is not None and (frame.f_globals.get("__name__") or "").rpartition(".")[0] in self._as_copies:
+            frame = frame.f_back
+        if frame is not None:
+            self._as_boundary = frame, frame.f_lasti
+            self._as_nested = True
 
     def _as_call_inside(self, fn: Callable[[], Any]) -> Any:
         """Call `fn` as the running loop."""
@@ -131,6 +172,8 @@ class NestingMixin(LoopBase):
         if self._as_nested:
             self._as_unnest()
             self._as_rest()
+        if self._as_afters:
+            self._as_unwind()
 
     def _as_hold(self, handle: Handle) -> bool:
         """Set a handle aside if it cannot be entered because an outer step is in it."""
@@ -142,12 +185,24 @@ class NestingMixin(LoopBase):
         return False
 
     def _as_when_unwound(self, fn: Callable[[], None]) -> None:
-        """Call `fn` when no callback is on the stack any more; now, if none is. One at a time."""
-        if self._as_handle is None and not self._as_stack:
-            fn()
-        else:
-            self._as_later = fn
-            self._as_nested = True
+        """Call `fn` when the loop has been left as often as it was entered; now, if it has."""
+        self._as_afters.append(fn)
+        self._as_unwind()
+
+    def _as_unwind(self) -> None:
+        """Call what waits for the stack to unwind, if it has. Never raises."""
+        while self._as_afters and not self._as_depth:
+            try:
+                # In an empty context: what was put off is the loop's, whoever has been on the stack.
+                Context().run(self._as_afters.pop(0))
+            except BaseException as exc:
+                self._as_interrupted(exc)
+
+    def _as_on_stack(self) -> List[Handle]:
+        """Return the callbacks that are being run, further out on the calling thread's stack."""
+        if not self._as_depth:
+            return []
+        return [handle for handle in (*self._as_stack, self._as_handle) if handle is not None]
 
     def _as_unnest(self) -> None:
         """A callback has ended while something was held or muted: give all of it another chance.
@@ -155,18 +210,41 @@ class NestingMixin(LoopBase):
         What is still on the stack of a step further out is held or muted again
         as soon as it turns up.
         """
-        self._as_nested = False
+        self._as_nested = self._as_boundary is not None  # of a callback further out
         self._as_unmute()
         self._as_batch.extendleft(reversed(self._as_held))
         self._as_held.clear()
         if self._as_idle and self._as_batch:
             self._as_wake()
-        if self._as_later is not None:
-            if self._as_stack:
-                self._as_nested = True
-            else:
-                later, self._as_later = self._as_later, None
-                later()
+
+
+def is_within(frame: Any, boundary: Boundary) -> bool:
+    """Whether a frame is of code that Qt has called from a boundary, and not of what the callback itself does now."""
+    edge, instruction = boundary
+    while frame is not None:
+        if frame is edge:
+            return bool(frame.f_lasti == instruction)
+        frame = frame.f_back
+    return False
+
+
+def _take_off(loop: Any) -> Any:
+    """Take a loop's current task off asyncio's books, and return it."""
+    task = asyncio.current_task(loop)
+    if task is not None:
+        # Before the loops change: Python 3.14 checks that they fit.
+        _leave_task(loop, task)
+    return task
+
+
+def _put_back(own: Any, task: Any, running: Any) -> None:
+    """Make a task the current one of a loop of its own, whichever is the running one."""
+    try:
+        _enter_task(own, task)
+    except RuntimeError:  # Python 3.14: only of the running loop
+        events._set_running_loop(own)
+        _enter_task(own, task)
+        events._set_running_loop(running)
 
 
 def _is_same_method(one: Handle, other: Handle) -> bool:

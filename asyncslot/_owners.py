@@ -1,11 +1,25 @@
-"""Whose is it: which plug-in a task, a transport or a server belongs to.
+"""Whose is it: which plug-in a task, a callback, a reader or a transport belongs to.
 
 An *owner* is carried by a context variable. A task copies the context in which
 it is made, a callback the context in which it was scheduled, so what an owner's
 code starts, and what that starts in turn, carries the owner too; nobody has to
-pass it on. The loop asks `_as_current_owner()` when something is made, and the lease asks
-the owner what is still there when it ends. Code that carries no owner, a plain slot
-or a thread of the plug-in's own, is known by its package.
+pass it on. Nothing is written down when a task is made: whose it is, is looked up when
+it matters (detach, an error, the monitor), in asyncio's own registries. So it does
+not matter by which way something has come onto the loop.
+
+    a task        the context that it carries: Task.get_context() from Python 3.12 on; below, the
+                  context beside its wake-up in the future that it waits for, or the one of its
+                  handle in a queue
+    a callback    the context of its handle, in a queue or in the selector
+    a transport, server, async generator: noted when it is made, as asyncio keeps no list of them
+
+What carries no owner is the plug-in's whose code it is, by the name of its module. So are calls
+from a plain slot or a thread, whose context is empty: then the callers' frames tell.
+
+    interleaved code    A task of one plug-in's opens a dialog; in there Qt calls a plain slot of
+                        another one's, and asyncio's context is still the task's. Such a call is
+                        known by the boundary (`_nesting`), and is the plug-in's whose frames
+                        come before it.
 
 This module knows nothing of Qt, of leases and of steps. It relies on these
 private methods of asyncio's selector loop, the places where things are made,
@@ -13,7 +27,7 @@ read in Python 3.7, 3.8, 3.11, 3.12, 3.13: `_make_socket_transport
 _make_ssl_transport _make_datagram_transport _make_read_pipe_transport
 _make_write_pipe_transport _make_subprocess_transport _start_serving
 _asyncgen_firstiter_hook _asyncgen_finalizer_hook`, and on `_asyncgens`, `_task_factory`, `Handle._context`,
-`Task._fut_waiter _coro _log_destroy_pending` and `Future._callbacks`.
+`Task._fut_waiter _coro _context _log_destroy_pending` and `Future._callbacks`.
 """
 
 from __future__ import annotations
@@ -21,42 +35,53 @@ from __future__ import annotations
 import asyncio
 import functools
 import sys
+import types
 import weakref
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Callable, Dict, List, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from ._base import Handle, LoopBase, Task
+from ._nesting import is_within
+from ._report import frames_of
+from ._tasks import is_alive
 
 ExceptionHandler = Callable[[Any, Dict[str, Any]], Any]
 
 
 class Owner:
-    """One plug-in, by name, with what it has made and not finished.
-
-    Everything is held weakly: an owner watches, it does not keep alive. What
-    must be kept alive (tasks that nobody else refers to) the lease holds.
+    """One plug-in on the loop, from attach() until its last callback has been dropped. Made by the loop.
 
     Attributes:
+        name: what people read.
+        module: the module that has called attach(); its plug-in's code is known by that. Not by the package, which
+            may become another one while plug-ins come: see plugin_of().
+        copy: the full name of the copy of this package that it came through.
+        report: tells the users of its host of an error; takes a message and an exception or None. Never raises.
+        resources: what it has open: transports, servers, signals that are awaited. Held weakly, as an owner
+            watches and keeps nothing alive.
+        async_generators: those that its code has begun to iterate over, held weakly.
         executor: runs its to_thread() jobs, from the first one on; one that fills
             all its threads with jobs that hang harms nobody but itself.
         exception_handler: what its code has given to loop.set_exception_handler().
+        is_leaving: whether its detach has begun. What its code schedules is still its own; what code without a
+            context schedules is that of a newer lease of the same package, if there is one.
     """
 
     def __init__(
-        self,
-        name: str,
-        report: Callable[[str, Optional[BaseException]], None],
-        variable: ContextVar[Any],
+        self, loop: Any, name: str, module: str, copy: str, report: Callable[[str, Optional[BaseException]], None]
     ) -> None:
         self.name = name
-        # The loop's, which may be another copy's than ours.
-        self._variable = variable
+        self.module = module
+        self.copy = copy
         self.report = report
-        self.tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self.resources: weakref.WeakSet[Any] = weakref.WeakSet()
         self.async_generators: weakref.WeakSet[Any] = weakref.WeakSet()
         self.executor: Any = None
         self.exception_handler: Optional[ExceptionHandler] = None
+        self.is_leaving = False
+        self._loop = loop
+        # Those that a factory made of a class which asyncio does not list.
+        self._strangers: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __repr__(self) -> str:
         return f"<Owner {self.name!r}>"
@@ -64,16 +89,13 @@ class Owner:
     def context(self) -> Context:
         """Return a copy of the caller's context, in which this owner is the current one."""
         context = copy_context()
-        context.run(self._variable.set, self)
+        context.run(OWNER.set, self)
         return context
 
-    def owns(self, handle: Handle) -> bool:
-        """Whether a callback was scheduled by this owner's code."""
-        return handle._context.get(self._variable) is self
-
     def pending(self) -> List[asyncio.Task[Any]]:
-        """Return this owner's tasks that are not done."""
-        return [task for task in self.tasks if not task.done()]
+        """Return this owner's tasks that go on. GUI thread only."""
+        tasks: List[asyncio.Task[Any]] = self._loop._as_tasks_of(self)
+        return tasks
 
 
 # A coroutine that awaits in a `finally` stands there after close(), and is closed again. One
@@ -81,109 +103,279 @@ class Owner:
 _MOST_CLOSES = 10
 
 # What stands between the loop and whoever calls it: asyncio.run_coroutine_threadsafe(), say.
-_GO_BETWEENS = ("asyncio", "concurrent", "contextvars", "functools", "threading")
+_GO_BETWEENS = ("asyncio", "_asyncio", "concurrent", "contextvars", "functools", "threading")
 
-# Of a module: that it is one of these; and that nobody has asked about it.
-_GO_BETWEEN = object()
+# Cache sentinel: nobody has asked about this module yet. (None: it is nobody's.)
 _NOT_ASKED = object()
 
 # So many owners of async generators are kept before it is looked which generators are gone.
 _FEW_GENERATORS = 100
 
+# How far it is followed what a library's callback refers to, in steps and in objects.
+_FAR, _MANY = 3, 1000
+
 # Asked for each task and transport; without a default, LookupError would cost
 # more than the answer.
-CURRENT: ContextVar[Optional[Owner]] = ContextVar("asyncslot_owner", default=None)
+OWNER: ContextVar[Optional[Owner]] = ContextVar("asyncslot_owner", default=None)
 
-current = CURRENT.get
+current = OWNER.get
 
 
 class OwningMixin(LoopBase):
-    """The part of an event loop that notes what is made on behalf of whom.
+    """The part of an event loop that tells on behalf of whom something is there.
+
+    It wants from the class it is mixed into: `_as_boundary`, as in `_nesting`, and the queues of `_steps`.
 
     Attributes:
-        _as_owner: the context variable that carries the owner; for leases.
+        _as_owner: the context variable that carries the owner.
+        _as_owners: those who are here, in the order of their coming; leaving ones included.
     """
 
-    _as_owner = CURRENT
+    _as_owner = OWNER
 
     def __init__(self, *args: Any) -> None:
+        self._as_owners: List[Owner] = []
         # By id(): when a generator is finalized, no weak reference to it is left.
         self._as_generator_owners: Dict[int, Owner] = {}
-        # Those who are attached, by the package that called attach(); and every copy of ours that has met here.
-        self._as_owners_by_package: Dict[str, List[Owner]] = {}
-        # What was found out about modules, for a thread that floods us with calls; until somebody comes or goes.
+        # Cache, for a thread that floods us with calls: whose code a module is; until somebody comes or goes.
         self._as_owners_by_module: Dict[str, Any] = {}
+        # Every copy of ours that has met here: their code stands between the loop and the plug-in that calls.
         self._as_copies: Set[str] = {__name__.rpartition(".")[0]}
         # Who has given the loop what all who share it use.
         self._as_set_by: Dict[str, Optional[Owner]] = {}
         super().__init__(*args)
 
-    def _as_current_owner(self) -> Optional[Owner]:
-        """Return the owner of the code that calls the loop: by its context, else by its package. Any thread."""
-        owner = current()
-        if owner is not None or not self._as_owners_by_package:
-            return owner
-        return self._as_owner_of(sys._getframe(1))
+    # -- coming and going ------------------------------------------------------
 
-    def _as_owner_of(self, frame: Any) -> Optional[Owner]:
-        """Return the owner of the first code from `frame` outwards that is neither ours nor the standard library's."""
+    def _as_join(self, name: str, module: str, copy: str, report: Callable[..., None]) -> Owner:
+        """Return a new owner, who is known here from now on."""
+        owner = Owner(self, name, module, copy, report)
+        self._as_owners.append(owner)
+        self._as_copies.add(copy)
+        self._as_owners_by_module = {}
+        return owner
+
+    def _as_begin_leaving(self, owner: Owner) -> None:
+        """Let code without a context be somebody else's, if a newer lease of the same package is there."""
+        owner.is_leaving = True
+        self._as_owners_by_module = {}
+
+    def _as_take_leave(self, owner: Owner) -> None:
+        """Know an owner no more."""
+        if owner in self._as_owners:
+            self._as_owners.remove(owner)
+        self._as_owners_by_module = {}
+        generators = self._as_generator_owners
+        self._as_generator_owners = {key: other for key, other in generators.items() if other is not owner}
+
+    # -- who calls ---------------------------------------------------------------
+
+    def _as_current_owner(self) -> Optional[Owner]:
+        """Return the owner of the code that calls the loop: by its context, else by its frames. Any thread."""
+        owner = current()
+        if not self._as_owners:
+            return owner
+        if owner is None:
+            return self._as_owner_of_frames(sys._getframe(1), None)
+        boundary = self._as_boundary
+        if boundary is not None and is_within(sys._getframe(1), boundary):
+            return self._as_owner_of_frames(sys._getframe(1), boundary[0])
+        return owner
+
+    def _as_owner_of_frames(self, frame: Any, end: Any) -> Optional[Owner]:
+        """Return the owner whose code is the first that is somebody's, from `frame` outwards and before `end`."""
         known = self._as_owners_by_module
-        while frame is not None:
+        while frame is not None and frame is not end:
             module = frame.f_globals.get("__name__") or ""
             owner = known.get(module, _NOT_ASKED)
             if owner is _NOT_ASKED:
-                owner = known[module] = self._as_find_owner(module)
-            if owner is not _GO_BETWEEN:
+                owner = known[module] = self._as_owner_of_module(module)
+            if owner is not None:
                 return owner  # type: ignore[no-any-return]
             frame = frame.f_back
         return None
 
-    def _as_find_owner(self, module: str) -> Any:
-        """Return the owner whose code a module is, None if it is nobody's, or _GO_BETWEEN."""
-        package = plugin_of(module)
-        if package in _GO_BETWEENS or module.rpartition(".")[0] in self._as_copies:
-            return _GO_BETWEEN
-        owners = self._as_owners_by_package.get(package, ())
+    def _as_owner_of_module(self, module: str) -> Optional[Owner]:
+        """Return the owner whose code a module is; None if it is nobody's, or if nobody can tell whose."""
+        owners = self._as_owners_of_module(module)
         return owners[0] if len(owners) == 1 else None
 
+    def _as_owners_of_module(self, module: str) -> List[Owner]:
+        """Return the owners whose code a module may be: several if one package has attached under several names."""
+        package = plugin_of(module)
+        if package in _GO_BETWEENS or module.rpartition(".")[0] in self._as_copies:
+            return []
+        owners = [owner for owner in self._as_owners if plugin_of(owner.module) == package]
+        # One that is reloaded inside a dialog of its own is there twice for a while.
+        owners = [owner for owner in owners if not owner.is_leaving] or owners[-1:]
+        if len(owners) > 1:
+            # The host's own package may hold several plug-ins (Picard): then they are told apart by where their
+            # copies lie.
+            near = [max(_common_length(name, module) for name in (owner.copy, owner.module)) for owner in owners]
+            owners = [owner for owner, length in zip(owners, near) if length == max(near)]
+        return owners
+
     def _as_callers_context(self) -> Optional[Context]:
-        """Return a context for what code with no owner in its own schedules; None if it has one, or is nobody's."""
-        if current() is not None or not self._as_owners_by_package:
+        """Return a context for what code schedules that has no owner in its own, or the wrong one; else None."""
+        if not self._as_owners:
             return None
         frame = sys._getframe(2)
-        # The rule, in a flood from a thread: it is code of a module that we have been asked about.
-        owner = self._as_owners_by_module.get(frame.f_globals.get("__name__") or "", _NOT_ASKED)
-        if owner is _NOT_ASKED or owner is _GO_BETWEEN:
-            owner = self._as_owner_of(frame)
-        return None if owner is None else owner.context()
+        if current() is None:
+            # Fast path, in a flood from a thread: the caller's module is in the cache, and is somebody's.
+            owner = self._as_owners_by_module.get(frame.f_globals.get("__name__") or "")
+            if owner is None:
+                owner = self._as_owner_of_frames(frame, None)
+            return None if owner is None else owner.context()
+        boundary = self._as_boundary
+        if boundary is None or not is_within(frame, boundary):
+            return None
+        owner = self._as_owner_of_frames(frame, boundary[0])
+        if owner is not None:
+            return owner.context()  # type: ignore[no-any-return]
+        context = copy_context()
+        context.run(OWNER.set, None)
+        return context
+
+    def _as_give_owner(self, context: Context) -> None:
+        """Have a context carry the caller, if it carries nobody: one that was made by hand, or in a plain slot."""
+        owner = self._as_current_owner()
+        if owner is not None:
+            try:
+                context.run(OWNER.set, owner)
+            except RuntimeError:
+                pass  # it is entered just now, by whoever runs in it
+
+    def _as_call_for(self, owner: Owner, fn: Callable[..., Any], *args: Any) -> Any:
+        """Call `fn(*args)` in the name of an owner, whoever calls."""
+        boundary, self._as_boundary = self._as_boundary, None
+        try:
+            context = copy_context()
+            context.run(OWNER.set, owner)
+            return context.run(fn, *args)
+        finally:
+            self._as_boundary = boundary
+
+    # -- whose is it ---------------------------------------------------------------
+
+    def _as_tasks_of(self, owner: Owner) -> List[asyncio.Task[Any]]:
+        """Return an owner's tasks that go on."""
+        if not (self._as_has_run or self._ready or self._as_batch):
+            return []  # fast path: nothing has been made here yet, and asyncio's registry is the whole process's
+        return [task for task, whose in self._as_tasks() if whose is owner]
+
+    def _as_tasks(self) -> List[Any]:
+        """Return pairs of all tasks of this loop that go on and their owners, which may be None."""
+        tasks = [task for task in asyncio.all_tasks(self) if is_alive(task)]
+        contexts = {} if not tasks or hasattr(tasks[0], "get_context") else self._as_contexts_in_queues()
+        pairs = [(task, self._as_owner_of_task(task, contexts)) for task in tasks]
+        for owner in self._as_owners:
+            pairs += [(task, owner) for task in list(owner._strangers) if is_alive(task)]
+        return pairs
+
+    def _as_owner_of_task(self, task: Any, contexts: Optional[Dict[Any, Context]] = None) -> Optional[Owner]:
+        """Return whose a task is.
+
+        Args:
+            contexts: what _as_contexts_in_queues() has returned, for who asks for many tasks.
+        """
+        context = self._as_context_of(task, contexts)
+        owner = None if context is None else context.get(OWNER)
+        if owner is None and self._as_owners:
+            for frame in frames_of(task):
+                owner = self._as_owner_of_module(frame.f_globals.get("__name__") or "")
+                if owner is not None:
+                    break
+        return owner
+
+    def _as_context_of(self, task: Any, contexts: Optional[Dict[Any, Context]]) -> Optional[Context]:
+        get_context = getattr(task, "get_context", None)  # Python 3.12
+        if get_context is not None:
+            context: Optional[Context] = get_context()
+            return context
+        for callback, context in getattr(getattr(task, "_fut_waiter", None), "_callbacks", None) or ():
+            if getattr(callback, "__self__", None) is task:
+                return context  # type: ignore[no-any-return]
+        if contexts is None:
+            contexts = self._as_contexts_in_queues()
+        # The last: of a class that is written in Python.
+        return contexts.get(id(task)) or getattr(task, "_context", None)
+
+    def _as_contexts_in_queues(self) -> Dict[int, Context]:
+        """Return the contexts of the tasks whose next step is queued or runs, by the id() of the task."""
+        handles = self._as_all_handles()
+        return {id(handle._callback.__self__): handle._context for handle in handles if _is_step(handle)}
+
+    def _as_all_handles(self) -> List[Handle]:
+        """Return what is queued, and what is on the stack."""
+        running = [handle for handle in (*self._as_stack, self._as_handle) if handle is not None]
+        return [*running, *self._as_held, *tuple(self._as_batch), *tuple(self._ready)]
+
+    def _as_owner_of_handle(self, handle: Handle) -> Optional[Owner]:
+        """Return whose a callback is."""
+        owner = handle._context.get(OWNER)
+        if owner is not None or not self._as_owners:
+            return owner
+        bound_to = getattr(handle._callback, "__self__", None)
+        if bound_to is self:
+            return None
+        if isinstance(bound_to, asyncio.Task):
+            return self._as_owner_of_task(bound_to, {})
+        return self._as_owner_of_module(_module_of(handle._callback))
+
+    def _as_is_plain(self, handle: Handle) -> bool:
+        """Whether a callback is code of a plug-in's own, and no part of a task, of asyncio or of a library."""
+        module = _module_of(handle._callback)
+        is_between = module.partition(".")[0] in _GO_BETWEENS or module.rpartition(".")[0] in self._as_copies
+        return not (_is_step(handle) or is_between or library_of(handle._callback))
+
+    def _as_leads_to(self, owner: Owner, callback: Any) -> bool:
+        """Whether a library's callback is, refers to, or will soon come to code of an owner's."""
+        seen: Set[int] = set()
+        found: List[Any] = [callback]
+        for _ in range(_FAR):
+            found = [item for item in _referred_by(found, self) if id(item) not in seen][:_MANY]
+            if any(self._as_owner_of_module(_module_of(item)) is owner for item in found):
+                return True
+            seen.update(map(id, found))
+        return False
+
+    # -- what asyncio makes ----------------------------------------------------
 
     def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
         """Make a task, in the next turn of which `coro` starts; it belongs to the current owner. GUI thread only."""
-        owner = current()
-        if owner is not None and self._task_factory is None and not kwargs:
-            # The rule, for slots and within tasks: as asyncio does, with a frame or two less.
+        if self._task_factory is None and not kwargs and current() is not None and self._as_boundary is None:
+            # Fast path, for slots and within tasks: as asyncio does, with a frame or two less.
             task: Task[Any] = asyncio.tasks.Task(coro, loop=self)  # type: ignore[assignment]
             if task._source_traceback:
                 del task._source_traceback[-1]  # this frame
-            owner.tasks.add(task)
             return task
-        context = self._as_callers_context() if self._as_handle is None else None
+        context = self._as_callers_context() if self._as_handle is None or self._as_boundary is not None else None
         make = functools.partial(super().create_task, coro, **kwargs)
         if self._task_factory is not None and self._as_handle is None:
             # It may run the first step itself (asyncio.eager_task_factory), and between
             # steps would not find the loop running.
             make = functools.partial(self._as_call_inside, make)
+        given = kwargs.get("context")
+        if given is not None and given.get(OWNER) is None:
+            self._as_give_owner(given)
         if context is None:
             task = make()
         else:
             task = context.run(make)
-            owner = context[CURRENT]
-        # What a factory returns may be no asyncio.Task, and ends in the factory's own frame.
-        if self._task_factory is None and task._source_traceback:
-            del task._source_traceback[-1]  # this frame
-        if owner is not None:
-            owner.tasks.add(task)
+        if self._task_factory is None:
+            if task._source_traceback:
+                del task._source_traceback[-1]  # this frame
+        elif not isinstance(task, asyncio.Task):
+            self._as_note_stranger(task, current() if context is None else context[OWNER])
         return task
+
+    def _as_note_stranger(self, task: Any, owner: Optional[Owner]) -> None:
+        """Note a task of a class that asyncio does not list."""
+        if owner is not None:
+            try:
+                owner._strangers.add(task)
+            except TypeError:
+                pass  # it cannot be hashed, or be referred to weakly
 
     # Typeshed ties the arguments to the callback; here they are passed on.
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
@@ -193,23 +385,6 @@ class OwningMixin(LoopBase):
     def add_writer(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         """Watch a descriptor until remove_writer(), or until the caller's lease ends."""
         (self._as_callers_context() or copy_context()).run(super().add_writer, fd, callback, *args)
-
-    def _as_welcome(self, owner: Owner, package: str, copy: str) -> None:
-        """Know an owner by the package that has attached it."""
-        self._as_owners_by_package.setdefault(package, []).append(owner)
-        self._as_copies.add(copy)
-        self._as_owners_by_module = {}
-
-    def _as_take_leave(self, owner: Owner) -> None:
-        """Know an owner no more."""
-        for package, owners in list(self._as_owners_by_package.items()):
-            if owner in owners:
-                owners.remove(owner)
-                if not owners:
-                    del self._as_owners_by_package[package]
-        self._as_owners_by_module = {}
-        generators = self._as_generator_owners
-        self._as_generator_owners = {key: other for key, other in generators.items() if other is not owner}
 
     def _asyncgen_firstiter_hook(self, agen: Any) -> None:
         owner = current()
@@ -288,6 +463,66 @@ def plugin_of(module: str) -> str:
     return ".".join(module.split(".")[:2]) if is_shared else top
 
 
+def _common_length(one_module: str, other_module: str) -> int:
+    """Return how many packages two modules have in common, from the top down."""
+    count = 0
+    for one, other in zip(one_module.split("."), other_module.split(".")):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _is_step(handle: Handle) -> bool:
+    """Whether a handle is a step of a task."""
+    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)
+
+
+def _module_of(thing: Any) -> str:
+    """Return the name of the module whose code a callback is, or an instance's class."""
+    try:
+        while isinstance(thing, functools.partial):
+            thing = thing.func
+        module = getattr(thing, "__module__", None)
+        return module if isinstance(module, str) else type(thing).__module__
+    except Exception:  # a plug-in's own __getattr__()
+        return ""
+
+
+def library_of(callback: Any) -> str:
+    """Return the package that a callback is code of, if that is installed for the whole process; else nothing."""
+    top = _module_of(callback).partition(".")[0]
+    path = getattr(sys.modules.get(top), "__file__", None) or ""
+    return top if "site-packages" in path or "dist-packages" in path else ""
+
+
+def _referred_by(things: Iterable[Any], loop: Any) -> List[Any]:
+    """Return what things are, hold and are bound to; without modules, classes and the loop, which lead everywhere."""
+    found: List[Any] = []
+    for thing in things:
+        referred = [thing, getattr(thing, "__self__", None)]
+        referred += [cell.cell_contents for cell in getattr(thing, "__closure__", None) or () if _is_filled(cell)]
+        if isinstance(thing, functools.partial):
+            referred += [thing.func, *thing.args, *thing.keywords.values()]
+        elif isinstance(thing, (list, tuple, set, frozenset)):
+            referred += thing
+        elif isinstance(thing, dict):
+            referred += thing.values()
+        else:
+            referred += getattr(thing, "__dict__", {}).values()
+        found += referred
+    passed_by = (type, types.ModuleType, str, bytes, int, float, asyncio.AbstractEventLoop, type(None))
+    return [thing for thing in found if not isinstance(thing, passed_by) and thing is not loop]
+
+
+def _is_filled(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018 - it raises if there is nothing
+    except ValueError:
+        return False
+    return True
+
+
 def _note(resource: Any) -> Any:
     """Let the current owner, if there is one, know of something that must be closed."""
     owner = current()
@@ -312,7 +547,9 @@ def freeze(task: Any) -> Optional[BaseException]:
     for callback, _ in list(getattr(waiter, "_callbacks", None) or ()):
         if getattr(callback, "__self__", None) is task:
             waiter.remove_done_callback(callback)
-    coro, error = task._coro, None
+    coro, error = getattr(task, "_coro", None), None
+    if coro is None:
+        return None  # of a class that does not tell what it runs
     for _ in range(_MOST_CLOSES):
         try:
             coro.close()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 import types
-from typing import Any, List, Optional
+from typing import Any, Iterable, List, Optional
 
 
 class AbandonedTask:
@@ -25,8 +25,7 @@ class AbandonedTask:
 
     def __init__(self, task: asyncio.Task[Any], owner: str) -> None:
         self.owner = owner
-        get_name = getattr(task, "get_name", None)  # Python 3.8
-        self.name: str = get_name() if get_name else repr(task)
+        self.name = name_of(task)
         summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in frames_of(task))
         self.stack = "".join(summary.format())
 
@@ -45,6 +44,8 @@ class DetachReport:
         abandoned: the tasks that did not end in time.
         closed: what was still open, described: servers, connections, subprocesses,
             awaited signals, async generators, readers and writers.
+        kept: what was left as it is, described, because closing it might harm another plug-in that uses
+            the same library. It ends with the last lease.
         jobs: the functions that still run in a thread of the default executor, by
             name. Their threads are daemons, and their results are dropped.
         seconds: how long detach() took.
@@ -56,8 +57,20 @@ class DetachReport:
         self.cancelled = 0
         self.abandoned: List[AbandonedTask] = []
         self.closed: List[str] = []
+        self.kept: List[str] = []
         self.jobs: List[str] = []
         self.seconds = 0.0
+
+    @classmethod
+    def of_all(cls, reports: Iterable[DetachReport]) -> DetachReport:
+        """Return what several reports tell, as one."""
+        reports = list(reports)
+        whole = cls(", ".join(report.owner for report in reports))
+        for report in reports:
+            for name, value in vars(report).items():
+                if name != "owner":
+                    setattr(whole, name, getattr(whole, name) + value)
+        return whole
 
     def __str__(self) -> str:
         lines = [
@@ -67,6 +80,7 @@ class DetachReport:
         if self.cancelled < self.ended:
             lines.append(f"  ended otherwise than by being cancelled: {_count(self.ended - self.cancelled, 'task')}")
         lines += [f"  closed: {what}" for what in self.closed]
+        lines += [f"  kept, as others may use it: {what}" for what in self.kept]
         lines += [f"  still runs in a thread: {what}" for what in self.jobs]
         for task in self.abandoned:
             lines.append(f"  abandoned: {task.name}, which did not end when it was cancelled")
@@ -106,8 +120,31 @@ def frames_of(future: Any) -> List[Any]:
     return [frame for frame in frames if frame is not None]
 
 
+def safe_repr(thing: Any) -> str:
+    """Return repr(), or say that there is none: it is a plug-in's or a library's own code."""
+    try:
+        return repr(thing)
+    except BaseException as exc:
+        return f"<{type(thing).__name__}, whose repr() raises {type(exc).__name__}>"
+
+
+def name_of(task: Any) -> str:
+    """Return a task's name; below Python 3.8, where tasks have none, its repr()."""
+    try:
+        return str(task.get_name())
+    except BaseException:  # of a class of a plug-in's own
+        return safe_repr(task)
+
+
 def describe(resource: Any) -> str:
-    """Say in a few words what a server, transport, async generator or connected signal is."""
+    """Say in a few words what a server, transport, async generator or connected signal is. Never raises."""
+    try:
+        return _describe(resource)
+    except BaseException:  # a library's class
+        return safe_repr(resource)
+
+
+def _describe(resource: Any) -> str:
     if isinstance(resource, types.AsyncGeneratorType):
         return f"async generator {resource.__qualname__}()"
     sockets = getattr(resource, "sockets", None)

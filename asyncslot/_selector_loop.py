@@ -9,12 +9,13 @@ Python 3.7, 3.8, 3.11, 3.13.
 
 from __future__ import annotations
 
-import functools
+import asyncio
 import sys
 from contextvars import Context
-from typing import Any, List
+from typing import Any, List, Optional
 
 from ._base import LoopBase
+from ._owners import library_of
 from ._wait import TimerWait
 from ._wait_thread import ThreadWait
 
@@ -98,21 +99,47 @@ class SelectorMixin(LoopBase):
         if not self._selector.unmute_all():
             Context().run(self.call_later, _RETRY, self._as_unmute)
 
-    def _as_forget_io(self, owner: Any) -> List[str]:
+    def _as_forget_io(self, owner: Any, kept: Optional[List[str]]) -> List[str]:
         """Remove the readers and writers that an owner's code has added; describe them.
 
-        What an installed library has added stays: the library is everybody's who
-        imports it, and may serve another plug-in with it (grpc.aio adds one reader
-        to each loop, in whose task it happens to be used first; 1.85, 2026-11).
+        What an installed library has added in a task of the owner's is removed if it leads to the owner's code, or if
+        nobody else is here. Else it stays: the library is everybody's who imports it, and may serve another plug-in
+        with it (grpc.aio adds one reader to each loop, in whose task it happens to be used first; 1.85, 2026-11).
+
+        Args:
+            kept: to this is added what stays; None: as in _as_forget().
         """
         removed = []
+        is_alone = self._as_owners == [owner]
+        own_fd = self._ssock.fileno()
         for key in list(self._selector.get_map().values()):
             for handle, kind in zip(key.data, ("reader", "writer")):
-                if handle is not None and owner.owns(handle) and not _is_of_library(handle._callback):
-                    removed.append(f"{kind} of descriptor {key.fd}")
-                    remove = self._remove_reader if kind == "reader" else self._remove_writer
-                    remove(key.fd)
+                if handle is None or key.fd == own_fd or self._as_owner_of_handle(handle) is not owner:
+                    continue
+                if kept is None and not self._as_is_plain(handle):
+                    continue
+                library = library_of(handle._callback)
+                if kept is not None and library and not is_alone and not self._as_leads_to(owner, handle._callback):
+                    kept.append(f"{kind} of descriptor {key.fd}, registered by {library}")
+                    continue
+                removed.append(f"{kind} of descriptor {key.fd}")
+                remove = self._remove_reader if kind == "reader" else self._remove_writer
+                remove(key.fd)
         return removed
+
+    def _as_transports_of(self, owner: Any) -> List[Any]:
+        """Return the transports that read or write for an owner and that a library has made without asking the loop."""
+        found = []
+        for key in list(self._selector.get_map().values()):
+            for handle in key.data:
+                transport = None if handle is None else getattr(handle._callback, "__self__", None)
+                if (
+                    isinstance(transport, asyncio.BaseTransport)
+                    and transport not in found
+                    and self._as_owner_of_handle(handle) is owner
+                ):
+                    found.append(transport)
+        return found
 
     def _as_stop_accepting(self, server: Any) -> None:
         """Listen no more, but do not close the server yet."""
@@ -151,13 +178,3 @@ class SelectorMixin(LoopBase):
         """Forget whoever waited in a thread, and read the byte that interrupted the waiting."""
         self._selector.on_change = self._selector.on_exchange = None
         self._read_from_self()
-
-
-def _is_of_library(callback: Any) -> bool:
-    """Whether a callback is code of a package that is installed for the whole process."""
-    while isinstance(callback, functools.partial):
-        callback = callback.func
-    module = getattr(callback, "__module__", None) or type(callback).__module__
-    package = sys.modules.get(module.partition(".")[0])
-    path = getattr(package, "__file__", None) or ""
-    return "site-packages" in path or "dist-packages" in path

@@ -46,8 +46,8 @@ class Starter(NamedTuple):
     Attributes:
         is_here: (fn); whether that is this thread.
         hand_over: (fn, again); if it is not, have `again` called where it is.
-        start: (fn, args); calls `fn` for a coroutine and starts a task of it, or
-            ignores the emission.
+        start: (fn, args); calls `fn` for a coroutine and starts a task of it, whose
+            failure it has reported (report_failure), or ignores the emission.
     """
 
     is_here: Callable[[Any], bool]
@@ -129,10 +129,12 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
         if is_bound and is_deleted(args[0]):
             return None
         task = start(fn, args[:most])
-        if task is None or (task.done() and (task.cancelled() or task.exception() is None)):
-            return task  # many are done in their first step, and need no callback in a step to come
-        task.add_done_callback(_report_failure)
-        if options.cancel_with_receiver and not task.done() and hasattr(receiver, "destroyed"):
+        if (
+            task is not None
+            and options.cancel_with_receiver
+            and not task.done()
+            and hasattr(receiver, "destroyed")
+        ):
             _cancel_with(receiver, task)
         return task
 
@@ -201,7 +203,7 @@ def _most_positional_arguments(fn: Any) -> Optional[int]:
     return count
 
 
-def _report_failure(task: asyncio.Task[Any]) -> None:
+def report_failure(task: asyncio.Task[Any]) -> None:
     """Report the exception of a task that nobody awaits."""
     if task.cancelled():
         return

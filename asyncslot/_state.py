@@ -17,9 +17,9 @@ import inspect
 import re
 import threading
 from asyncio import events
-from typing import Any, Dict, List, Optional, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
 
-from . import _meeting
+from . import _lease, _meeting
 from ._executor import unwrapped
 from ._facts import Fact, Section, each, fact
 from ._report import frames_of
@@ -36,12 +36,12 @@ def loops() -> List[Section]:
         known.append(record.get("loop"))
         sections += _loop_sections(f"Loop of thread {_thread_name(thread)}", record)
     running = events._get_running_loop()
-    if hasattr(running, "_as_step") and running not in known:
+    if hasattr(running, "run_task") and running not in known:
         # Of AsyncSlotRunner or `with AsyncSlotEventLoop()`: nobody else is to meet there.
         sections += _loop_sections("Loop that is running in this thread", {"loop": running, "leases": {}})
     if not sections:
         sections.append(Section("Loop", [Fact("state", "nobody is attached", [])]))
-    ended = [str(report).splitlines()[0] for report in list(_meeting.ended.values())[::-1]]
+    ended = [str(report).splitlines()[0] for report in _lease.reports()]
     if ended:
         sections.append(Section("Leases of this copy that have ended", [fact("reports", lambda: ended)]))
     return sections
@@ -59,13 +59,13 @@ def _loop_sections(title: str, record: Dict[str, Any]) -> List[Section]:
     leases: Dict[str, Any] = dict(record.get("leases") or {})
     facts = [
         fact("made by", lambda: _maker(record)),
-        fact("state", lambda: _state(loop)),
-        fact("waits by", lambda: _way_of_waiting(loop)),
+        fact("state", lambda: str(loop._as_facts()["state"])),
+        fact("waits by", lambda: str(loop._as_facts()["waits by"])),
         fact("step budget", lambda: f"{loop.step_budget * 1000:g} ms"),
-        fact("longest step", lambda: _longest(loop)),
-        fact("failed polls", lambda: f"{loop._as_failed_polls} in a row, up to now"),
-        fact("callbacks", lambda: f"ready {len(loop._ready) + len(loop._as_batch)}, timed {len(loop._scheduled)}"),
-        fact("descriptors", lambda: _descriptors(loop._selector)),
+        fact("longest step", lambda: _longest(loop._as_facts()["longest"])),
+        fact("failed polls", lambda: f"{loop._as_facts()['failed polls']} in a row, up to now"),
+        fact("callbacks", lambda: "ready {ready}, timed {timed}".format(**loop._as_facts())),
+        fact("descriptors", lambda: _descriptors(loop._as_facts()["descriptors"])),
         fact("debug mode", lambda: "on" if loop.get_debug() else "off"),
         fact("owners", lambda: [f"{name}: {_lease_state(lease)}" for name, lease in leases.items()]),
     ]
@@ -85,37 +85,16 @@ def _maker(record: Dict[str, Any]) -> str:
     return f"version {record['version']}, protocol {record['protocol']}, in {record['path']}"
 
 
-def _state(loop: Any) -> str:
-    if loop.is_closed():
-        return "closed"
-    depth = len(loop._as_stack) + (loop._as_handle is not None)
-    if depth:
-        return "in a step" if depth == 1 else f"in a step, {depth} deep"
-    return "waits, with nothing to do" if loop._as_idle else "has work, and is to be called back soon"
-
-
-def _way_of_waiting(loop: Any) -> str:
-    wait = loop._as_wait
-    if wait is None:
-        return "nothing: it is not attached"
-    name = type(wait).__name__
-    thread: Any = getattr(wait, "_thread", None)
-    if hasattr(wait, "_notifier"):
-        return f"a notifier ({name})"
-    return f"a thread, {'running' if thread is not None else 'not needed so far'} ({name})"
-
-
-def _longest(loop: Any) -> str:
-    longest = getattr(loop, "_as_longest", None)
-    if not longest or not longest[0]:
-        return "none is known to have gone over its budget"
+def _longest(longest: Tuple[float, str]) -> str:
     seconds, cause = longest
+    if not seconds:
+        return "none is known to have gone over its budget"
     return f"went over its budget by a callback of {seconds * 1000:.1f} ms: {_without_directories(cause)}"
 
 
-def _descriptors(selector: Any) -> str:
+def _descriptors(count: Optional[int]) -> str:
     """Say how many descriptors are watched; a completion port, on Windows, watches none."""
-    return str(len(selector.get_map())) if hasattr(selector, "get_map") else "a completion port has none"
+    return "a completion port has none" if count is None else str(count)
 
 
 def _lease_state(lease: Any) -> str:
@@ -129,7 +108,7 @@ def _owner_section(name: str, lease: Any, owned: Set[int]) -> Section:
     """Return what an owner has under way; the id() of its tasks is added to `owned`."""
 
     def tasks() -> List[str]:
-        pending = [task for task in _members(lease._owner.tasks) if not task.done()]
+        pending = lease._owner.pending()
         owned.update(map(id, pending))
         return _describe_tasks(pending)
 

@@ -50,7 +50,7 @@ from ._clock import monotonic
 from ._nesting import NestingMixin
 from ._overruns import OverrunMixin
 from ._polling import PollingMixin
-from ._tasks import resume
+from ._tasks import has_begun, resume
 
 # Above this many timers, of which more than half are cancelled, the heap is
 # rebuilt without them; asyncio's own figures.
@@ -153,8 +153,11 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_at")
-        if context is None and self._as_handle is None:  # outside of steps
-            context = self._as_callers_context()
+        if self._as_handle is None or self._as_boundary is not None:  # outside of callbacks
+            if context is None:
+                context = self._as_callers_context()
+            elif context.get(self._as_owner) is None:
+                self._as_give_owner(context)
         timer = TimerHandle(when, callback, args, self, context)
         if timer._source_traceback:
             del timer._source_traceback[-1]
@@ -170,7 +173,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
     def _as_call_soon_alert(self, callback: Callable[..., Any], args: Any, context: Any) -> Handle:
         """Do what call_soon() must do besides queueing.
 
-        The loop is closed or in debug mode; or a plain slot calls, whose owner must be found;
+        The loop is closed or in debug mode; or code outside of callbacks calls, whose owner must be found;
         or nobody has promised a step, and one must be asked for; or run_task() wants the
         first step of the task that it is just making.
         """
@@ -179,12 +182,17 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_soon")
-        if context is None and self._as_handle is None:  # outside of steps
-            context = self._as_callers_context()
+        if self._as_handle is None or self._as_boundary is not None:  # outside of callbacks
+            if context is None:
+                context = self._as_callers_context()
+            elif context.get(self._as_owner) is None:
+                self._as_give_owner(context)
         handle = self._as_make_handle(callback, args, context, frames=3)
-        if self._as_wanted_coro is not None:
+        if self._as_wanted_coro is not None and not args:
             task = getattr(callback, "__self__", None)
-            if getattr(task, "_coro", None) is self._as_wanted_coro:
+            # A task that a factory has begun by itself (asyncio.eager_task_factory) has had its first step.
+            is_begun = self._task_factory is not None and has_begun(self._as_wanted_coro)
+            if getattr(task, "_coro", None) is self._as_wanted_coro and not is_begun:
                 self._as_first_step = handle
                 return handle
         self._ready.append(handle)
@@ -231,6 +239,8 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         """Run one step. Called by the host's loop, and told which loop is running here; never raises."""
         if self._closed or self._as_wait is None:
             return  # a wake-up that was under way when the loop was closed
+        if self._as_handle is not None:
+            self._as_find_boundary()
         outer = self._as_enter_from(running)
         # The promise is kept. A new one is only made when there is something for it: most
         # wake-ups of a quiet loop end without a call to Qt.
@@ -241,10 +251,19 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         except BaseException as exc:
             # The one place where BaseException is caught: only SystemExit and
             # KeyboardInterrupt come this far, and the host must live on.
-            self._as_interrupted(exc)
+            self._as_escaped(exc)
         finally:
             self._as_leave(outer)
             self._as_rest()
+        if self._as_afters:
+            self._as_unwind()
+
+    def _as_escaped(self, exc: BaseException) -> None:
+        """Deal with what has come out of _as_drain(); the callback that it comes from is over."""
+        self._as_interrupted(exc)
+        self._as_handle = self._as_boundary = None
+        if self._as_nested:
+            self._as_unnest()
 
     def _as_drain(self, now: float, deadline: float) -> None:
         """Run callbacks until nothing is ready, stop() was called, or `deadline` has passed.
@@ -302,6 +321,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
             if now - began > _SHORTEST_RUN and running_loop() is not self:
                 self._as_publish_again()
             if self._as_nested:
+                self._as_boundary = None
                 self._as_unnest()
             if now >= deadline:
                 self._as_overran(handle, now - max(began, self._as_ended))

@@ -15,6 +15,7 @@ thread queues meanwhile can be mistaken for it. It reads `Task._coro` and
 from __future__ import annotations
 
 import asyncio
+import inspect
 from typing import Any, Coroutine, Optional, TypeVar
 
 _T = TypeVar("_T")
@@ -65,9 +66,14 @@ def resume(loop: Any, handle: Any) -> None:
     loop.call_soon(handle._callback, *(future for _ in handle._args), context=handle._context)
 
 
+def has_begun(coro: Any) -> bool:
+    """Whether a coroutine has taken a step."""
+    return not inspect.iscoroutine(coro) or inspect.getcoroutinestate(coro) != inspect.CORO_CREATED
+
+
 def is_alive(task: asyncio.Task[Any]) -> bool:
     """Whether a task goes on: it is not done, and detach() has not frozen it."""
-    coro = task._coro  # type: ignore[attr-defined]
+    coro: Any = getattr(task, "_coro", task)  # a task factory's own class may not tell what it runs
     return not task.done() and getattr(coro, "cr_frame", coro) is not None
 
 

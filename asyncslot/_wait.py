@@ -81,6 +81,10 @@ class TimerWait:
         timer.timeout.connect(slot)
         return timer
 
+    def describe(self) -> str:
+        """Say how the loop waits, for reports."""
+        return f"timers ({type(self).__name__})"
+
     def wake_soon(self) -> None:
         """Call `step` in the next turn of whichever Qt loop runs then, nested ones included."""
         if not self._is_soon:

@@ -33,6 +33,10 @@ class NotifierWait(TimerWait):
         self._activated.connect(self._take_step)  # what it brings (an int, an object, a type) we know
         self._is_paused = False
 
+    def describe(self) -> str:
+        """Say how the loop waits, for reports."""
+        return f"a notifier ({type(self).__name__})"
+
     def pause(self, when: float) -> None:
         """Call `step` at `when`, whatever I/O there may be until then."""
         # It would speak again at once, for as long as nobody reads.

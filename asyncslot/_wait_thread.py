@@ -61,6 +61,10 @@ class ThreadWait(TimerWait):
         self.nudge_threadsafe = self._nudge = _Nudge(qt_core, self._soon)
         self._waiter = _Waiter(block, self._nudge)
 
+    def describe(self) -> str:
+        """Say how the loop waits, for reports."""
+        return f"a thread, {'not needed so far' if self._thread is None else 'running'} ({type(self).__name__})"
+
     def rest(self, until: Optional[float]) -> None:
         """Call `step` when there is I/O, and at `until` (seconds, the loop's clock) if that is not None."""
         super().rest(until)

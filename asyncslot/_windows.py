@@ -64,8 +64,12 @@ if sys.platform == "win32" and sys.version_info >= (3, 8):
         def _as_unmute(self) -> None:
             """Nothing was muted."""
 
-        def _as_forget_io(self, owner: Any) -> List[str]:
+        def _as_forget_io(self, owner: Any, kept: Any) -> List[str]:
             """Nothing to remove: there are no readers, and operations are futures, which tasks cancel."""
+            return []
+
+        def _as_transports_of(self, owner: Any) -> List[Any]:
+            """None: a library cannot make one of its own without readers."""
             return []
 
         def _as_stop_accepting(self, server: Any) -> None:

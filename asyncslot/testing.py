@@ -25,7 +25,7 @@ import time
 from types import ModuleType
 from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tuple
 
-from . import _attach, _meeting
+from . import _attach, _lease
 from ._binding import find_qt_core, run_qt_loop
 from ._leftovers import Moment, Plugin, leases
 from ._report import AbandonedTask
@@ -92,7 +92,7 @@ class Host:
         with _attach.attach(__name__, host=self._adapter) as lease:
             lease.run_until_complete(asyncio.sleep(0))
             self._run_qt(0.0)
-        _meeting.ended.pop(__name__, None)
+        _lease.forget_ends(__name__)
         return self
 
     def __exit__(self, kind: Any, *_: object) -> None:
@@ -176,7 +176,7 @@ class Host:
         asked = repr(predicate) if code is None else f"the predicate in {code.co_filename}:{code.co_firstlineno}"
         lines = [f"run_until() has run the Qt loop for {timeout} s, and {asked} is still not true"]
         for lease in leases():
-            tasks = [AbandonedTask(task, lease.owner) for task in list(lease._tasks)]
+            tasks = [AbandonedTask(task, lease.owner) for task in lease._owner.pending()]
             lines += [f"  task {task.name} of {task.owner!r} stands in:\n{task.stack.rstrip()}" for task in tasks]
         lines += [f"  reported: {error.message}: {error.exc!r}" for error in self.errors]
         raise AssertionError("\n".join(lines))

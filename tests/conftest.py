@@ -115,12 +115,23 @@ def spin(app):
 
 
 @pytest.fixture
-def lease(app):
-    """A lease in the name of this test, detached at the end."""
-    import asyncslot
-
-    with asyncslot.attach("test") as lease:
+def lease(app, attach_as, request):
+    """A lease of the module that the test is in, named "test", detached at the end."""
+    with attach_as(request.module.__name__, "test") as lease:
         yield lease
+
+
+@pytest.fixture
+def attach_as(app):
+    """Return a function that calls attach() as another module would: attach_as("plugin.dock", *arguments)."""
+    return lambda module, *args, **kwargs: call_as(module, "attach", *args, **kwargs)
+
+
+def call_as(module, function, *args, **kwargs):
+    """Call a function of asyncslot's from code of a module of that name."""
+    namespace = {"__name__": module, "args": args, "kwargs": kwargs}
+    exec(f"import asyncslot\nresult = asyncslot.{function}(*args, **kwargs)", namespace)
+    return namespace["result"]
 
 
 class Recorder:

@@ -86,7 +86,7 @@ slot = asyncslot.asyncSlot(fn)
     with asyncslot.attach("suite.other"), lease:
         assert lease.owner == owner
         namespace["slot"]()
-        assert len(lease._owner.tasks) == 1
+        assert len(lease._owner.pending()) == 1
 
 
 def test_attach_after_detach_is_a_new_lease(app):

@@ -236,9 +236,9 @@ def test_nothing_of_it_is_left(leases, spin):
     assert left() is None
 
 
-def test_opened_by_nobody_it_ends_with_the_last_lease(app, host, windows):
+def test_opened_by_nobody_it_ends_with_the_last_lease(attach_as, host, windows):
     """From a console, say."""
-    one, other = asyncslot.attach("one", host=host), asyncslot.attach("other", host=host)
+    one, other = attach_as("one", host=host), attach_as("other", host=host)
     loop = one.loop
     window = asyncslot.monitor()
     assert one.detach().closed == []

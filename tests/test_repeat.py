@@ -222,7 +222,7 @@ def test_what_waits_in_a_queue_is_dropped_by_detach(app, job):
     assert job.log == ["a starts", "a is cancelled", "a has cleaned up"]
 
 
-def test_a_slot_of_which_a_task_was_abandoned_works_after_the_next_attach(app):
+def test_a_slot_of_which_a_task_was_abandoned_works_after_the_next_attach(app, attach_as):
     """A module that attaches again without being reloaded: its frozen task does not count as running."""
     runs = []
 
@@ -238,7 +238,7 @@ def test_a_slot_of_which_a_task_was_abandoned_works_after_the_next_attach(app):
     slot = asyncSlot(clinging, on_repeat="drop")
     for _ in range(2):
         with asyncslot.attach("other"):
-            asyncslot.attach("clinging_plugin")
+            attach_as("clinging_plugin")
             slot()
             slot()
             assert len(asyncslot.detach("clinging_plugin", timeout=0.01).abandoned) == 1

@@ -9,7 +9,7 @@ import pytest
 from qtpy import QtCore
 
 import asyncslot
-from asyncslot import _meeting, asyncSlot
+from asyncslot import _lease, asyncSlot
 
 
 class Sender(QtCore.QObject):
@@ -278,40 +278,49 @@ def _defined_in(module):
     """Return a coroutine function that looks as if a module had defined it."""
 
     async def where():
-        seen.append(asyncio.current_task())
+        seen.append(asyncio.get_event_loop()._as_owner.get())
 
     where.__module__ = module
     return where
 
 
-def test_asyncslot_runs_under_the_lease_of_the_package_that_defined_the_function(app, sender):
+def test_asyncslot_runs_under_the_lease_of_the_package_that_defined_the_function(attach_as, sender):
     """Two plug-ins, each with its own lease: each one's slots start under its own, until it detaches."""
-    with asyncslot.attach("plugin_a") as a, asyncslot.attach("plugin_b") as b:
+    with attach_as("plugin_a") as a, attach_as("plugin_b", "whatever the name") as b:
         slots = [asyncSlot(_defined_in(module)) for module in ("plugin_a.dock", "plugin_b.dock")]
         for slot in slots:
             sender.none.connect(slot)
         sender.none.emit()
-        assert [task in a._owner.tasks for task in seen] == [True, False]
-        assert [task in b._owner.tasks for task in seen] == [False, True]
+        assert seen == [a._owner, b._owner]
         del seen[:]
         a.detach()
         sender.none.emit()
-        assert [task in b._owner.tasks for task in seen] == [True]
+        assert seen == [b._owner]
         del seen[:]
-
-
-def test_asyncslot_does_not_guess_between_two_leases(app):
-    """A function of a third package, and two leases: an error that names them."""
-    with asyncslot.attach("plugin_c"), asyncslot.attach("plugin_d"):
-        slot = asyncSlot(_defined_in("elsewhere.module"))
-        with pytest.raises(asyncslot.AmbiguousLeaseError, match=r"'elsewhere'.*'plugin_c', 'plugin_d'"):
-            slot()
 
 
 @pytest.fixture
 def nobody_has_been_here(monkeypatch):
     """As in a process in which no lease has ended yet."""
-    monkeypatch.setattr(_meeting, "ended", {})
+    monkeypatch.setattr(_lease, "_ended", {})
+
+
+def test_asyncslot_does_not_guess_between_leases_of_others(attach_as, recorder, nobody_has_been_here):
+    """A function of a third package, and two leases of one copy: it runs under neither, and the host's users hear."""
+    with attach_as("plugin_c", host=recorder) as c, attach_as("plugin_d", host=recorder) as d:
+        assert asyncSlot(_defined_in("elsewhere.module"))() is None
+        assert c._owner.pending() + d._owner.pending() == seen == []
+    [(message, kind)] = recorder.reports
+    assert message.startswith("elsewhere: The slot ")
+    assert kind is asyncslot.NoLoopError
+
+
+def test_asyncslot_does_not_guess_between_two_leases_of_one_package(app, recorder):
+    """That it got by giving two names: an error that names them."""
+    with asyncslot.attach("plugin_c", host=recorder), asyncslot.attach("plugin_d", host=recorder):
+        assert asyncSlot(_defined_in(__name__))() is None
+    [(_, kind)] = recorder.reports
+    assert kind is asyncslot.AmbiguousLeaseError
 
 
 def test_asyncslot_needs_a_loop(app, nobody_has_been_here):
@@ -331,7 +340,7 @@ def test_asyncslot_under_a_name_that_is_not_the_packages_is_ignored_after_detach
     assert seen == [1]
 
 
-def test_asyncslot_refuses_a_foreign_running_loop(app):
+def test_asyncslot_refuses_a_foreign_running_loop(app, nobody_has_been_here):
     """In asyncio.run() without a lease, the loop that is running is not ours and is named."""
 
     async def main():
