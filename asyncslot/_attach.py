@@ -15,7 +15,14 @@ from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVa
 from . import _lease, _meeting
 from ._binding import require_application
 from ._blame import report_error
-from ._errors import AmbiguousLeaseError, ForeignLoopError, NoApplicationError, NoBindingError, NoLoopError
+from ._errors import (
+    AmbiguousLeaseError,
+    ForeignLoopError,
+    IncompatibleCopyError,
+    NoApplicationError,
+    NoBindingError,
+    NoLoopError,
+)
 from ._hosts import check_adapter, explain_no_application, find_host, report_safely
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
@@ -66,7 +73,11 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
         application = require_application(qt_core, "attach()")
     except (NoApplicationError, NoBindingError) as exc:
         raise explain_no_application(exc) from None
-    place = _meeting.here()
+    try:
+        place = _meeting.here()
+    except IncompatibleCopyError:
+        _lease.note_refusal()
+        raise
     if place is not None:
         place.loop._as_revive(qt_core, application)
     lease = _lease.find_own(module, owner) if _lease.held else None
@@ -133,7 +144,7 @@ def detach(owner: Optional[str] = None, *, timeout: float = 2.0, process_events:
     if reports:
         return reports[0] if len(reports) == 1 else DetachReport.of_all(reports)
     ended = _lease.find_ended(module, owner)
-    return DetachReport(owner or plugin_of(module)) if ended is None else ended.report
+    return DetachReport(owner or plugin_of(module)) if ended is None else ended
 
 
 def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
@@ -286,7 +297,7 @@ def _start(module: str, fn: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task
         running = _get_running_loop()
         is_foreign = running is not None and not hasattr(running, "run_task")
         error = ForeignLoopError(what, running) if is_foreign else NoLoopError(what)
-    tell = _lease.teller()
+    tell = _lease.tell_users()
     if tell is None:
         raise error
     # There is a host, in which an exception that goes out into Qt may end the process.

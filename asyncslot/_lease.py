@@ -30,7 +30,7 @@ from ._base import Ts, Unpack
 from ._clock import monotonic
 from ._detach import Ending
 from ._errors import AmbiguousLeaseError, DetachedError, DetachedWhileWaitingError, TaskTimeoutError, ThreadError
-from ._hosts import report_safely
+from ._hosts import find_host, report_safely
 from ._loop import AsyncSlotEventLoop
 from ._owners import plugin_of
 from ._progress import Progress
@@ -247,7 +247,7 @@ class Lease:
         if self in held:
             held.remove(self)
         assert self._report is not None, "its end has begun"
-        _ended[self._module, self._given_name] = Ended(self)
+        _ended[self._module, self._given_name] = self._report
         _meeting.leave(self)
         # Not under a callback that has opened a Qt loop: what has called it must be there when it returns.
         self.loop._as_when_unwound(functools.partial(_meeting.close_if_empty, self.loop))
@@ -320,20 +320,10 @@ IS_VENDORED = "." in COPY
 held: List[Lease] = []
 
 
-class Ended:
-    """What is left of a lease: for slots that still hear a signal, which is no error, and for a host that quits: it
-    ends leases before it calls unload(), where the report is wanted."""
-
-    def __init__(self, lease: Lease) -> None:
-        assert lease._report is not None, "it has ended"
-        self.module = lease._module
-        self.given_name = lease._given_name
-        self.report = lease._report
-        self.tell: Callable[[str, Optional[BaseException]], None] = lease._owner.report
-
-
-# The last one of each caller and name.
-_ended: Dict[Tuple[str, Optional[str]], Ended] = {}
+# The last report of each caller and name whose lease has ended. A slot of theirs that still hears a signal has nothing
+# to do any more, which is no error; and a host that quits ends leases before it calls unload(), where the report is
+# wanted.
+_ended: Dict[Tuple[str, Optional[str]], DetachReport] = {}
 
 
 def forget_ends(module: str) -> None:
@@ -371,7 +361,7 @@ def find(module: str, name: Optional[str] = None, *, is_attached: bool = True) -
     if name is not None:
         named = [lease for lease in own or attached if name in (lease._given_name, lease.name)]
         return named or [lease for lease in attached if name in (lease._given_name, lease.name)]
-    if not own and IS_VENDORED and not any(plugin_of(ended.module) == package for ended in _ended.values()):
+    if not own and IS_VENDORED and not any(plugin_of(key[0]) == package for key in _ended):
         # The copy is the plug-in, whoever calls: Qt, the host, another package of the plug-in's.
         own = [lease for lease in attached if plugin_of(lease._module) == plugin_of(COPY)] or attached
     return [lease for lease in own if lease._given_name is None] or own
@@ -389,28 +379,35 @@ def find_one(module: str, what: str) -> Optional[Lease]:
     return found[0] if found else None
 
 
-def find_ended(module: str, name: Optional[str] = None) -> Optional[Ended]:
-    """Return what is left of the last lease of a caller whose leases have ended."""
-    ended = list(_ended.values())[::-1]
+def find_ended(module: str, name: Optional[str] = None) -> Optional[DetachReport]:
+    """Return the last report of a caller whose leases have ended."""
     package = plugin_of(module)
-    found = [end for end in ended if plugin_of(end.module) == package]
+    found = [key for key in _ended if plugin_of(key[0]) == package]
     if not found and (IS_VENDORED or name is not None):
-        found = ended
-    if name is not None:
-        found = [end for end in found if name in (end.given_name, end.report.owner)]
-    return found[0] if found else None
+        found = list(_ended)
+    reports = [_ended[key] for key in found if name is None or name in (key[1], _ended[key].owner)]
+    return reports[-1] if reports else None
 
 
 def reports() -> List[DetachReport]:
     """Return what this copy's leases have left, the newest first."""
-    return [end.report for end in list(_ended.values())[::-1]]
+    return list(_ended.values())[::-1]
 
 
-def teller() -> Optional[Callable[[str, Optional[BaseException]], None]]:
-    """Return a way to tell the host's users of an error of somebody who has no lease; None if this copy has had none."""
+def note_refusal() -> None:
+    """Note that this copy is in a host, though it cannot give a lease there."""
+    _refusals.append(True)
+
+
+# Filled when attach() was refused because of another copy.
+_refusals: List[bool] = []
+
+
+def tell_users() -> Optional[Callable[[str, Optional[BaseException]], None]]:
+    """Return a way to tell the host's users of an error of somebody who has no lease; None if there was no host yet."""
     if held:
         return held[0]._owner.report
-    return next((end.tell for end in _ended.values()), None)
+    return functools.partial(report_safely, find_host()) if _ended or _refusals else None
 
 
 def _unhook_nothing() -> None:
