@@ -170,6 +170,8 @@ class Ending:
         self._run_until(_AllEnded(task for task in self._tasks if id(task) not in ids))
         # Callbacks are not waited for, and are called no more: what the tasks' clean-up needs is of asyncio's.
         self._report.closed += self._loop._as_forget(self._owner, None)
+        if self._owner.executor is not None:
+            self._report.jobs = self._owner.executor.running()
         self._count()
 
     def _end_work(self) -> None:

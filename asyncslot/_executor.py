@@ -165,6 +165,10 @@ class DaemonExecutor(Executor):
         """
         self._is_abandoned = True
         self.shutdown(wait=False, cancel_futures=True)
+        return self.running()
+
+    def running(self) -> List[str]:
+        """Return the names of the functions that run in its threads now."""
         return [_describe(fn) for fn in list(self._running.values())]
 
     def _cancel_queued(self) -> None:
