@@ -37,13 +37,14 @@ Source = _vendoring.Source
 VendorError = _vendoring.VendorError
 
 
-def copy(dest, name="asyncslot", force=False, pretend=None, adapters=None):
+def copy(dest, name="asyncslot", force=False, pretend=None, adapters=None, source=None):
     """Make or update the copy DEST/NAME and return its path: see asyncslot/_vendoring.py.
 
     Args:
+        source: where the files come from; None: this tree.
         pretend: "VERSION" or "VERSION:PROTOCOL": the copy says that it is of that version, and speaks that protocol.
     """
-    source = Source()
+    source = source or Source()
     if pretend is not None:
         _pretend(source, pretend)
     return _vendoring.copy(dest, name, force, adapters, source)
