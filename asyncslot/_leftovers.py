@@ -1,31 +1,39 @@
 """What a plug-in has left in the process: for `testing`, which compares two moments.
 
-A moment is what the garbage collector knows of the kinds watched here, by identity, and the
-descriptors on Linux. What is new at the second moment and still does something, or hangs on
-something that was there before, is left over; each is told in a line that says whose it is.
+A moment is what the garbage collector knows of the kinds watched here, by identity, the settings
+in `_settings`, and the descriptors on Linux. What is new at the second moment and still does
+something, or hangs on something that was there before, is left over; each is told in a line that
+says whose it is.
 
 This file reads, and changes nothing. It does not see what has no Python object: threads, timers
-and connections that a C or C++ library has made for itself.
+and connections that a C or C++ library has made for itself. What a thread of a pool runs it knows
+by private names of concurrent.futures (read in Python 3.7 to 3.14) and of anyio (3.7 and 4.16).
 """
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
+import inspect
 import io
 import os
-import signal
+import queue
 import socket
 import subprocess
 import sys
 import threading
 import weakref
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from concurrent.futures import thread as pool_threads
+from typing import Any, Dict, Iterator, List, Optional
 
-from . import _meeting
+from . import _meeting, _settings
 from ._binding import is_deleted
 from ._report import AbandonedTask
 from ._tasks import is_alive
+
+# Modules of Python's own whose classes anybody makes objects of: that an object is of one says nothing.
+_ANYBODYS = {"_io", "builtins", "concurrent", "io", "logging", "signal", "socket", "subprocess", "sys"}
 
 
 class Plugin:
@@ -69,6 +77,29 @@ class Plugin:
                 return f", held by the module {referrer['__name__']}"
         return ""
 
+    def whose(self, item: Any) -> str:
+        """Say whose this is: the plug-in's, a library's, or who holds it; empty if nobody can tell."""
+        while isinstance(item, functools.partial):
+            item = item.func
+        if item is None:
+            return ""
+        if self.owns(item):
+            return f", of {self.package}"
+        module = getattr(item, "__module__", None)
+        if inspect.isroutine(item) or inspect.isclass(item):
+            return "" if module is None or inspect.isbuiltin(item) else f", of {module}"
+        held = self.holder_of(item)
+        if held:
+            return held
+        module = type(item).__module__
+        if module.partition(".")[0] not in _ANYBODYS:
+            return f", of {module}"
+        for referrer in gc.get_referrers(item):
+            name = referrer.get("__name__") if type(referrer) is dict else None
+            if isinstance(name, str) and name.partition(".")[0] not in _ANYBODYS:
+                return f", held by the module {name}"
+        return ""
+
 
 class Moment:
     """What there is now, to be compared with later.
@@ -81,6 +112,7 @@ class Moment:
         gc.collect()
         self._qt_core = qt_core
         self._objects = {id(item): weakref.ref(item) for item in self._watched()}
+        self._settings = _settings.Settings()
         self._descriptors = _descriptors()
         self._modules = set(sys.modules)
         self._path = list(sys.path)
@@ -88,13 +120,15 @@ class Moment:
     def left_over(self, plugin: Plugin) -> List[str]:
         """Return what is new since, and should have gone with the plug-in, a line each."""
         gc.collect()
-        new = [item for item in self._watched() if not self._knew(item)]
+        watched = list(self._watched())
+        new = [item for item in watched if not self._knew(item)]
+        pools = [item for item in watched if isinstance(item, pool_threads.ThreadPoolExecutor)]
         held = [lease for lease in leases() if not self._knew(lease)]
         found = [_describe_lease(lease) for lease in held]
         own = _of_loops(held)  # what a lease that is still there keeps, its line tells
         for item in new:
             if isinstance(item, threading.Thread):
-                found += _describe_thread(item, plugin)
+                found += self._thread(item, [pool for pool in pools if item in getattr(pool, "_threads", ())], plugin)
             elif isinstance(item, asyncio.Task):
                 found += _describe_task(item)
             elif isinstance(item, subprocess.Popen):
@@ -106,7 +140,11 @@ class Moment:
         found += self._qobjects([item for item in new if id(item) not in own], plugin)
         found += self._streams(new, own, plugin)
         found += self._modules_left(plugin)
-        found += _hooks(plugin)
+        for what, thing, was in self._settings.changes():
+            found.append(f"{what}{plugin.whose(thing)}{was}")
+        for what, hook in _settings.hooks():
+            if plugin.owns(hook):
+                found.append(f"{what}: {hook!r}, of {plugin.package}")
         return found
 
     def _watched(self) -> Iterator[Any]:
@@ -117,6 +155,7 @@ class Moment:
             socket.socket,
             subprocess.Popen,
             threading.Thread,
+            pool_threads.ThreadPoolExecutor,
             self._qt_core.QObject,
         )
         for item in gc.get_objects():
@@ -127,6 +166,25 @@ class Moment:
     def _knew(self, item: Any) -> bool:
         reference = self._objects.get(id(item))
         return reference is not None and reference() is item
+
+    def _thread(self, thread: Any, pools: List[Any], plugin: Plugin) -> List[str]:
+        # asyncslot's own are told by the report of detach(); those that Python has not started, no one can end.
+        if not thread.is_alive() or isinstance(thread, threading._DummyThread) or thread.name.startswith("asyncslot-"):
+            return []
+        frames = _frames_of(thread)
+        job = _job_of(thread, frames)
+        pool = f", of a {type(pools[0]).__name__}{plugin.whose(pools[0])}" if pools else ""
+        if job is None and pools:
+            # One that was there before may have more threads now: that is its owner's affair.
+            return [] if self._knew(pools[0]) else [f"thread {thread.name}, idle{pool}: its shutdown() ends it"]
+        runs = "" if job is None else f", which runs {getattr(job, '__qualname__', job)}()"
+        whose = f" of {plugin.package}" if plugin.owns(job) else pool or _for_task(thread, plugin)
+        own = [frame for frame in frames if plugin.has_file(frame.f_code.co_filename)]
+        stands = "".join(f", in {frame.f_code.co_filename}:{frame.f_lineno}" for frame in [*own, *frames][:1])
+        # Before Python 3.9 the threads of pools were daemons, but waited for all the same.
+        is_joined = not thread.daemon or thread in pool_threads._threads_queues
+        keeps = "; the host cannot exit before it ends" if is_joined else ""
+        return [f"thread {thread.name}{runs}{whose or plugin.holder_of(thread)}{stands}{keeps}"]
 
     def _qobjects(self, new: List[Any], plugin: Plugin) -> List[str]:
         core = self._qt_core
@@ -197,6 +255,16 @@ def _of_loops(held: List[Any]) -> Dict[int, Any]:
     return {id(item): item for holder in holders if holder is not None for item in vars(holder).values()}
 
 
+def _frames_of(thread: Any) -> List[Any]:
+    """Return the frames that a thread stands in, the innermost first."""
+    frames = []
+    frame = sys._current_frames().get(thread.ident or 0)
+    while frame is not None:
+        frames.append(frame)
+        frame = frame.f_back
+    return frames
+
+
 def _describe_lease(lease: Any) -> str:
     return f"lease of {lease.owner!r}, not detached: unload must call asyncslot.detach()"
 
@@ -210,19 +278,33 @@ def _describe_task(task: Any) -> List[str]:
     return [f"task {told.name} of {module}, which stands in:\n{told.stack.rstrip()}"]
 
 
-def _describe_thread(thread: Any, plugin: Plugin) -> List[str]:
-    # asyncslot's own are told by the report of detach(); those that Python has not started, no one can end.
-    if not thread.is_alive() or isinstance(thread, threading._DummyThread) or thread.name.startswith("asyncslot-"):
-        return []
+def _job_of(thread: Any, frames: List[Any]) -> Any:
+    """Return the function that a thread runs, with threads of pools that of the job; None if it is idle or unknown.
+
+    Args:
+        thread: a Thread.
+        frames: those that it stands in, the innermost first.
+    """
+    is_of_anyio = type(thread).__module__.partition(".")[0] == "anyio"
+    for inner, frame in zip([None, *frames], frames):
+        if frame.f_code is pool_threads._WorkItem.run.__code__:
+            item = frame.f_locals.get("self")
+            if item is None:
+                return None  # the job has just failed
+            return item.fn if hasattr(item, "fn") else item.task[0]  # the latter from Python 3.14 on
+        if is_of_anyio and frame.f_code is type(thread).run.__code__ and inner is not None:
+            return None if inner.f_code is queue.Queue.get.__code__ else frame.f_locals.get("func")
     target = getattr(thread, "_target", None)
-    runs = "" if target is None else f", which runs {getattr(target, '__qualname__', target)}()"
-    whose = f" of {plugin.package}" if plugin.owns(target) else plugin.holder_of(thread)
-    innermost = frame = sys._current_frames().get(thread.ident or 0)
-    while frame is not None and not plugin.has_file(frame.f_code.co_filename):
-        frame = frame.f_back
-    frame = frame or innermost
-    stands = "" if frame is None else f", in {frame.f_code.co_filename}:{frame.f_lineno}"
-    return [f"thread {thread.name}{runs}{whose}{stands}"]
+    return None if target is pool_threads._worker else target
+
+
+def _for_task(thread: Any, plugin: Plugin) -> str:
+    """Say for which task of the plug-in's a thread of anyio's is there."""
+    task = getattr(thread, "root_task", None)
+    coro: Any = getattr(task, "_coro", None)
+    if not plugin.has_file(getattr(getattr(coro, "cr_code", None), "co_filename", None)):
+        return ""
+    return f", for {coro.__qualname__}() of {plugin.package}"
 
 
 def _describe_process(process: Any, plugin: Plugin) -> List[str]:
@@ -274,13 +356,3 @@ def _descriptors() -> Dict[int, str]:
         if target.startswith(("socket:", "pipe:", "anon_inode:[")) and "eventfd]" not in target:
             found[int(name)] = target
     return found
-
-
-def _hooks(plugin: Plugin) -> List[str]:
-    """Return the process's hooks that are functions or objects of the plug-in's."""
-    places: List[Tuple[str, Any]] = [("sys.excepthook", sys.excepthook)]
-    places += [("threading.excepthook", getattr(threading, "excepthook", None))]  # Python 3.8
-    places += [("an entry of sys.meta_path", finder) for finder in sys.meta_path]
-    for number in (signal.SIGINT, signal.SIGTERM):
-        places.append((f"the handler of signal {int(number)}", signal.getsignal(number)))
-    return [f"{what}: {hook!r}, of {plugin.package}" for what, hook in places if plugin.owns(hook)]

@@ -200,16 +200,18 @@ class Host:
     def assert_clean_unload(self, plugin: Any, timeout: float = 2.0, ignore: Sequence[str] = ()) -> None:
         """Unload a plug-in, and check that nothing of its is left.
 
-        Looks for leases, tasks, threads, child processes, open sockets, files and other descriptors,
-        QObjects, notifiers and timers that still work or hang on the host's, modules outside of its package,
-        entries of sys.path and hooks. What goes when Qt's loop runs (deleteLater) is given time to go.
+        Looks for leases, tasks, threads, child processes, open sockets,
+        files and other descriptors, QObjects, notifiers and timers that still work or hang on the host's,
+        modules outside of its package, entries of sys.path, and settings of the process that are not what they
+        were before load(), whoever has changed them: signal handlers and the wakeup fd, the root logger,
+        hooks, standard streams. What goes when Qt's loop runs (deleteLater) is given time to go.
         A plug-in that was loaded later must be unloaded earlier.
 
         Args:
             plugin: what load() or reload() returned.
             timeout: seconds, >= 0, for what has been told to end and takes its time.
             ignore: regular expressions for lines that are no complaints: of what the test itself has begun since
-                load(), such as the threads and sockets of a server.
+                load(), such as the threads and sockets of a server, or the level that pytest's caplog was told to set.
 
         Raises:
             AssertionError: something is left; a line for each thing says what and whose.

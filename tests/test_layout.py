@@ -26,7 +26,7 @@ SHIPPED = CORE + ADAPTERS
 # What the front door imports when it is asked for, by its table; and what of ours only this needs.
 IMPORTED_LATE = {"AsyncSlotRunner": "_runner", "monitor": "_monitor", "report": "_bug_report"}
 NEEDED_LATE = {*IMPORTED_LATE.values(), "_facts", "_monitor_view", "_state", "_surroundings", "_watch"}
-FOR_TESTS = {"_leftovers", "_toy", "testing"}
+FOR_TESTS = {"_leftovers", "_settings", "_toy", "testing"}
 AT_A_TERMINAL = {"__main__", "_doctor", "_vendor_record", "_vendor_source", "_vendoring"}
 
 # From the cellar to the front door: each module with those of ours that it may import, all of them above it.
@@ -121,7 +121,8 @@ LAYERS = {
         "_slots",
     ],
     # For the tests of plug-ins: nothing else imports it.
-    "_leftovers": ["_binding", "_meeting", "_report", "_tasks"],
+    "_settings": [],
+    "_leftovers": ["_binding", "_meeting", "_report", "_settings", "_tasks"],
     "_toy": ["_errors", "_hosts"],
     "testing": ["_attach", "_binding", "_leftovers", "_lease", "_report", "_toy"],
     "__init__": [
@@ -166,10 +167,16 @@ ALLOWANCES = {
     ("_interrupts", "signal.set_wakeup_fd"): "where the program owns the loop; given back",
     ("_interrupts", "signal.signal"): "the same, and only over Python's own handler",
     ("_leftovers", "gc"): "in a plug-in's own tests only",
-    ("_leftovers", "sys.excepthook"): "looks at it",
-    ("_leftovers", "sys.meta_path"): "looks at it",
     ("_leftovers", "sys.path"): "looks at it",
     ("_nesting", "sys.set_asyncgen_hooks"): "for the length of a step, then put back",
+    ("_settings", "builtins"): "looks at its __import__",
+    ("_settings", "gc"): "in a plug-in's own tests only",
+    ("_settings", "signal.set_wakeup_fd"): "the only way to read it; put back at once",
+    ("_settings", "sys.displayhook"): "looks at it",
+    ("_settings", "sys.excepthook"): "looks at it",
+    ("_settings", "sys.meta_path"): "looks at it",
+    ("_settings", "sys.path_hooks"): "looks at it",
+    ("_settings", "warnings"): "looks at its showwarning",
     ("_vendor_source", "os.environ"): "read, to hide a hook's variables from the git that is asked",
     ("_toy", "os.environ"): "looks for a display, where Qt would abort the process",
     ("_windows", "signal.set_wakeup_fd"): "undoes what asyncio's proactor loop does to it",
