@@ -29,7 +29,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _selector, _selector_loop   descriptors that can be muted  _executor daemon threads
     _wait, _wait_notifier, _wait_thread   how Qt calls us back: one timer, and one notifier or thread
     testing     for plug-ins' own tests: a host                _toy, _leftovers   its adapter; what is left
-    _settings   what else of the host's is looked at: signals, log, hooks
+    _settings, _proc   what else of the host's is looked at: signals, log, hooks; what Linux tells of processes
     _bug_report, _surroundings, _state, _facts   what report() tells, and a terminal's `doctor`: _doctor
     _binding    which Qt binding         _clock  the time      _errors   every exception
     __main__    python -m, at a terminal; no host imports it  _vendoring, _vendor_source, _vendor_record  its copying

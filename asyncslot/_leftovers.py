@@ -1,9 +1,9 @@
 """What a plug-in has left in the process: for `testing`, which compares two moments.
 
 A moment is what the garbage collector knows of the kinds watched here, by identity, the settings
-in `_settings`, and the descriptors on Linux. What is new at the second moment and still does
-something, or hangs on something that was there before, is left over; each is told in a line that
-says whose it is.
+in `_settings`, and on Linux descriptors and child processes. What is new at the second moment and
+still does something, or hangs on something that was there before, is left over; each is told in a
+line that says whose it is.
 
 This file reads, and changes nothing. It does not see what has no Python object: threads, timers
 and connections that a C or C++ library has made for itself. What a thread of a pool runs it knows
@@ -27,7 +27,7 @@ import weakref
 from concurrent.futures import thread as pool_threads
 from typing import Any, Dict, Iterator, List, Optional
 
-from . import _meeting, _settings
+from . import _meeting, _proc, _settings
 from ._binding import is_deleted
 from ._report import AbandonedTask
 from ._tasks import is_alive
@@ -113,7 +113,8 @@ class Moment:
         self._qt_core = qt_core
         self._objects = {id(item): weakref.ref(item) for item in self._watched()}
         self._settings = _settings.Settings()
-        self._descriptors = _descriptors()
+        self._processes = _proc.descendants()
+        self._descriptors = _proc.descriptors()
         self._modules = set(sys.modules)
         self._path = list(sys.path)
 
@@ -139,6 +140,7 @@ class Moment:
                 found += [f"thread of {item.owner!r}, in which {job} still runs" for job in item.jobs]
         found += self._qobjects([item for item in new if id(item) not in own], plugin)
         found += self._streams(new, own, plugin)
+        found += self._ports(watched, plugin)
         found += self._modules_left(plugin)
         for what, thing, was in self._settings.changes():
             found.append(f"{what}{plugin.whose(thing)}{was}")
@@ -186,6 +188,25 @@ class Moment:
         keeps = "; the host cannot exit before it ends" if is_joined else ""
         return [f"thread {thread.name}{runs}{whose or plugin.holder_of(thread)}{stands}{keeps}"]
 
+    def _ports(self, watched: List[Any], plugin: Plugin) -> List[str]:
+        """Return sockets on which child processes that are new listen: most likely they have inherited them.
+
+        Not sockets with a path: multiprocessing's fork server has one, and stays until the host ends.
+        """
+        found = []
+        processes = {getattr(item, "pid", None): item for item in watched if isinstance(item, subprocess.Popen)}
+        children = {pid: chain for pid, chain in _proc.descendants().items() if pid not in self._processes}
+        sockets = {pid: _proc.links_of(pid) for pid in children}
+        for target, address in _proc.listening().items() if children else ():
+            pids = sorted(pid for pid in children if target in sockets[pid].values())
+            if pids:
+                chain = [pid for each in pids for pid in children[each]]
+                held = next((plugin.holder_of(processes[pid]) for pid in chain if pid in processes), "")
+                who = " and ".join(f"{pid} ({_proc.command_of(pid)})" for pid in pids)
+                kind = "processes" if len(pids) > 1 else "process"
+                found.append(f"listening socket {address}, kept open by the child {kind} {who}{held}")
+        return found
+
     def _qobjects(self, new: List[Any], plugin: Plugin) -> List[str]:
         core = self._qt_core
         left = {id(item): item for item in new if isinstance(item, core.QObject) and self._is_in_effect(item)}
@@ -224,7 +245,7 @@ class Moment:
             if isinstance(item, (socket.socket, io.FileIO)) and not _is_closed(item) and id(item) not in own:
                 known.add(item.fileno())
                 found.append(f"{_describe_stream(item)}{plugin.holder_of(item)}")
-        for number, target in _descriptors().items():
+        for number, target in _proc.descriptors().items():
             if number not in known and self._descriptors.get(number) != target:
                 found.append(f"descriptor {number}: {target}")
         return found
@@ -338,21 +359,3 @@ def _describe_stream(item: Any) -> str:
 
 def _is_closed(item: Any) -> bool:
     return item.closed if isinstance(item, io.FileIO) else item.fileno() < 0
-
-
-def _descriptors() -> Dict[int, str]:
-    """Return sockets, pipes and the like, by number; nothing but on Linux.
-
-    Not eventfds: Qt 6 starts and ends threads of its own as it likes, each with one.
-    """
-    found: Dict[int, str] = {}
-    if sys.platform != "linux":
-        return found
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            target = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:
-            continue  # the one that listdir() itself had open
-        if target.startswith(("socket:", "pipe:", "anon_inode:[")) and "eventfd]" not in target:
-            found[int(name)] = target
-    return found

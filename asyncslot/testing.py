@@ -200,7 +200,7 @@ class Host:
     def assert_clean_unload(self, plugin: Any, timeout: float = 2.0, ignore: Sequence[str] = ()) -> None:
         """Unload a plug-in, and check that nothing of its is left.
 
-        Looks for leases, tasks, threads, child processes, open sockets,
+        Looks for leases, tasks, threads, child processes and on Linux the ports that they keep, open sockets,
         files and other descriptors, QObjects, notifiers and timers that still work or hang on the host's,
         modules outside of its package, entries of sys.path, and settings of the process that are not what they
         were before load(), whoever has changed them: signal handlers and the wakeup fd, the root logger,

@@ -26,7 +26,7 @@ SHIPPED = CORE + ADAPTERS
 # What the front door imports when it is asked for, by its table; and what of ours only this needs.
 IMPORTED_LATE = {"AsyncSlotRunner": "_runner", "monitor": "_monitor", "report": "_bug_report"}
 NEEDED_LATE = {*IMPORTED_LATE.values(), "_facts", "_monitor_view", "_state", "_surroundings", "_watch"}
-FOR_TESTS = {"_leftovers", "_settings", "_toy", "testing"}
+FOR_TESTS = {"_leftovers", "_proc", "_settings", "_toy", "testing"}
 AT_A_TERMINAL = {"__main__", "_doctor", "_vendor_record", "_vendor_source", "_vendoring"}
 
 # From the cellar to the front door: each module with those of ours that it may import, all of them above it.
@@ -121,8 +121,9 @@ LAYERS = {
         "_slots",
     ],
     # For the tests of plug-ins: nothing else imports it.
+    "_proc": [],
     "_settings": [],
-    "_leftovers": ["_binding", "_meeting", "_report", "_settings", "_tasks"],
+    "_leftovers": ["_binding", "_meeting", "_proc", "_report", "_settings", "_tasks"],
     "_toy": ["_errors", "_hosts"],
     "testing": ["_attach", "_binding", "_leftovers", "_lease", "_report", "_toy"],
     "__init__": [

@@ -1,4 +1,4 @@
-"""asyncslot.testing on what a library leaves behind in the host: settings of the process, threads.
+"""asyncslot.testing on what a library leaves behind in the host: settings of the process, threads, ports.
 
 The plug-in here is tidy but for the line that a test gives it, and for what it calls in `toy_library`, a library that
 lies beside it and whose functions are nobody's in particular.
@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import warnings
@@ -85,6 +86,9 @@ class Finder(object):
         return None
 """
 
+# A child that does nothing until its input ends.
+WAITS = "[sys.executable, '-S', '-c', 'input()']"
+
 
 @pytest.fixture
 def load(app, tmp_path, monkeypatch):
@@ -104,6 +108,9 @@ def load(app, tmp_path, monkeypatch):
         yield load
         for plugin in plugins:
             plugin.stop.set()
+            child = getattr(plugin, "child", None)
+            if child is not None:
+                child.communicate()
     library = sys.modules.pop("toy_library", None)
     if library is not None:
         library.pool.shutdown()
@@ -495,3 +502,103 @@ def test_a_busy_thread_of_anyio_is_known_by_the_task_that_made_it(left, need_any
         rf".+:\d+{CANNOT_EXIT}"
     )
     assert is_matched(lines, [told]), lines
+
+
+# --- Ports that a child keeps
+
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="told from /proc")
+
+LISTENS = (
+    "server = socket.socket(); server.bind(('127.0.0.1', 0)); server.listen(1); "
+    "toy_library.port = server.getsockname()[1]; "
+)
+
+
+@needs_linux
+def test_a_listening_socket_that_a_child_keeps_is_told(left):
+    """The plug-in has closed its own, and nobody else gets the port."""
+    begin = f"self.child = subprocess.Popen({WAITS}, stdin=subprocess.PIPE, pass_fds=[server.fileno()]); server.close()"
+    lines = left(LISTENS + begin)
+    port = sys.modules["toy_library"].port
+    told = [
+        r"child process \d+: \[.+'input\(\)'\], held by toy_plugin\.Plugin",
+        rf"listening socket 127\.0\.0\.1:{port}, kept open by the child process \d+ \(.+ input\(\)\), held by "
+        r"toy_plugin\.Plugin",
+    ]
+    assert is_matched([line for line in lines if line.startswith(("child", "listening"))], told), lines
+
+
+@needs_linux
+def test_a_listening_socket_that_a_grandchild_keeps_is_told(left):
+    """A shell stands between, say."""
+    command = "['sh', '-c', sys.executable + ' -S -c \"input()\"; exit 0']"
+    begin = f"self.child = subprocess.Popen({command}, stdin=subprocess.PIPE, pass_fds=[server.fileno()]); "
+    lines = left(LISTENS + begin + "server.close()", until=lambda plugin: children_of(plugin.child.pid))
+    port = sys.modules["toy_library"].port
+    told = (
+        rf"listening socket 127\.0\.0\.1:{port}, kept open by the child processes \d+ \(sh .+\) and \d+ \(.+\), held "
+        r"by toy_plugin\.Plugin"
+    )
+    assert is_matched([line for line in lines if line.startswith("listening")], [told]), lines
+
+
+def children_of(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as children:
+        return children.read().split()
+
+
+@needs_linux
+def test_a_child_that_was_there_before_is_not_told(load):
+    """It can have nothing of the plug-in's; nor is a child told that has no such socket."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(1)
+        command = [sys.executable, "-S", "-c", "input()"]
+        child = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[server.fileno()])
+        assert lines_of(load.host, load("pass")) == []
+        child.communicate()
+
+
+FORKS = """
+import os, socket, sys, time
+sys.path.insert(0, {directory!r})
+from asyncslot import testing
+
+with testing.Host() as host:
+    plugin = host.load("forking")
+    try:
+        host.assert_clean_unload(plugin, timeout=0.0)
+    except AssertionError as exc:
+        print(exc)
+    os.close(plugin.alive)
+    os.waitpid(plugin.child, 0)
+"""
+
+FORKING = """
+import os, socket
+
+def initGui():
+    global alive, child, server
+    server = socket.socket()
+    server.bind(("127.0.0.1", 0))
+    server.listen(1)
+    waits, alive = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(alive)
+        os.read(waits, 1)
+        os._exit(0)
+    os.close(waits)
+
+def unload():
+    server.close()
+"""
+
+
+@needs_linux
+def test_a_listening_socket_that_a_fork_keeps_is_told(run_python, tmp_path):
+    """A fork has everything that its parent had open, as multiprocessing's workers do."""
+    (tmp_path / "forking.py").write_text(FORKING)
+    printed = run_python(FORKS.format(directory=str(tmp_path))).stdout
+    assert "listening socket 127.0.0.1:" in printed
+    assert "kept open by the child process" in printed
