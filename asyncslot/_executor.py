@@ -103,7 +103,9 @@ class DaemonExecutor(Executor):
         self._max_workers = max_workers or min(32, (os.cpu_count() or 1) + 4)
         self._jobs: SimpleQueue[Optional[_Job]] = SimpleQueue()
         self._threads: List[threading.Thread] = []
-        self._idle = 0  # threads that wait for a job, less the jobs that wait for a thread
+        # Threads that wait for a job, or will when they have told a loop of the last one, less the jobs that wait for
+        # a thread.
+        self._idle = 0
         self._running: Dict[int, Callable[..., Any]] = {}  # by thread, each of which writes its own entry
         # Guards _idle and what is below against others that do so at once; held for no call out.
         self._lock = threading.Lock()
@@ -184,29 +186,42 @@ class DaemonExecutor(Executor):
                 return
             future, fn, args, kwargs = job
             if future.set_running_or_notify_cancel():
-                self._running[threading.get_ident()] = fn
                 self._run(future, fn, args, kwargs)
-                del self._running[threading.get_ident()]
+            else:
+                self._be_idle()
             # A thread that waits must not keep the last job's data alive.
             del job, future, fn, args, kwargs
-            with self._lock:
-                self._idle += 1
 
     def _run(self, future: Any, fn: Callable[..., Any], args: Tuple[Any, ...], kwargs: Any) -> None:
+        thread = threading.get_ident()
+        self._running[thread] = fn
         error: Optional[BaseException] = None
         try:
             result = fn(*args, **kwargs)
         except BaseException as exc:
             error = exc
-        if self._is_abandoned:
-            return  # the loop may be closed, and its future would complain
+        # All this before the result is told, for a busy machine may not let this thread go on for long afterwards. Who
+        # then detaches must not hear that the job still runs, and who awaits one job after the other must not get a
+        # thread more. What is called when a Future has its result runs here, and may itself wait for a job.
+        del self._running[thread]
+        is_told_elsewhere = isinstance(future, _Awaited)
+        if is_told_elsewhere:
+            self._be_idle()
         try:
-            if error is None:
+            if self._is_abandoned:
+                pass  # the loop may be closed, and its future would complain
+            elif error is None:
                 future.set_result(result)
             else:
                 future.set_exception(error)
         finally:
             future = error = None  # or its traceback and this frame keep each other alive
+        if not is_told_elsewhere:
+            self._be_idle()
+
+    def _be_idle(self) -> None:
+        with self._lock:
+            self._idle += 1
 
 
 def _describe(fn: Callable[..., Any]) -> str:

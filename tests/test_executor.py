@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import gc
+import queue
 import sys
 import threading
 import weakref
@@ -10,6 +11,7 @@ import weakref
 import pytest
 
 import asyncslot
+from asyncslot._executor import DaemonExecutor
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -69,7 +71,7 @@ def test_what_comes_of_a_job_that_nobody_waits_for_any_more_is_dropped(lease, sp
     stopped.set()
     spin(ended.is_set)
     spin(lambda: lease._owner.executor._idle)
-    spin(lambda: not lease.loop._ready)
+    spin(lease.to_thread(int).done)  # by the same thread, when it has told of the first
     assert future.cancelled()
     assert caplog.records == []
 
@@ -127,6 +129,59 @@ def test_no_garbage_is_left_of_a_job(lease, spin, fails):
         spin(lambda: alive[0]() is None)
     finally:
         gc.enable()
+
+
+@pytest.fixture
+def stalled(lease, stopped, monkeypatch):
+    """Have each thread stall when it has told of a result, as on a machine that is busy with other things.
+
+    Returns how many threads have stalled so far, as a list that gets longer.
+    """
+    loop, threads = lease.loop, []
+    tell = loop.call_soon_threadsafe
+
+    def tell_and_stall(*args, **kwargs):
+        handle = tell(*args, **kwargs)
+        threads.append(threading.get_ident())
+        stopped.wait()
+        return handle
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", tell_and_stall)
+    return threads
+
+
+def test_one_thread_is_enough_for_one_job_at_a_time(lease, spin, stopped, stalled):
+    """Who awaits each job before the next gets no thread more, however slowly the one goes on that told of the last."""
+
+    async def main():
+        await lease.to_thread(int)
+        second = lease.to_thread(int)
+        stopped.set()
+        await second
+
+    task = lease.create_task(main())
+    spin(task.done)
+    task.result()
+    assert len(set(stalled)) == 1
+    assert len(lease._owner.executor._threads) == 1
+
+
+def test_a_job_whose_result_has_come_does_not_run_any_more(app, lease, spin, stalled):
+    """A plug-in that is unloaded then is not told that it does."""
+    job = lease.to_thread(int)
+    spin(job.done)
+    assert lease.detach().jobs == []
+
+
+def test_a_callback_may_wait_for_another_job(stopped):
+    """It runs in the thread of the job that it belongs to, which is not free meanwhile, though the job has ended."""
+    executor, outcomes = DaemonExecutor(max_workers=2), queue.SimpleQueue()
+    executor.submit(stopped.wait).add_done_callback(lambda _: outcomes.put(executor.submit(int).result(timeout=20)))
+    stopped.set()
+    try:
+        assert outcomes.get(timeout=20) == 0
+    finally:
+        executor.shutdown(wait=False)
 
 
 def test_a_job_after_detach_is_refused(app):
