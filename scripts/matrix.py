@@ -151,7 +151,7 @@ def main():
         say(f"\n{exc}")
         return 2
     # One after the other: all of them write the project's one egg-info directory.
-    ready = [cell for cell in cells if _prepare(cell)]
+    ready = [cell for cell in cells if prepare(cell)]
     prepared = time.monotonic()
     with_cpythons = not options.quick and not options.pytest
     with ThreadPoolExecutor(options.jobs) as pool:
@@ -197,7 +197,7 @@ def _select(words, quick):
 # -- set-up --------------------------------------------------------------------
 
 
-def _prepare(cell):
+def prepare(cell):
     """Make the cell's environment, unless it is there; return whether it can be used, and say so if not."""
     interpreter = find_interpreter(cell.python_version)
     if interpreter is None:

@@ -106,7 +106,7 @@ def test_a_missing_interpreter_is_said_and_not_passed_over(matrix, tmp_path, mon
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     cell = matrix.Cell("PyQt5-3.7")
-    assert not matrix._prepare(cell)
+    assert not matrix.prepare(cell)
     assert cell.result["status"] == "missing"
     assert "no Python 3.7" in cell.result["reason"]
     assert "PyQt5-3.7: not available: no Python 3.7" in capsys.readouterr().out
