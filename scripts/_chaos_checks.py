@@ -11,14 +11,15 @@ import os
 import re
 import threading
 import time
+import traceback
 
 from _chaos_record import PLANNED, Planned
 
 # What detach() reports when tasks did not end in time.
 DETACHED = re.compile(r"^[^\n]*: detached in ")
 
-# What closing a coroutine brings that awaits in its `finally`: it had no time for that.
-IGNORED_EXIT = "ignored GeneratorExit"
+# What closing a coroutine brings that awaits in its `finally`: it had no time for that, or _judge_clean_up() finds it.
+CLOSED = ("ignored GeneratorExit", "no running event loop")
 
 
 # -- reports -------------------------------------------------------------------
@@ -30,9 +31,10 @@ def judge_report(world, message, exc, adapter):
     if is_planned(exc):
         _judge_name(world, first, exc, adapter)
         return
-    if DETACHED.match(message) or (exc is not None and IGNORED_EXIT in str(exc)):
+    if DETACHED.match(message) or any(text in str(exc) for text in CLOSED):
         return
-    world.find("reported: " + _kind_of(first), f"{message[:600]} {exc!r}")
+    place = "" if exc is None else f" in {where(exc)}"
+    world.find("reported: " + _kind_of(first), f"{message[:600]} {exc!r}{place}")
 
 
 def is_planned(exc):
@@ -48,8 +50,9 @@ def is_planned(exc):
 def _judge_name(world, message, exc, adapter):
     """See that an error is reported in the name of the plug-in whose it is, through its adapter."""
     labels = {label.split(":")[0] for label in _labels(exc)}
+    names = {label.rstrip("0123456789") for label in labels}
     for record in world.records:
-        if record.lease is None or not record.is_attached or record.label in labels:
+        if not record.is_attached or record.plugin_name in names:
             continue
         if message.startswith(f"{record.lease.owner}: "):
             world.find("reported in another's name", f"{message!r} is of {sorted(labels)}, not {record.label}")
@@ -68,6 +71,12 @@ def _kind_of(line):
     line = re.sub(r"/[^ :']+", "*", line)
     line = re.sub(r"<[^>]*>+|'[^']*'|\([^)]*\)|0x[0-9a-f]+|\d+", "*", line)
     return line[:70]
+
+
+def where(exc):
+    """Describe in a line where an exception was raised."""
+    frames = traceback.extract_tb(exc.__traceback__)
+    return " > ".join(f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames[-6:])
 
 
 # -- leases --------------------------------------------------------------------
@@ -105,12 +114,13 @@ def _judge_clean_up(world, record, report):
             world.find("a task that is willing was closed where it stood", f"{life.name}; {record.timeout} s")
     for flow in record.flows:
         if flow.state in ("runs", "closing"):
-            where = f"{flow.kind} of {record.label}: {flow.state}; {record.timeout} s"
-            world.find("an async generator's clean-up was cut off", where)
+            text = f"{flow.kind} of {record.label}: {flow.state}; {record.timeout} s"
+            world.find("an async generator's clean-up was cut off", text)
     for task in report.abandoned:
         if "stubborn" not in task.name and "stubborn" not in task.stack:
-            place = task.stack.strip().splitlines()[-1:] or [""]
-            world.find("a task that is willing was abandoned", f"{task.name}; {record.timeout} s; {place[0].strip()}")
+            names = [name for name in re.findall(r", in (\w+)", task.stack) if name != "run"]
+            text = f"{record.label}: {task.name}, in {' > '.join(names) or '?'}; {record.timeout} s"
+            world.find("a task that is willing was abandoned", text)
 
 
 def _judge_counts(world, record, report):
@@ -126,7 +136,7 @@ def _judge_counts(world, record, report):
 def _judge_generators(world, record, report):
     """See that generators that are said to be closed have at least begun to clean up."""
     told = sum("async generator" in what for what in report.closed)
-    closing = sum(flow.state in ("closing", "closed") for flow in record.flows)
+    closing = sum(flow.state in ("closing", "closed", "interrupted") for flow in record.flows)
     if told > closing:
         world.find("a generator is reported as closed and is not", f"{record.label}: {told} told, {closing} closed")
 

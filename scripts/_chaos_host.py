@@ -13,6 +13,8 @@ import warnings
 
 from qtpy import API_NAME, QtCore, QtWidgets
 
+from _chaos_checks import where
+
 # What Qt says of its own offscreen platform.
 HARMLESS = ("This plugin does not support",)
 
@@ -102,11 +104,7 @@ class Host(logging.Handler):
         self.listener.find(f"warning: {category.__name__}", f"{message} ({os.path.basename(filename)}:{lineno})")
 
     def _on_exception(self, kind, exc, traceback):
-        where = []
-        while traceback is not None:
-            where.append(f"{traceback.tb_frame.f_code.co_name}:{traceback.tb_lineno}")
-            traceback = traceback.tb_next
-        self.listener.find("raised into Qt", f"{exc!r} in {' > '.join(where[-8:])}")
+        self.listener.find("raised into Qt", f"{exc!r} in {where(exc)}")
 
     def _on_unraisable(self, what):
         self.listener.find("unraisable", f"{what.exc_value!r} in {what.object!r}: {what.err_msg}")

@@ -138,9 +138,10 @@ class Plugin:
         if rng.random() < 0.3:
             sender.text.emit("chaos")
             return
-        before, is_attached = self.answers, record.is_attached
+        before = self.answers
+        must_answer = record.is_attached and not all(receiver.is_deleted for receiver in self.receivers)
         sender.number.emit(1)
-        if is_attached and self.answers == before:
+        if must_answer and self.answers == before:
             self.world.find("a slot was not called", record.label)
 
     def delete_something(self, rng):
@@ -170,8 +171,6 @@ class Plugin:
             kinds.pop(kind, None)
         kind = rng.choices(list(kinds), list(kinds.values()))[0]
         way = "lease" if kind == "stubborn" else rng.choice(WAYS)
-        if way in self.world.plan.without:
-            way = "lease"
         if kind == "modal_of_nobody":
             way = "loop"
         self.work.spawn(kind, rng, way)

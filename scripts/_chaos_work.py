@@ -66,8 +66,9 @@ class Life(Code):
         outcome: "returned", "cancelled", "raised"; "closed" if it was closed where it stood.
         is_willing: whether it ends soon when it is cancelled.
         may_be_cancelled: whether somebody of the plug-in's may cancel it.
+        is_cancelled_twice: whether its parent cancels it, too, when both are cancelled at once.
         is_task: whether it has a task of its own.
-        clean_up_state: "none" is needed, "wanted", "begun", "done".
+        clean_up_state: "none" is needed, "wanted", "begun", "done", "interrupted".
         began_attached, ended_after_lease: whether it did.
     """
 
@@ -77,6 +78,7 @@ class Life(Code):
         self.outcome = None
         self.is_willing = True
         self.may_be_cancelled = may_be_cancelled
+        self.is_cancelled_twice = False
         self.is_task = True
         self.clean_up_state = "none"
         self.began_attached = False
@@ -119,11 +121,27 @@ class Life(Code):
 
     async def clean_up(self, rng):
         """Do what stands in a `finally`: some awaits, 20 ms at most."""
-        self.clean_up_state = "begun"
-        self.tick()
+        await self.clean_up_by(self._rest, rng)
+
+    async def _rest(self, rng):
         for _ in range(rng.randint(0, 4)):
             await asyncio.sleep(rng.choice((0, 0.001, 0.005)))
             self.tick()
+
+    async def clean_up_by(self, fn, *args):
+        """Await a function in a `finally`, and note what becomes of it."""
+        # By the one cancellation that detach() has for it. Otherwise it was under way when that came, and is cut off as
+        # by asyncio's own end of a program.
+        is_by_detach = isinstance(sys.exc_info()[1], asyncio.CancelledError) and not self.record.is_attached
+        self.clean_up_state = "begun"
+        self.tick()
+        try:
+            await fn(*args)
+        except asyncio.CancelledError:
+            if not is_by_detach or self.is_cancelled_twice:
+                self.clean_up_state = "interrupted"
+            raise
+        self.tick()
         self.clean_up_state = "done"
 
 
@@ -131,7 +149,7 @@ class Flow(Code):
     """An asynchronous generator with an await in its `finally`.
 
     Attributes:
-        state: "made", "runs", "closing" or "closed".
+        state: "made", "runs", "closing", "closed" or "interrupted".
     """
 
     def __init__(self, record, kind):
@@ -149,10 +167,18 @@ class Flow(Code):
                 yield number
         finally:
             self.state = "closing"
+            exc = sys.exc_info()[1]
+            # It is being closed, or the task that iterates is cancelled by detach(): see Life.clean_up_by().
+            must_end = isinstance(exc, GeneratorExit)
+            must_end = must_end or (isinstance(exc, asyncio.CancelledError) and not self.record.is_attached)
             self.tick()
-            for _ in range(rng.randint(1, 3)):
-                await asyncio.sleep(rng.choice((0, 0.001, 0.005)))
-                self.tick()
+            try:
+                for _ in range(rng.randint(1, 3)):
+                    await asyncio.sleep(rng.choice((0, 0.001, 0.005)))
+                    self.tick()
+            except asyncio.CancelledError:
+                self.state = "closing" if must_end else "interrupted"
+                raise
             self.state = "closed"
 
 
@@ -184,9 +210,11 @@ class Work:
         is_inside = asyncio._get_running_loop() is self.loop
         how = how or rng.choice(WAYS)
         if not is_inside and how in ("asyncio", "ensure_future", "eager"):
-            how = "task"
+            how = "loop"
         if how == "eager" and sys.version_info < (3, 12):
             how = "task"
+        if how in self.world.plan.without:
+            how = "lease"
         self.world.log(f"{life.name} by {how}")
         task = self._make(life, life.run(getattr(self, kind), rng), how)
         if kind in KEPT:
@@ -245,8 +273,7 @@ class Work:
         try:
             await asyncio.sleep(LONG)
         except asyncio.CancelledError:
-            pass
-        await life.clean_up(rng)
+            await life.clean_up(rng)
 
     async def stubborn(self, life, rng):
         """Refuse to end."""
@@ -277,7 +304,7 @@ class Work:
         first, second = (Life(self.record, "child", True) for _ in range(2))
         life.clean_up_state = "wanted"
         try:
-            await self._wait(rng, [first.run(self.cleaner_child, rng), second.run(self.cleaner_child, rng)])
+            await self._wait(rng, (first, self.cleaner_child, rng), (second, self.cleaner_child, rng))
         finally:
             await life.clean_up(rng)
 
@@ -293,7 +320,7 @@ class Work:
         """Have a task group whose first child fails at once, perhaps in its eager first step."""
         failing, other = Life(self.record, "failing", True), Life(self.record, "child", True)
         try:
-            await self._wait(rng, [failing.run(self.raise_at_once), other.run(self.cleaner_child, rng)], "group")
+            await self._wait(rng, (failing, self.raise_at_once), (other, self.cleaner_child, rng), way="group")
         except BaseException as exc:
             if not self.world.is_planned(exc):
                 raise
@@ -333,7 +360,7 @@ class Work:
         task = asyncio.ensure_future(other.run(self._consume, queue))
         try:
             for number in range(rng.randint(1, 20)):
-                await asyncio.wait_for(queue.put(number), 30)
+                await queue.put(number)
                 life.tick()
         finally:
             task.cancel()
@@ -343,10 +370,14 @@ class Work:
             await queue.get()
             life.tick()
 
-    async def _wait(self, rng, coros, way=None):
+    async def _wait(self, rng, *children, way=None):
+        """Run children, each (life, function, arguments ...), and wait for them in one of asyncio's ways."""
         way = way or rng.choice(("gather", "wait_for", "group", "wait", "await", "shield"))
         if way == "group" and not hasattr(asyncio, "TaskGroup"):
             way = "gather"
+        for life, *_ in children:
+            life.is_cancelled_twice = way in ("group", "wait_for")
+        coros = [life.run(*rest) for life, *rest in children]
         if way == "group":
             async with asyncio.TaskGroup() as group:
                 for coro in coros:
@@ -414,7 +445,7 @@ class Work:
         other = Life(self.record, "dialog", True)
         life.clean_up_state = "wanted"
         try:
-            await self._wait(rng, [other.run(self.dialog, rng)])
+            await self._wait(rng, (other, self.dialog, rng))
         finally:
             await life.clean_up(rng)
 
@@ -494,10 +525,7 @@ class Work:
         try:
             await asyncio.sleep(rng.choice((0.01, LONG)))
         finally:
-            life.clean_up_state = "begun"
-            await self._in_executor(time.sleep, 0.001)
-            life.tick()
-            life.clean_up_state = "done"
+            await life.clean_up_by(self._in_executor, time.sleep, 0.001)
 
     async def subprocess(self, life, rng):
         """Talk to a child, or have one that stays."""
@@ -643,6 +671,8 @@ class Work:
                 else:
                     await waiting
                 life.tick()
+                if not self.lease.is_attached:
+                    return  # below Python 3.12, wait_for() may have kept the cancellation to itself
         except asyncio.TimeoutError:
             pass
         except (self.aio.SenderDeletedError, RuntimeError):

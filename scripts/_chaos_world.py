@@ -247,7 +247,7 @@ class World:
         try:
             report = end(timeout=timeout, process_events=process_events)
         except Exception as exc:
-            self.find("detach() raised", f"{record.label}: {exc!r}: {_where(exc)}")
+            self.find("detach() raised", f"{record.label}: {exc!r}: {_chaos_checks.where(exc)}")
             report = None
         finally:
             record.detaching -= 1
@@ -474,7 +474,7 @@ class World:
         try:
             act()
         except Exception as exc:
-            self.find("an action raised", f"{name}: {exc!r}: {_where(exc)}")
+            self.find("an action raised", f"{name}: {exc!r}: {_chaos_checks.where(exc)}")
 
     def _finish(self, number, since):
         """End the round when the stack has unwound: by unloading all, or by quitting with all attached."""
@@ -606,8 +606,3 @@ def _is_blocked():
             return True
         frame = frame.f_back
     return False
-
-
-def _where(exc):
-    frames = traceback.extract_tb(exc.__traceback__)
-    return " > ".join(f"{os.path.basename(frame.filename)}:{frame.lineno} {frame.name}" for frame in frames[-6:])
