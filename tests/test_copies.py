@@ -3,68 +3,15 @@
 import itertools
 import random
 import sys
-from pathlib import Path
 
 import pytest
 
+import copies
 from asyncslot import _meeting
+from copies import PRELUDE
 
-SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
-
-# What every program here begins with: an application, and a way to load a plug-in with its copy.
-PRELUDE = """
-import asyncio, gc, importlib, os, sys
-from qtpy import QtCore, QtWidgets
-app = QtWidgets.QApplication([])
-sys.path.insert(0, {plugins!r})
-
-def load(name, copy="asyncslot"):
-    return importlib.import_module(name + "._vendor." + copy)
-
-def purge(name):
-    "As QGIS does on reload: every module of the plug-in's package."
-    for module in [module for module in sys.modules if module.split(".")[0] == name]:
-        del sys.modules[module]
-    gc.collect()
-
-def spin(until):
-    for _ in range(2000):
-        if until():
-            return
-        app.processEvents(QtCore.QEventLoop.ProcessEventsFlag(0) if hasattr(QtCore.QEventLoop, "ProcessEventsFlag")
-                          else QtCore.QEventLoop.AllEvents, 5)
-    raise AssertionError("nothing happened")
-
-async def work(results, name):
-    await asyncio.ensure_future(asyncio.sleep(0.001))
-    results.append(name)
-
-async def forever():
-    await asyncio.get_event_loop().create_future()
-"""
-
-
-@pytest.fixture
-def make_plugin(tmp_path, monkeypatch):
-    """Return a function that makes a plug-in with a copy: make_plugin(name, copy="asyncslot", pretend=None)."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import vendor
-
-    def make(name, copy="asyncslot", pretend=None):
-        dest = tmp_path / name / "_vendor"
-        vendor.copy(dest, copy, pretend=pretend, force=True)
-        (tmp_path / name / "__init__.py").write_text("")
-        (dest / "__init__.py").write_text("")
-
-    return make
-
-
-@pytest.fixture
-def plugins(tmp_path, make_plugin):
-    """A directory of plug-ins one, two, three, each with a copy."""
-    for name in ("one", "two", "three"):
-        make_plugin(name)
-    return tmp_path
+make_plugin = pytest.fixture(copies.make_plugin)
+plugins = pytest.fixture(copies.plugins)
 
 
 @pytest.fixture

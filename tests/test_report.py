@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 import asyncslot
+import copies
 from asyncslot import _meeting
-
-# make_plugin makes plug-ins with copies of their own; what makes the text of a run of such has PRELUDE.
-from test_copies import PRELUDE, make_plugin  # noqa: F401
+from copies import PRELUDE
 
 ROOT = Path(__file__).resolve().parent.parent
 SECRET = "hunter2-not-for-anybody"
+
+make_plugin = pytest.fixture(copies.make_plugin)
 
 
 def section(text, title):
@@ -256,7 +257,7 @@ def test_what_cannot_be_read_says_so_and_hides_nothing_else(lease):
 
 
 @pytest.mark.parametrize("pretend", ["0.3.9", "9.9.9"], ids=["an older copy", "a newer copy"])
-def test_copies_in_the_process_are_all_named(run_python, tmp_path, make_plugin, pretend):  # noqa: F811
+def test_copies_in_the_process_are_all_named(run_python, tmp_path, make_plugin, pretend):
     """With version and path each; the lease of one that was purged is still told of, and so is a namesake."""
     make_plugin("one", pretend=pretend)
     make_plugin("two", "another_name")
@@ -345,7 +346,7 @@ def test_the_doctor_names_the_binding_and_loads_none(app):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_the_doctor_tells_an_edited_copy(tmp_path, make_plugin):  # noqa: F811
+def test_the_doctor_tells_an_edited_copy(tmp_path, make_plugin):
     """By the list that came with it."""
     make_plugin("one")
     package = "one._vendor.asyncslot"
@@ -360,7 +361,7 @@ def test_the_doctor_tells_an_edited_copy(tmp_path, make_plugin):  # noqa: F811
     assert value(edited.stdout, "This Python", "this copy") == "was edited since it was made: LICENSE, _clock.py"
 
 
-def test_the_doctor_says_what_is_missing(tmp_path, make_plugin):  # noqa: F811
+def test_the_doctor_says_what_is_missing(tmp_path, make_plugin):
     """Without site-packages there is no binding, which is no fault inside a host."""
     make_plugin("one")
     done = doctor("one._vendor.asyncslot", tmp_path, "-S")
