@@ -9,6 +9,8 @@ import importlib
 import itertools
 import sys
 
+import pytest
+
 from faulty import Recording
 from mini_host_user import vendor
 
@@ -95,6 +97,7 @@ class Loader:
 
     def __init__(self, *roots):
         self.roots = []
+        self._all_roots = set()
         self._before = set(sys.modules)
         for root in roots:
             self.add_root(root)
@@ -106,6 +109,7 @@ class Loader:
     def add_root(self, root):
         """Find plug-ins there, too; a namespace package gets what is there."""
         self.roots.append(str(root))
+        self._all_roots.add(str(root))
         sys.path.append(str(root))
         importlib.invalidate_caches()
 
@@ -120,7 +124,7 @@ class Loader:
         for name in set(sys.modules) - self._before:
             path = getattr(sys.modules[name], "__file__", None) or ""
             places = list(getattr(sys.modules[name], "__path__", ()))
-            if any(where.startswith(root) for root, where in itertools.product(self.roots, [path, *places])):
+            if any(where.startswith(root) for root, where in itertools.product(self._all_roots, [path, *places])):
                 del sys.modules[name]
         for root in list(self.roots):
             self.remove_root(root)
@@ -139,6 +143,12 @@ async def work(name=__name__, *, is_brief=False):
         await asyncio.sleep(0 if is_brief else 3600)
     finally:
         log.append((name, "ends"))
+
+kept = []
+
+def keep(value):
+    kept.append(value)
+    return value
 
 class Worker:
     async def __call__(self):
@@ -181,6 +191,10 @@ async def slot(*_):
 async def brief_slot():
     await work(__name__, is_brief=True)
 
+@asyncslot.asyncSlot
+async def failing_slot():
+    1 / 0
+
 class Receiver:
     async def method(self):
         await work(__name__)
@@ -188,6 +202,10 @@ class Receiver:
     @asyncslot.asyncSlot
     async def decorated(self):
         await work(__name__)
+
+    @asyncslot.asyncSlot
+    async def brief(self):
+        await work(__name__, is_brief=True)
 
 receiver = Receiver()
 
@@ -270,3 +288,17 @@ def plugins_here(app, roots):
     plugins = Plugins(roots)
     yield plugins
     plugins.close()
+
+
+def begins(*modules):
+    """What the log has when work of these has begun."""
+    return [(module.__name__, "begins") for module in modules]
+
+
+def ends(*modules):
+    """What the log has when work of these has ended."""
+    return [(module.__name__, "ends") for module in modules]
+
+
+# A test of both kinds of pairs.
+both_kinds = pytest.mark.parametrize("kind", PAIRS)

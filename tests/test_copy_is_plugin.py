@@ -4,29 +4,15 @@ Plug-ins with copies of their own, and plug-ins that share one at the top level.
 what ends with it.
 """
 
-import asyncio
-import threading
-
 import pytest
 
 import copies
-from copies import PAIRS
+from copies import PICARDS, SUITES, begins, both_kinds, ends
+from faulty import Recording
 
 roots = pytest.fixture(copies.write_plugins, scope="module")
 plugins = pytest.fixture(copies.plugins_here)
 
-
-def begins(*modules):
-    """What the log has when work of these has begun."""
-    return [(module.__name__, "begins") for module in modules]
-
-
-def ends(*modules):
-    """What the log has when work of these has ended."""
-    return [(module.__name__, "ends") for module in modules]
-
-
-both_kinds = pytest.mark.parametrize("kind", PAIRS)
 
 # Ways to start work in a plug-in's name, none of which has a lease at hand.
 DOORS = {
@@ -120,72 +106,232 @@ def test_a_plugin_without_a_lease_does_not_run_under_anothers(plugins, kind, rea
     assert plugins.log == []
 
 
-NAMELESS = pytest.mark.parametrize("start", [DOORS["a slot"], DOORS["a decorated method"]], ids=["function", "method"])
+# -- create_task ---------------------------------------------------------------
 
-# Which plug-ins have been there, and are there, when a slot of one that never was attached is called.
-WITHOUT = {
-    # id: kind, what happened before, whether the slot raises
-    "own copy": ("own copies", lambda neighbour: neighbour.attach(), True),
-    "own copy, alone": ("own copies", lambda neighbour: None, True),
-    "shared copy, which has a lease": ("a shared copy", lambda neighbour: neighbour.attach(), False),
-    "shared copy, which had one": ("a shared copy", lambda neighbour: (neighbour.attach(), neighbour.detach()), False),
-    "shared copy, alone": ("a shared copy", lambda neighbour: None, True),
+
+async def hold_dialog(plugin, act):
+    """Open a dialog in a task, call `act` in it."""
+    from qtpy import QtCore
+
+    dialog = QtCore.QEventLoop()
+    QtCore.QTimer.singleShot(0, act)
+    QtCore.QTimer.singleShot(30, dialog.quit)
+    (getattr(dialog, "exec", None) or dialog.exec_)()
+
+
+def in_the_adapter(plugin, spin, create):
+    """While attach() asks the adapter to tell of the host's end."""
+    host = Recording([])
+    on_quit = host.on_quit
+    host.on_quit = lambda callback: (create(), on_quit(callback))[1]
+    plugin.asyncslot.attach(plugin.__name__, host=host).detach()
+
+
+def in_the_adapters_unhook(plugin, spin, create):
+    """While detach() tells the adapter that it need not tell any more."""
+    host = Recording([])
+    host.on_quit = lambda callback: create
+    plugin.asyncslot.attach(plugin.__name__, host=host).detach()
+
+
+def in_an_own_task(plugin, spin, create):
+    """After a task has detached its own lease, which goes when the task's step is over."""
+    lease = plugin.attach()
+
+    async def leave():
+        plugin.detach()
+        create()
+
+    lease.create_task(leave())
+    spin(lease.loop.is_closed)
+
+
+def in_a_dialog(plugin, spin, create):
+    """In a dialog whose task was given up: there is a loop, and no lease."""
+    lease = plugin.attach()
+
+    def leave():
+        lease.detach(timeout=0)
+        QtCore.QTimer.singleShot(5, create)
+
+    from qtpy import QtCore
+
+    lease.create_task(hold_dialog(plugin, leave))
+    spin(lease.loop.is_closed)
+
+
+def in_anothers_dialog(plugin, spin, create):
+    """The same, where the loop is that of another copy."""
+    neighbour = plugin.neighbour
+    lease = neighbour.attach()
+
+    def leave():
+        lease.detach(timeout=0)
+        QtCore.QTimer.singleShot(5, create)
+
+    from qtpy import QtCore
+
+    lease.create_task(hold_dialog(neighbour, leave))
+    spin(lease.loop.is_closed)
+
+
+WHILE = {
+    "nobody was attached": lambda plugin, spin, create: create(),
+    "everybody has left": lambda plugin, spin, create: (plugin.attach(), plugin.detach(), create()),
+    "attach() calls the adapter": in_the_adapter,
+    "detach() calls the adapter": in_the_adapters_unhook,
+    "the task that has detached goes on": in_an_own_task,
+    "the dialog of an abandoned task is open": in_a_dialog,
+    "the dialog of another's abandoned task is open": in_anothers_dialog,
 }
 
 
-@pytest.mark.parametrize("where", ["here", "in a thread", "in a thread that runs asyncio", "here, in asyncio.run()"])
-@NAMELESS
-@pytest.mark.parametrize(("kind", "happens", "raises"), WITHOUT.values(), ids=WITHOUT)
-def test_a_slot_of_a_plugin_that_never_attached(plugins, kind, happens, raises, start, where):
-    """It raises RuntimeError where its copy never had a lease; else it is reported, and names the package."""
-    plugin, neighbour = plugins.pair(kind)
-    happens(neighbour)
-    error = call(where, lambda: start(plugin))
-    neighbour.detach()
-    assert plugins.log == []
-    assert isinstance(error, RuntimeError if raises else type(None)), error
-    found = [message for message, _ in plugins.reports[neighbour.__name__]]
-    assert len(found) == (0 if raises else 1)
-    assert all(plugin.__name__ in message for message in found)
-
-
-@pytest.mark.parametrize("where", ["here", "in a thread", "in a thread that runs asyncio", "here, in asyncio.run()"])
-@NAMELESS
-@pytest.mark.parametrize("name", [None, "A Plug-in"])
-@pytest.mark.parametrize("other", ["no neighbour", "a neighbour"])
+@pytest.mark.parametrize("reach", WHILE.values(), ids=WHILE)
 @both_kinds
-def test_a_slot_of_a_plugin_that_has_left_is_silent(plugins, kind, other, name, start, where):
-    """In whichever thread: neither does its coroutine run, nor is anything raised or reported."""
-    plugin, neighbour = plugins.pair(kind)
-    plugin.attach(name)
-    if other == "a neighbour":
-        neighbour.attach()
-    plugin.detach()
-    assert call(where, lambda: start(plugin)) is None
-    assert neighbour.detach().ended == 0
-    assert plugins.log == []
-    assert plugins.reports == {plugin.__name__: [], neighbour.__name__: []}
+def test_without_a_lease_create_task_says_so_whenever_it_is_called(plugins, spin, kind, reach):
+    """Half-way through attach() and detach(), too, and always with an error of ours."""
+    plugin, plugin.neighbour = plugins.pair(kind)
+    outcomes = []
 
-
-def call(where, function):
-    """Call a function, somewhere; return what it raised."""
-    errors = []
-
-    def run():
+    def create():
         try:
-            function()
+            outcomes.append(plugin.close_create_task())
         except Exception as exc:
-            errors.append(exc)
+            outcomes.append(exc)
 
-    async def run_in_a_loop():
-        run()
+    reach(plugin, spin, create)
+    assert len(outcomes) == 1
+    assert isinstance(outcomes[0], plugin.asyncslot.AsyncSlotError), outcomes
 
-    target = (lambda: asyncio.run(run_in_a_loop())) if "asyncio" in where else run
-    if where.startswith("here"):
-        target()
-    else:
-        thread = threading.Thread(target=target)
-        thread.start()
-        thread.join(20)
-        assert not thread.is_alive()
-    return errors[0] if errors else None
+
+# -- names ---------------------------------------------------------------------
+
+# Plug-ins, with the names that they give.
+EQUAL = {
+    "all in one package": [(name, None) for name in PICARDS],
+    "all in one package, the last first": [(name, None) for name in reversed(PICARDS)],
+    "one of their own choice": [("own_plugin", "A Plug-in"), ("own_neighbour", "A Plug-in"), (PICARDS[0], "A Plug-in")],
+    "that of another's package": [("own_plugin", "own_neighbour"), ("own_neighbour", None)],
+}
+
+
+@pytest.fixture(params=EQUAL.values(), ids=EQUAL)
+def namesakes(request, plugins):
+    """Plug-ins with copies of their own, all attached, whose names would be the same."""
+    modules = [plugins.load(name) for name, _ in request.param]
+    for module, (_, name) in zip(modules, request.param):
+        module.lease = module.attach(name)
+    return modules
+
+
+def test_plugins_of_equal_names_have_leases_with_names_of_their_own(namesakes):
+    """The first has the name as it is; those who come later have it with the place of their copy."""
+    assert [module.attach() for module in namesakes] == [module.lease for module in namesakes]
+    names = [module.lease.name for module in namesakes]
+    assert len(set(names)) == len(names)
+    assert names == [module.lease.owner for module in namesakes]
+    for module, name in list(zip(namesakes, names))[1:]:
+        assert name.startswith(names[0])
+        assert module.__name__ in name
+
+
+@every_door
+def test_plugins_of_equal_names_are_found_by_their_copies(plugins, namesakes, spin, start):
+    """What each starts ends with it, in whichever order they leave, and its report is of its name."""
+    for module in namesakes:
+        start(module)
+    spin(lambda: len(plugins.log) == len(namesakes))
+    order = namesakes[1:] + namesakes[:1]
+    for module in order:
+        del plugins.log[:]
+        report = module.detach()
+        assert plugins.log == ends(module)
+        assert (report.owner, report.ended) == (module.lease.name, 1)
+        assert str(report).startswith(f"{module.lease.name}: ")
+        assert not module.lease.is_attached
+    assert module.lease.loop.is_closed()
+
+
+def test_plugins_of_equal_names_are_told_apart_wherever_they_are_named(plugins, namesakes, spin):
+    """In messages about errors, in report(), in the monitor."""
+    from qtpy import QtWidgets
+
+    names = [module.lease.name for module in namesakes]
+    for module in namesakes:
+        module.failing_slot()
+        module.slot()
+    spin(lambda: len(plugins.log) == len(namesakes))
+    for module in namesakes:
+        [(message, exc)] = plugins.reports[module.__name__]
+        assert message.startswith(f"{module.lease.name}: ")
+        assert isinstance(exc, ZeroDivisionError)
+    text = namesakes[0].asyncslot.report()
+    assert [line for line in text.splitlines() if line.startswith("Owner ")] == [f"Owner {name!r}" for name in names]
+    window = namesakes[-1].asyncslot.monitor()
+    trees = [tree for tree in window.findChildren(QtWidgets.QTreeWidget) if "owner" in tree.accessibleName()]
+    assert [trees[0].topLevelItem(row).text(0) for row in range(trees[0].topLevelItemCount())] == names
+    window.close()
+
+
+def test_a_name_that_is_free_again_is_given_again(namesakes):
+    """And those who stay keep theirs."""
+    names = [module.lease.name for module in namesakes]
+    first = namesakes[0]
+    first.detach()
+    assert first.attach(names[0]).name == names[0]
+    assert [module.attach().name for module in namesakes] == names
+
+
+def test_detach_by_a_name_ends_no_lease_of_another_copy(namesakes):
+    """Whatever it is called."""
+    first, second = namesakes[:2]
+    second.detach(first.lease.name)
+    assert first.lease.is_attached
+
+
+# -- packages that change ------------------------------------------------------
+
+
+@every_door
+@pytest.mark.parametrize("change", ["grows", "shrinks"])
+@pytest.mark.parametrize("name", [None, "A Plug-in"])
+@pytest.mark.parametrize("kind", SUITES)
+def test_a_lease_is_found_after_its_package_has_changed(plugins, roots, spin, kind, name, change, start):
+    """A package without a file of its own is spread over more directories than before, or over fewer."""
+    if change == "shrinks":
+        plugins.loader.add_root(roots[1])
+    plugin = plugins.load(f"{SUITES[kind]}.tool")
+    lease = plugin.attach(name)
+    (plugins.loader.add_root if change == "grows" else plugins.loader.remove_root)(roots[1])
+    assert plugin.attach() is lease
+    start(plugin)
+    spin(lambda: plugins.log)
+    assert plugin.detach().ended == 1
+    assert not lease.is_attached
+    assert plugins.log == begins(plugin) + ends(plugin)
+
+
+@every_door
+@pytest.mark.parametrize("change", ["the second comes with its directory", "the directory of the second goes"])
+@pytest.mark.parametrize("kind", SUITES)
+def test_plugins_of_a_package_that_changes_are_told_apart(plugins, roots, spin, kind, change, start):
+    """Whether they are two plug-ins or one package is known by then, or is not known any more."""
+    if "goes" in change:
+        plugins.loader.add_root(roots[1])
+    plugin = plugins.load(f"{SUITES[kind]}.tool")
+    lease = plugin.attach()
+    if "comes" in change:
+        plugins.loader.add_root(roots[1])
+    second = plugins.load(f"{SUITES[kind]}.other")
+    other = second.attach()
+    if "goes" in change:
+        plugins.loader.remove_root(roots[1])
+    assert other is not lease
+    assert (plugin.attach(), second.attach()) == (lease, other)
+    start(plugin)
+    start(second)
+    spin(lambda: len(plugins.log) == 2)
+    assert second.detach().ended == 1
+    assert (lease.is_attached, other.is_attached) == (True, False)
+    assert plugin.detach().ended == 1
+    assert plugins.log == begins(plugin, second) + ends(second, plugin)
