@@ -227,3 +227,9 @@ def closing(nests):
     for nest in reversed(nests):
         nest.close()
         yield lambda nest=nest: nest.is_over
+
+
+def turns(count):
+    """Part of a story: let Qt's loop turn some times, for something of which nothing is to be seen."""
+    for _ in range(count):
+        yield lambda: True
