@@ -48,7 +48,7 @@ class AloneMixin(SteppingMixin):
         """
         self._as_notice_end_of_qt()
         if self._as_handle is not None:
-            self._as_find_boundary()
+            self._as_is_open = self._as_nested = True
         outer = self._as_enter()
         outer_owners, self._as_alone_for = self._as_alone_for, (owner,)
         self._as_idle = False

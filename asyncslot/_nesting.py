@@ -16,16 +16,15 @@ for as long as somebody blocks (`_alone`); each time it is left again, what was 
     depth       how often it is entered; 0: no frame of ours is on the stack
     handle      the callback that the innermost entry is running
     stack       those that the entries further out are running
-    boundary    where `handle` has called into Qt, known from the first step in there on; its frame
-                and the instruction at which that stands
+    is_open     `handle` has called into Qt: it has been seen that a step, or somebody who blocks, came in between
 
 What must not happen under a callback that is on the stack (to close the loop, to freeze a task
 that sits in a dialog) is put off until depth is 0 again, and is then done by whoever leaves last: a
 host that has quit runs no Qt loop any more.
 
 Code that Qt calls from inside a callback runs in that callback's context, but does not belong to
-it: it is another plug-in's slot. It is known by its frames: they lead to the boundary, which
-stands where it stood. When the callback goes on, the boundary's frame has moved on.
+it: it may be another plug-in's slot. `_owners` knows it by its frames, for which it asks wherever
+call_soon() takes the slow way; so it does as long as `is_open`.
 
 Neighbours. Our loop is asyncio's running loop only while a step runs, and what
 was running before (another plug-in's loop, a Jupyter console) is put back: unless
@@ -47,16 +46,13 @@ from typing import Any, Callable, List, Optional, Tuple
 
 from ._base import Handle, LoopBase
 
-# A frame that has called into Qt, and the instruction at which it has.
-Boundary = Tuple[Any, int]
-
 
 class NestingMixin(LoopBase):
     """The part of an event loop that enters and leaves steps, however deep.
 
     It wants from the class it is mixed into: `_as_without_running(events)` and
     `_as_unmute()`, for descriptors of what is on the stack; `_as_batch`, `_as_rest()`,
-    `_as_callback_failed(handle, exc)` and `_as_interrupted(exc)`, as in `_steps`; `_as_copies`, as in `_owners`.
+    `_as_callback_failed(handle, exc)` and `_as_interrupted(exc)`, as in `_steps`.
     """
 
     def __init__(self) -> None:
@@ -64,9 +60,9 @@ class NestingMixin(LoopBase):
         self._as_has_run = False  # it has been entered
         self._as_handle: Optional[Handle] = None  # the one being run
         self._as_stack: List[Handle] = []  # those that outer steps are running
-        self._as_boundary: Optional[Boundary] = None  # where the one being run has last called into Qt
+        self._as_is_open = False  # the one being run has called into Qt
         self._as_held: List[Handle] = []
-        self._as_nested = False  # something is held or muted, or there is a boundary
+        self._as_nested = False  # something is held, muted or open
         self._as_afters: List[Callable[[], None]] = []  # what waits for the stack to unwind
         self._as_lasting: Any = None  # this loop, if it is the running loop outside steps, too
         self._as_newcomer: Any = None  # a loop that was published during the step
@@ -96,14 +92,14 @@ class NestingMixin(LoopBase):
         hooks = sys.get_asyncgen_hooks()
         events._set_running_loop(self)
         sys.set_asyncgen_hooks(*self._as_hooks)
-        boundary, self._as_boundary = self._as_boundary, None
+        is_open, self._as_is_open = self._as_is_open, False
         self._as_has_run = True
         self._as_depth += 1
-        return loop, task, own_task, hooks, handle, boundary
+        return loop, task, own_task, hooks, handle, is_open
 
     def _as_leave(self, outer: Tuple[Any, ...]) -> None:
         """Put back what _as_enter() found."""
-        loop, task, own_task, hooks, handle, self._as_boundary = outer
+        loop, task, own_task, hooks, handle, self._as_is_open = outer
         self._as_depth -= 1
         sys.set_asyncgen_hooks(*hooks)
         if events._get_running_loop() is not self:
@@ -113,8 +109,11 @@ class NestingMixin(LoopBase):
         elif self._as_newcomer is not None:
             loop, self._as_newcomer = self._as_newcomer, None
         elif loop is None or loop.is_closed():
-            # The callback that is on the stack goes on as if its loop had been left alone.
             loop = self._as_lasting if handle is None else self
+        elif handle is not None and not loop.is_running():
+            # Somebody has published a loop while a callback of ours is on the stack, which must find its own when it
+            # goes on.
+            self._as_newcomer, loop = loop, self
         events._set_running_loop(loop)
         self._as_handle = handle
         if handle is not None:
@@ -125,15 +124,6 @@ class NestingMixin(LoopBase):
             _enter_task(loop, task)
         if own_task is not None:
             _put_back(self, own_task, loop)
-
-    def _as_find_boundary(self) -> None:
-        """Note where the callback that is on the stack has called into Qt, which now calls us."""
-        frame: Any = sys._getframe(1)
-        while frame is not None and (frame.f_globals.get("__name__") or "").rpartition(".")[0] in self._as_copies:
-            frame = frame.f_back
-        if frame is not None:
-            self._as_boundary = frame, frame.f_lasti
-            self._as_nested = True
 
     def _as_call_inside(self, fn: Callable[[], Any]) -> Any:
         """Call `fn` as the running loop."""
@@ -210,22 +200,12 @@ class NestingMixin(LoopBase):
         What is still on the stack of a step further out is held or muted again
         as soon as it turns up.
         """
-        self._as_nested = self._as_boundary is not None  # of a callback further out
+        self._as_nested = self._as_is_open  # a callback further out
         self._as_unmute()
         self._as_batch.extendleft(reversed(self._as_held))
         self._as_held.clear()
         if self._as_idle and self._as_batch:
             self._as_wake()
-
-
-def is_within(frame: Any, boundary: Boundary) -> bool:
-    """Whether a frame is of code that Qt has called from a boundary, and not of what the callback itself does now."""
-    edge, instruction = boundary
-    while frame is not None:
-        if frame is edge:
-            return bool(frame.f_lasti == instruction)
-        frame = frame.f_back
-    return False
 
 
 def _take_off(loop: Any) -> Any:

@@ -17,9 +17,8 @@ What carries no owner is the plug-in's whose code it is, by the name of its modu
 from a plain slot or a thread, whose context is empty: then the callers' frames tell.
 
     interleaved code    A task of one plug-in's opens a dialog; in there Qt calls a plain slot of
-                        another one's, and asyncio's context is still the task's. Such a call is
-                        known by the boundary (`_nesting`), and is the plug-in's whose frames
-                        come before it.
+                        another one's, and the context is still the task's. So it is the frames between
+                        the callback and the call that decide, and the context where they are nobody's.
 
 This module knows nothing of Qt, of leases and of steps. It relies on these
 private methods of asyncio's selector loop, the places where things are made,
@@ -41,7 +40,6 @@ from contextvars import Context, ContextVar, copy_context
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set
 
 from ._base import Handle, LoopBase, Task
-from ._nesting import is_within
 from ._report import frames_of
 from ._tasks import is_alive
 
@@ -105,8 +103,13 @@ _MOST_CLOSES = 10
 # What stands between the loop and whoever calls it: asyncio.run_coroutine_threadsafe(), say.
 _GO_BETWEENS = ("asyncio", "_asyncio", "concurrent", "contextvars", "functools", "threading")
 
-# Cache sentinel: nobody has asked about this module yet. (None: it is nobody's.)
+# Cache sentinels: nobody has asked about this module yet; it is of a copy of ours. (None: it is nobody's.)
 _NOT_ASKED = object()
+_OURS = object()
+
+# Our functions in which a callback begins, or something is done in the name of an owner: what comes before them does
+# not call.
+_STARTS = ("_as_call_for", "_as_drain", "_as_run_now")
 
 # So many owners of async generators are kept before it is looked which generators are gone.
 _FEW_GENERATORS = 100
@@ -124,7 +127,7 @@ current = OWNER.get
 class OwningMixin(LoopBase):
     """The part of an event loop that tells on behalf of whom something is there.
 
-    It wants from the class it is mixed into: `_as_boundary`, as in `_nesting`, and the queues of `_steps`.
+    It wants from the class it is mixed into the queues of `_steps`, and the stack of `_nesting`.
 
     Attributes:
         _as_owner: the context variable that carries the owner.
@@ -171,26 +174,28 @@ class OwningMixin(LoopBase):
     # -- who calls ---------------------------------------------------------------
 
     def _as_current_owner(self) -> Optional[Owner]:
-        """Return the owner of the code that calls the loop: by its context, else by its frames. Any thread."""
-        owner = current()
-        if not self._as_owners:
-            return owner
-        if owner is None:
-            return self._as_owner_of_frames(sys._getframe(1), None)
-        boundary = self._as_boundary
-        if boundary is not None and is_within(sys._getframe(1), boundary):
-            return self._as_owner_of_frames(sys._getframe(1), boundary[0])
-        return owner
+        """Return the owner of the code that calls the loop. Any thread."""
+        return self._as_owner_of_frames(sys._getframe(1)) or current()
 
-    def _as_owner_of_frames(self, frame: Any, end: Any) -> Optional[Owner]:
-        """Return the owner whose code is the first that is somebody's, from `frame` outwards and before `end`."""
+    def _as_owner_of_frames(self, frame: Any) -> Optional[Owner]:
+        """Return the owner whose code has called, from `frame` outwards up to the callback; None: the context tells.
+
+        The context alone does not: Qt calls plain slots in the context of whoever has opened a dialog, and threads
+        have none.
+        """
+        if not self._as_owners:
+            return None
         known = self._as_owners_by_module
-        while frame is not None and frame is not end:
+        while frame is not None:
             module = frame.f_globals.get("__name__") or ""
             owner = known.get(module, _NOT_ASKED)
             if owner is _NOT_ASKED:
-                owner = known[module] = self._as_owner_of_module(module)
-            if owner is not None:
+                is_ours = module.rpartition(".")[0] in self._as_copies
+                owner = known[module] = _OURS if is_ours else self._as_owner_of_module(module)
+            if owner is _OURS:
+                if frame.f_code.co_name in _STARTS:
+                    return None
+            elif owner is not None:
                 return owner  # type: ignore[no-any-return]
             frame = frame.f_back
         return None
@@ -216,30 +221,14 @@ class OwningMixin(LoopBase):
         return owners
 
     def _as_callers_context(self) -> Optional[Context]:
-        """Return a context for what code schedules that has no owner in its own, or the wrong one; else None."""
-        if not self._as_owners:
-            return None
-        frame = sys._getframe(2)
-        if current() is None:
-            # Fast path, in a flood from a thread: the caller's module is in the cache, and is somebody's.
-            owner = self._as_owners_by_module.get(frame.f_globals.get("__name__") or "")
-            if owner is None:
-                owner = self._as_owner_of_frames(frame, None)
-            return None if owner is None else owner.context()
-        boundary = self._as_boundary
-        if boundary is None or not is_within(frame, boundary):
-            return None
-        owner = self._as_owner_of_frames(frame, boundary[0])
-        if owner is not None:
-            return owner.context()  # type: ignore[no-any-return]
-        context = copy_context()
-        context.run(OWNER.set, None)
-        return context
+        """Return a context for what code schedules whose own context does not carry it; None if it does."""
+        owner = self._as_owner_of_frames(sys._getframe(2))
+        return None if owner is None or owner is current() else owner.context()
 
     def _as_give_owner(self, context: Context) -> None:
-        """Have a context carry the caller, if it carries nobody: one that was made by hand, or in a plain slot."""
+        """Have a context carry the caller: one that was made by hand, in a plain slot, or by a task that is new."""
         owner = self._as_current_owner()
-        if owner is not None:
+        if owner is not None and context.get(OWNER) is not owner:
             try:
                 context.run(OWNER.set, owner)
             except RuntimeError:
@@ -247,13 +236,9 @@ class OwningMixin(LoopBase):
 
     def _as_call_for(self, owner: Owner, fn: Callable[..., Any], *args: Any) -> Any:
         """Call `fn(*args)` in the name of an owner, whoever calls."""
-        boundary, self._as_boundary = self._as_boundary, None
-        try:
-            context = copy_context()
-            context.run(OWNER.set, owner)
-            return context.run(fn, *args)
-        finally:
-            self._as_boundary = boundary
+        context = copy_context()
+        context.run(OWNER.set, owner)
+        return context.run(fn, *args)
 
     # -- whose is it ---------------------------------------------------------------
 
@@ -343,13 +328,18 @@ class OwningMixin(LoopBase):
 
     def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
         """Make a task, in the next turn of which `coro` starts; it belongs to the current owner. GUI thread only."""
-        if self._task_factory is None and not kwargs and current() is not None and self._as_boundary is None:
+        owner = current()
+        context = None
+        if owner is None or self._as_handle is not None:
+            caller = self._as_owner_of_frames(sys._getframe(1))
+            if caller is not None and caller is not owner:
+                owner, context = caller, caller.context()
+        if owner is not None and context is None and self._task_factory is None and not kwargs:
             # Fast path, for slots and within tasks: as asyncio does, with a frame or two less.
             task: Task[Any] = asyncio.tasks.Task(coro, loop=self)  # type: ignore[assignment]
             if task._source_traceback:
                 del task._source_traceback[-1]  # this frame
             return task
-        context = self._as_callers_context() if self._as_handle is None or self._as_boundary is not None else None
         make = functools.partial(super().create_task, coro, **kwargs)
         if self._task_factory is not None and self._as_handle is None:
             # It may run the first step itself (asyncio.eager_task_factory), and between
@@ -366,7 +356,7 @@ class OwningMixin(LoopBase):
             if task._source_traceback:
                 del task._source_traceback[-1]  # this frame
         elif not isinstance(task, asyncio.Task):
-            self._as_note_stranger(task, current() if context is None else context[OWNER])
+            self._as_note_stranger(task, owner)
         return task
 
     def _as_note_stranger(self, task: Any, owner: Optional[Owner]) -> None:

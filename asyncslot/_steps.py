@@ -50,7 +50,7 @@ from ._clock import monotonic
 from ._nesting import NestingMixin
 from ._overruns import OverrunMixin
 from ._polling import PollingMixin
-from ._tasks import has_begun, resume
+from ._tasks import has_begun, is_first_step, resume
 
 # Above this many timers, of which more than half are cancelled, the heap is
 # rebuilt without them; asyncio's own figures.
@@ -97,8 +97,8 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         # True: nobody has promised a step; whoever adds work must ask for one. Read and
         # cleared by any thread.
         self._as_idle = False
-        # True: call_soon() has to do more than to queue. Always outside of steps, and in
-        # one as long as nobody has promised the next, and in debug mode.
+        # True: call_soon() has to do more than to queue. Always outside of callbacks, and in
+        # one as long as nobody has promised the next step, or when it has called into Qt, and in debug mode.
         self._as_alert = True
         self._as_wanted_coro: Any = None
         self._as_first_step: Optional[Handle] = None
@@ -153,7 +153,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_at")
-        if self._as_handle is None or self._as_boundary is not None:  # outside of callbacks
+        if self._as_handle is None or self._as_is_open:  # as in _as_call_soon_alert()
             if context is None:
                 context = self._as_callers_context()
             elif context.get(self._as_owner) is None:
@@ -182,11 +182,11 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_soon")
-        if self._as_handle is None or self._as_boundary is not None:  # outside of callbacks
-            if context is None:
-                context = self._as_callers_context()
-            elif context.get(self._as_owner) is None:
-                self._as_give_owner(context)
+        # Outside of callbacks, or in code that Qt has called from inside of one.
+        if context is None:
+            context = self._as_callers_context()
+        elif context.get(self._as_owner) is None or (self._as_is_open and not args and is_first_step(callback)):
+            self._as_give_owner(context)
         handle = self._as_make_handle(callback, args, context, frames=3)
         if self._as_wanted_coro is not None and not args:
             task = getattr(callback, "__self__", None)
@@ -198,7 +198,9 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         self._ready.append(handle)
         if self._as_idle:
             self._as_wake()
-        self._as_alert = self._as_handle is None or self._debug or self._as_wanted_coro is not None
+        self._as_alert = (
+            self._as_handle is None or self._as_is_open or self._debug or self._as_wanted_coro is not None
+        )
         return handle
 
     def _as_make_handle(self, callback: Callable[..., Any], args: Any, context: Any, frames: int) -> Handle:
@@ -240,7 +242,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         if self._closed or self._as_wait is None:
             return  # a wake-up that was under way when the loop was closed
         if self._as_handle is not None:
-            self._as_find_boundary()
+            self._as_is_open = self._as_nested = True
         outer = self._as_enter_from(running)
         # The promise is kept. A new one is only made when there is something for it: most
         # wake-ups of a quiet loop end without a call to Qt.
@@ -261,7 +263,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
     def _as_escaped(self, exc: BaseException) -> None:
         """Deal with what has come out of _as_drain(); the callback that it comes from is over."""
         self._as_interrupted(exc)
-        self._as_handle = self._as_boundary = None
+        self._as_handle, self._as_is_open = None, False
         if self._as_nested:
             self._as_unnest()
 
@@ -321,7 +323,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
             if now - began > _SHORTEST_RUN and running_loop() is not self:
                 self._as_publish_again()
             if self._as_nested:
-                self._as_boundary = None
+                self._as_is_open = False
                 self._as_unnest()
             if now >= deadline:
                 self._as_overran(handle, now - max(began, self._as_ended))

@@ -71,6 +71,12 @@ def has_begun(coro: Any) -> bool:
     return not inspect.iscoroutine(coro) or inspect.getcoroutinestate(coro) != inspect.CORO_CREATED
 
 
+def is_first_step(callback: Any) -> bool:
+    """Whether a callback is the first step of a task."""
+    task = getattr(callback, "__self__", None)
+    return isinstance(task, asyncio.Task) and not has_begun(getattr(task, "_coro", None))
+
+
 def is_alive(task: asyncio.Task[Any]) -> bool:
     """Whether a task goes on: it is not done, and detach() has not frozen it."""
     coro: Any = getattr(task, "_coro", task)  # a task factory's own class may not tell what it runs

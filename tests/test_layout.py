@@ -40,7 +40,7 @@ LAYERS = {
     "_clock": [],
     "_interrupts": [],
     "_nesting": ["_base"],
-    "_owners": ["_base", "_nesting", "_report", "_tasks"],
+    "_owners": ["_base", "_report", "_tasks"],
     "_blame": ["_owners", "_report"],
     "host_adapters": [],
     "_binding": ["_errors"],
