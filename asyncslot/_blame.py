@@ -59,9 +59,10 @@ def _is_cancellation(context: Dict[str, Any]) -> bool:
 def _owner_of(loop: Any, context: Dict[str, Any]) -> Optional[Any]:
     """Tell from the context of an error whose error it is."""
     handle = context.get("handle")
-    running = loop._as_handle
-    if handle is None and running is not None and any(arg is context.get("task") for arg in running._args or ()):
-        handle = running  # a callback of that task's, which tells of it
+    task = context.get("task")
+    if handle is None and task is not None:
+        # A callback of that task's may be telling of it.
+        handle = next((each for each in loop._as_on_stack() if any(arg is task for arg in each._args or ())), None)
     owner = None if handle is None else handle._context.get(loop._as_owner)
     if owner is not None:
         return owner

@@ -153,11 +153,12 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_at")
-        if self._as_handle is None or self._as_is_open:  # as in _as_call_soon_alert()
-            if context is None:
-                context = self._as_callers_context()
-            elif context.get(self._as_owner) is None:
-                self._as_give_owner(context)
+        if context is None:
+            owner = self._as_owner_of_frames(sys._getframe(1))
+            if owner is not None and owner is not self._as_owner.get():
+                context = owner.context()
+        elif context.get(self._as_owner) is None:
+            self._as_give_owner(context)
         timer = TimerHandle(when, callback, args, self, context)
         if timer._source_traceback:
             del timer._source_traceback[-1]
