@@ -76,7 +76,7 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     try:
         place = _meeting.here()
     except IncompatibleCopyError:
-        _lease.note_refusal()
+        _lease.note_host(adapter)
         raise
     if place is not None:
         place.loop._as_revive(qt_core, application)

@@ -84,7 +84,9 @@ def _owner_of(loop: Any, context: Dict[str, Any]) -> Optional[Any]:
         module = frame.f_globals.get("__name__") or ""
         owners = loop._as_owners_of_module(module)
         if owners:
-            return next((owner for owner in owners if owner.name == plugin_of(module)), owners[0])
+            # Of several leases of one package it is the one in whose name this is called, if any.
+            likely = [owner for owner in owners if owner is loop._as_owner.get() or owner.name == plugin_of(module)]
+            return (likely or owners)[0]
     return loop._as_owner.get()
 
 

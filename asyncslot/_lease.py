@@ -22,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import threading
+import weakref
 from contextvars import copy_context
 from typing import Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Set, Tuple, TypeVar
 
@@ -32,7 +33,7 @@ from ._detach import Ending
 from ._errors import AmbiguousLeaseError, DetachedError, DetachedWhileWaitingError, TaskTimeoutError, ThreadError
 from ._hosts import find_host, report_safely
 from ._loop import AsyncSlotEventLoop
-from ._owners import plugin_of
+from ._owners import nearest, plugin_of
 from ._progress import Progress
 from ._report import DetachReport, where
 from ._slots import Options, Starter, make_slot, report_failure
@@ -85,6 +86,7 @@ class Lease:
             return
         place.enter(self)
         held.append(self)
+        note_host(self.host)
 
     def __repr__(self) -> str:
         return f"<Lease of {self.name!r} in {self.host.NAME}, {'attached' if self.is_attached else 'ended'}>"
@@ -339,8 +341,7 @@ def find_own(module: str, name: Optional[str]) -> Optional[Lease]:
 
     One caller may hold several by giving each a name: a test, a console, a manager of plug-ins.
     """
-    package = plugin_of(module)
-    own = [lease for lease in held if lease.is_attached and plugin_of(lease._module) == package]
+    own = _of_package([lease for lease in held if lease.is_attached], module)
     same = [lease for lease in own if name in (lease._given_name, lease.name)]
     if not same and name is None and len(own) == 1:
         same = own
@@ -355,16 +356,25 @@ def find(module: str, name: Optional[str] = None, *, is_attached: bool = True) -
         name: as given to attach() or detach(); None: whatever the lease was named.
         is_attached: of those that are attached, or those whose end has begun and is not over.
     """
-    package = plugin_of(module)
     attached = [lease for lease in held if lease.is_attached == is_attached]
-    own = [lease for lease in attached if plugin_of(lease._module) == package]
+    own = _of_package(attached, module)
     if name is not None:
         named = [lease for lease in own or attached if name in (lease._given_name, lease.name)]
         return named or [lease for lease in attached if name in (lease._given_name, lease.name)]
-    if not own and IS_VENDORED and not any(plugin_of(key[0]) == package for key in _ended):
+    if not own and IS_VENDORED and not any(plugin_of(key[0]) == plugin_of(module) for key in _ended):
         # The copy is the plug-in, whoever calls: Qt, the host, another package of the plug-in's.
         own = [lease for lease in attached if plugin_of(lease._module) == plugin_of(COPY)] or attached
     return [lease for lease in own if lease._given_name is None] or own
+
+
+def _of_package(leases: List[Lease], module: str) -> List[Lease]:
+    """Return those that the plug-in has whose code a module is.
+
+    A package may have been two plug-ins when they attached, and be known as one now: see plugin_of().
+    """
+    package = plugin_of(module)
+    own = [lease for lease in leases if plugin_of(lease._module) == package]
+    return own if len(own) < 2 else nearest(own, module, lambda lease: (lease._module,))
 
 
 def find_one(module: str, what: str) -> Optional[Lease]:
@@ -394,20 +404,22 @@ def reports() -> List[DetachReport]:
     return list(_ended.values())[::-1]
 
 
-def note_refusal() -> None:
-    """Note that this copy is in a host, though it cannot give a lease there."""
-    _refusals.append(True)
+# The host that this copy was last attached in, or was refused in because of another copy.
+_hosts: List[weakref.ref[Any]] = []
 
 
-# Filled when attach() was refused because of another copy.
-_refusals: List[bool] = []
+def note_host(host: Any) -> None:
+    """Remember where this copy is, without keeping it alive."""
+    _hosts[:] = [weakref.ref(host)]
 
 
 def tell_users() -> Optional[Callable[[str, Optional[BaseException]], None]]:
     """Return a way to tell the host's users of an error of somebody who has no lease; None if there was no host yet."""
     if held:
         return held[0]._owner.report
-    return functools.partial(report_safely, find_host()) if _ended or _refusals else None
+    if not _hosts:
+        return None
+    return functools.partial(report_safely, _hosts[0]() or find_host())
 
 
 def _unhook_nothing() -> None:

@@ -37,11 +37,13 @@ import sys
 import types
 import weakref
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
 
 from ._base import Handle, LoopBase, Task
 from ._report import frames_of
 from ._tasks import is_alive
+
+_T = TypeVar("_T")
 
 ExceptionHandler = Callable[[Any, Dict[str, Any]], Any]
 
@@ -216,8 +218,7 @@ class OwningMixin(LoopBase):
         if len(owners) > 1:
             # The host's own package may hold several plug-ins (Picard): then they are told apart by where their
             # copies lie.
-            near = [max(_common_length(name, module) for name in (owner.copy, owner.module)) for owner in owners]
-            owners = [owner for owner, length in zip(owners, near) if length == max(near)]
+            owners = nearest(owners, module, lambda owner: (owner.copy, owner.module))
         return owners
 
     def _as_callers_context(self) -> Optional[Context]:
@@ -451,6 +452,12 @@ def plugin_of(module: str) -> str:
     path: Any = getattr(sys.modules.get(top), "__path__", None)
     is_shared = hasattr(path, "__len__") and len(path) != 1
     return ".".join(module.split(".")[:2]) if is_shared else top
+
+
+def nearest(things: List[_T], module: str, names_of: Callable[[_T], Tuple[str, ...]]) -> List[_T]:
+    """Return the things one of whose names has most packages in common with a module's."""
+    lengths = [max(_common_length(name, module) for name in names_of(thing)) for thing in things]
+    return [thing for thing, length in zip(things, lengths) if length == max(lengths)]
 
 
 def _common_length(one_module: str, other_module: str) -> int:

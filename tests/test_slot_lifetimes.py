@@ -303,6 +303,7 @@ def test_asyncslot_runs_under_the_lease_of_the_package_that_defined_the_function
 def nobody_has_been_here(monkeypatch):
     """As in a process in which no lease has ended yet."""
     monkeypatch.setattr(_lease, "_ended", {})
+    monkeypatch.setattr(_lease, "_hosts", [])
 
 
 def test_asyncslot_does_not_guess_between_leases_of_others(attach_as, recorder, nobody_has_been_here):
