@@ -3,7 +3,7 @@
 An *owner* is carried by a context variable. A task copies the context in which
 it is made, a callback the context in which it was scheduled, so what an owner's
 code starts, and what that starts in turn, carries the owner too; nobody has to
-pass it on. Nothing is written down when a task is made: whose it is, is looked up when
+pass it on. From Python 3.12 on nothing is written down when a task is made: whose it is, is looked up when
 it matters (detach, an error, the monitor), in asyncio's own registries. So it does
 not matter by which way something has come onto the loop.
 
@@ -80,8 +80,8 @@ class Owner:
         self.exception_handler: Optional[ExceptionHandler] = None
         self.is_leaving = False
         self._loop = loop
-        # Those that a factory made of a class which asyncio does not list.
-        self._strangers: weakref.WeakSet[Any] = weakref.WeakSet()
+        # Those that a factory made of a class which asyncio does not list; below Python 3.12 all.
+        self._noted: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __repr__(self) -> str:
         return f"<Owner {self.name!r}>"
@@ -101,6 +101,10 @@ class Owner:
 # A coroutine that awaits in a `finally` stands there after close(), and is closed again. One
 # that does so for ever is left to the garbage collector.
 _MOST_CLOSES = 10
+
+# Whether a task tells its context also when it is done, and when it waits for something that is not asyncio's. Where it
+# does not, tasks are noted as they are made, for those cases.
+_TASKS_TELL = sys.version_info >= (3, 12)
 
 # What stands between the loop and whoever calls it: asyncio.run_coroutine_threadsafe(), say.
 _GO_BETWEENS = ("asyncio", "_asyncio", "concurrent", "contextvars", "functools", "threading")
@@ -255,7 +259,8 @@ class OwningMixin(LoopBase):
         contexts = {} if not tasks or hasattr(tasks[0], "get_context") else self._as_contexts_in_queues()
         pairs = [(task, self._as_owner_of_task(task, contexts)) for task in tasks]
         for owner in self._as_owners:
-            pairs += [(task, owner) for task in list(owner._strangers) if is_alive(task)]
+            noted = [task for task in list(owner._noted) if not isinstance(task, asyncio.Task)]
+            pairs += [(task, owner) for task in noted if is_alive(task)]
         return pairs
 
     def _as_owner_of_task(self, task: Any, contexts: Optional[Dict[Any, Context]] = None) -> Optional[Owner]:
@@ -266,6 +271,8 @@ class OwningMixin(LoopBase):
         """
         context = self._as_context_of(task, contexts)
         owner = None if context is None else context.get(OWNER)
+        if owner is None and not _TASKS_TELL:
+            owner = next((owner for owner in self._as_owners if _is_in(task, owner._noted)), None)
         if owner is None and self._as_owners:
             for frame in frames_of(task):
                 owner = self._as_owner_of_module(frame.f_globals.get("__name__") or "")
@@ -340,6 +347,8 @@ class OwningMixin(LoopBase):
             task: Task[Any] = asyncio.tasks.Task(coro, loop=self)  # type: ignore[assignment]
             if task._source_traceback:
                 del task._source_traceback[-1]  # this frame
+            if not _TASKS_TELL:
+                owner._noted.add(task)
             return task
         make = functools.partial(super().create_task, coro, **kwargs)
         if self._task_factory is not None and self._as_handle is None:
@@ -356,17 +365,12 @@ class OwningMixin(LoopBase):
         if self._task_factory is None:
             if task._source_traceback:
                 del task._source_traceback[-1]  # this frame
-        elif not isinstance(task, asyncio.Task):
-            self._as_note_stranger(task, owner)
-        return task
-
-    def _as_note_stranger(self, task: Any, owner: Optional[Owner]) -> None:
-        """Note a task of a class that asyncio does not list."""
-        if owner is not None:
+        if owner is not None and not (_TASKS_TELL and isinstance(task, asyncio.Task)):
             try:
-                owner._strangers.add(task)
+                owner._noted.add(task)
             except TypeError:
                 pass  # it cannot be hashed, or be referred to weakly
+        return task
 
     # Typeshed ties the arguments to the callback; here they are passed on.
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
@@ -468,6 +472,13 @@ def _common_length(one_module: str, other_module: str) -> int:
             break
         count += 1
     return count
+
+
+def _is_in(thing: Any, weak_set: Any) -> bool:
+    try:
+        return thing in weak_set
+    except TypeError:  # of a class without a hash
+        return False
 
 
 def _is_step(handle: Handle) -> bool:
