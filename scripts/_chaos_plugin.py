@@ -79,7 +79,7 @@ class Plugin:
         self.record, self.lease = record, lease
         self.work = Work(self, record)
         heart = Life(record, "heart")
-        lease.create_task(heart.run(self.work.heart), name=heart.name)
+        record.heart = lease.create_task(heart.run(self.work.heart), name=heart.name)
         self.sender = Sender()
         self.receivers = [self._receiver() for _ in range(2)]
 

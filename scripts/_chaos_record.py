@@ -32,7 +32,7 @@ class Record:
     Attributes:
         label: which plug-in, and which of its lives.
         lease: what attach() returned; None until then.
-        beats: how often its heart has beaten, a task that does nothing else.
+        heart: a task that does nothing but beat; beats: how often it has.
         lives, flows: the coroutines and asynchronous generators of the plug-in's; see _chaos_work.
         promises: what must be called soon, as {number: (what, when)}, unless the lease ends first.
         detaching: how many calls of detach() are under way.
@@ -48,7 +48,7 @@ class Record:
         self.world = world
         self.label = label
         self.name = name
-        self.lease = None
+        self.lease = self.heart = None
         self.beats = 0
         self.lives = []
         self.flows = []

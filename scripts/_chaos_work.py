@@ -195,6 +195,7 @@ class Work:
         self.sockets = record.sockets
         self.kept = record.kept
         self.coroutines = record.coroutines
+        self.stuck_jobs = 0
 
     def set_factory(self, factory):
         """Have all tasks made by a factory, until the lease ends."""
@@ -301,7 +302,7 @@ class Work:
 
     async def parent(self, life, rng):
         """Wait for two cleaners, in one of the ways that asyncio has."""
-        first, second = (Life(self.record, "child", True) for _ in range(2))
+        first, second = (Life(self.record, "child", True, is_promised=False) for _ in range(2))
         life.clean_up_state = "wanted"
         try:
             await self._wait(rng, (first, self.cleaner_child, rng), (second, self.cleaner_child, rng))
@@ -318,7 +319,7 @@ class Work:
 
     async def failing_group(self, life, rng):
         """Have a task group whose first child fails at once, perhaps in its eager first step."""
-        failing, other = Life(self.record, "failing", True), Life(self.record, "child", True)
+        failing, other = (Life(self.record, kind, True, is_promised=False) for kind in ("failing", "child"))
         try:
             await self._wait(rng, (failing, self.raise_at_once), (other, self.cleaner_child, rng), way="group")
         except BaseException as exc:
@@ -332,7 +333,7 @@ class Work:
 
     async def canceller(self, life, rng):
         """Cancel a task of its own."""
-        task = self.spawn("cleaner", rng, may_be_cancelled=True)
+        task = self.spawn("cleaner", rng, "lease", may_be_cancelled=True)
         await asyncio.sleep(rng.choice((0, 0.001, 0.003)))
         life.tick()
         if task is not None:
@@ -356,7 +357,7 @@ class Work:
     async def queue_user(self, life, rng):
         """Hand things over to another task."""
         queue = asyncio.Queue(2)
-        other = Life(self.record, "consumer", True)
+        other = Life(self.record, "consumer", True, is_promised=False)
         task = asyncio.ensure_future(other.run(self._consume, queue))
         try:
             for number in range(rng.randint(1, 20)):
@@ -442,7 +443,7 @@ class Work:
 
     async def waiter_for_dialog(self, life, rng):
         """Wait for a task that sits in a dialog."""
-        other = Life(self.record, "dialog", True)
+        other = Life(self.record, "dialog", True, is_promised=False)
         life.clean_up_state = "wanted"
         try:
             await self._wait(rng, (other, self.dialog, rng))
@@ -515,8 +516,10 @@ class Work:
         return self.loop.run_in_executor(None, fn, *args)
 
     async def stuck_job(self, life, rng):
-        """Run something in a thread that does not end."""
-        await self.lease.to_thread(self.world.stuck.wait, 60)
+        """Run something in a thread that does not end; but leave some of the executor's threads to others."""
+        if self.stuck_jobs < MOST_STUCK_JOBS:
+            self.stuck_jobs += 1
+            await self.lease.to_thread(self.world.stuck.wait, 60)
         life.tick()
 
     async def cleaner_by_thread(self, life, rng):
@@ -736,6 +739,9 @@ class Work:
         await asyncio.sleep(rng.choice((0, 0.001, 0.004)))
         life.tick()
 
+
+# Stuck jobs of a lease, whose executor has at least five threads.
+MOST_STUCK_JOBS = 2
 
 # Tasks that wait for something to which perhaps only they themselves refer: asyncio does not keep them either.
 KEPT = {"queue_user", "stuck_job", "subprocess", "server", "awaiter", "listener", "in_progress"}

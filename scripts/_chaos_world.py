@@ -12,7 +12,6 @@ import asyncio
 import gc
 import importlib
 import itertools
-import os
 import random
 import sys
 import threading
@@ -28,8 +27,10 @@ from _chaos_host import Adapter, QtThread, Sender, run
 from _chaos_layout import PLUGINS
 from _chaos_record import PLANNED, Planned, Record
 
-# Seconds for everybody to get on. Far more than it takes, for the machine may be busy.
+# Seconds for everybody to get on. Far more than it takes, for the machine may be busy; and fewer when something has
+# been found already.
 PATIENCE = 5
+LESS_PATIENCE = 0.5
 
 # How deep dialogs are opened in each other.
 DEPTH = 3
@@ -133,6 +134,11 @@ class World:
         self._neighbour = None
         self.neighbour_turns = 0
         host.listener = self
+
+    @property
+    def patience(self):
+        """Seconds for everybody to get on."""
+        return LESS_PATIENCE if self.findings else PATIENCE
 
     # -- what is said --------------------------------------------------------
 
@@ -268,8 +274,12 @@ class World:
             return
         record.is_closed = True
         self.log(f"{record.label} is closed")
-        _chaos_checks.judge(self, record)
+        self.judge(record)
         record.release()
+
+    def judge(self, record):
+        """Judge a lease that has ended."""
+        _chaos_checks.judge(self, record)
 
     def sweep(self, frame=None):
         """Close the records of all leases that have ended, if the stack is empty but for the host."""
@@ -329,7 +339,7 @@ class World:
             if _is_blocked():
                 close()
                 return
-            if self.now() > start[0] + PATIENCE:
+            if self.now() > start[0] + self.patience:
                 for record in late:
                     self.find("no progress in a dialog", record.label)
                 close()
@@ -511,7 +521,7 @@ class World:
                 start[0] = self.now()
             late = [record for record, beat in beats.items() if record.is_attached and record.beats < beat + 2]
             owed = [what for record in beats for what in record.overdue(before)]
-            if (late or owed) and self.now() < start[0] + PATIENCE:
+            if (late or owed) and self.now() < start[0] + self.patience:
                 self.host.after(2, look)
                 return
             for record in late:

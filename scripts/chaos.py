@@ -43,7 +43,7 @@ CELLS = ("PyQt5-3.11", "PyQt6-3.12", "PySide2-3.10", "PySide6-3.13")
 BATCH = 25
 
 # Seconds that a seed may take. It takes one, and some more if it waits in vain for something.
-LIMIT = 60
+LIMIT = 40
 
 # How a seed that has failed is shown in a table of many.
 MOST_SEEDS = 12
@@ -94,6 +94,7 @@ def _parse_arguments():
     parser.add_argument("--kind", help="with --shrink: the finding that is to remain; the first one by default")
     parser.add_argument("--without", metavar="WORDS", help="what does not happen, with commas: see _chaos_world.Plan")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE, too")
+    parser.add_argument("--limit", type=float, default=LIMIT, help=f"seconds that a seed may take; {LIMIT} by default")
     parser.add_argument("--inject", metavar="FAULT", help="a fault on purpose, which must be found: see _chaos_faults")
     options = parser.parse_args()
     if options.binding:
@@ -224,7 +225,7 @@ class Chaos:
     def _run(self, seeds):
         """Yield the results of seeds in a process of their own, up to the first that has findings."""
         command = [self._python, "-X", "faulthandler", str(ROOT / "scripts" / "_chaos_run.py")]
-        command += [str(self._directory), str(self._log), ",".join(map(str, seeds)), f"--limit={LIMIT}"]
+        command += [str(self._directory), str(self._log), ",".join(map(str, seeds)), f"--limit={self._options.limit}"]
         if self._options.keep is not None:
             command.append(f"--keep={self._options.keep}")
         if self._options.without:
@@ -238,7 +239,7 @@ class Chaos:
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=self._environment()
             )
         # faulthandler ends a seed that hangs; this is for what even that cannot end.
-        watch = threading.Timer(LIMIT * len(seeds) + 60, process.kill)
+        watch = threading.Timer(self._options.limit * len(seeds) + 60, process.kill)
         watch.daemon = True
         watch.start()
         done = 0
