@@ -1,7 +1,7 @@
 """Faults for the test of the chaos program: what goes wrong on purpose must be found.
 
-A tool that cannot fail proves nothing. Each fault happens once in a seed, as soon as it can: when a lease has been given,
-has been closed, or is judged. None depends on how asyncslot is made.
+A tool that cannot fail proves nothing. Each fault happens once in a seed, as soon as it can: when a lease has been
+given, has been closed, or is judged. None depends on how asyncslot is made.
 """
 
 import asyncio

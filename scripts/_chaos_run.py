@@ -7,6 +7,7 @@ After a seed with a finding it ends: what comes after would be no news.
 
 import argparse
 import faulthandler
+import gc
 import json
 import os
 import random
@@ -40,6 +41,7 @@ def main():
     keep = None if options.keep is None else {int(number) for number in options.keep.split(",")}
 
     sys.path.insert(0, str(options.directory))
+    gc.disable()  # see World.collect_sometimes()
     host = Host()
     lines = os.dup(1)
     os.dup2(2, 1)

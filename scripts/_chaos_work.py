@@ -35,9 +35,10 @@ class Code:
         self.is_late = None
 
     def tick(self):
-        """Say that it has been called."""
+        """Say that it has been called, and let the collector run at an odd moment now and then."""
         if self.record.is_closed:
             self.record.world.suspect(self)
+        self.record.world.collect_sometimes()
 
 
 class Call(Code):
@@ -463,6 +464,8 @@ class Work:
 
     async def in_progress(self, life, rng):
         """Show how far it is."""
+        if not self.lease.is_attached:
+            return
         async with self.lease.progress("chaos", total=3) as progress:
             for _ in range(3):
                 progress.advance()
@@ -509,6 +512,8 @@ class Work:
         """Run something in a thread."""
         run = rng.choice((self.lease.to_thread, self._in_executor))
         for _ in range(rng.randint(1, 3)):
+            if not self.lease.is_attached:
+                return
             await run(time.sleep, rng.choice((0, 0.001)))
             life.tick()
 
@@ -517,7 +522,7 @@ class Work:
 
     async def stuck_job(self, life, rng):
         """Run something in a thread that does not end; but leave some of the executor's threads to others."""
-        if self.stuck_jobs < MOST_STUCK_JOBS:
+        if self.stuck_jobs < MOST_STUCK_JOBS and self.lease.is_attached:
             self.stuck_jobs += 1
             await self.lease.to_thread(self.world.stuck.wait, 60)
         life.tick()
