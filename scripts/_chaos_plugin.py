@@ -201,14 +201,13 @@ class Plugin:
 
     def block(self, rng):
         """Wait in a plain function."""
-        kinds = ["sleeper", "quick_job", "cleaner_child"]
-        kind = rng.choice(kinds)
+        kind = rng.choice(("sleeper", "quick_job", "cleaner_child"))
         timeout = None if kind == "quick_job" and rng.random() < 0.5 else rng.choice((0, 0.01, 0.1))
-        life = Life(self.record, kind, may_be_cancelled=True, is_promised=False)
         if rng.random() < 0.15 * self.world.rate_of_ends:
             if rng.random() < 0.3:
-                kind, timeout = "suppressor", None
+                kind, timeout = "stubborn" if self.world.allows_stubborn else "suppressor", None
             self.work.loop.call_soon(Call(self.record, "detach while it blocks", then=self._detach_inside))
+        life = Life(self.record, kind, may_be_cancelled=True, is_promised=False)
         try:
             self.lease.run_until_complete(life.run(getattr(self.work, kind), rng), timeout=timeout)
         except (aio.TaskTimeoutError, aio.DetachedError):

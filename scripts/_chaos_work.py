@@ -24,8 +24,8 @@ class Code:
     """Something of a plug-in's that the loop calls.
 
     Attributes:
-        is_from_thread: whether another thread has handed it over; then what came after the end of the lease is that
-            thread's fault, and `is_late` says so.
+        is_from_thread: whether another thread has handed it over; what came after the end of the lease had begun is that
+            thread's fault, and `is_late` says so, which is asked after it has been handed over.
     """
 
     def __init__(self, record, kind):
@@ -643,7 +643,7 @@ class Work:
         try:
             post(code)
         finally:
-            code.is_late = self.record.is_closed
+            code.is_late = not self.record.is_attached
             self._let_off(code)
 
     def _post_coroutine(self, seed):
@@ -657,7 +657,7 @@ class Work:
         try:
             asyncio.run_coroutine_threadsafe(coro, self.loop)
         finally:
-            life.is_late = self.record.is_closed
+            life.is_late = not self.record.is_attached
             self._let_off(life)
 
     def _let_off(self, code):
@@ -713,7 +713,7 @@ class Work:
                 self.loop.call_soon_threadsafe(call)
             except RuntimeError:
                 pass
-            call.is_late = self.record.is_closed
+            call.is_late = not self.record.is_attached
             self._let_off(call)
 
         thread = self.world.start_qt_thread(run)
