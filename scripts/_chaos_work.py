@@ -24,8 +24,8 @@ class Code:
     """Something of a plug-in's that the loop calls.
 
     Attributes:
-        is_from_thread: whether another thread has handed it over; what came after the end of the lease had begun is that
-            thread's fault, and `is_late` says so, which is asked after it has been handed over.
+        is_from_thread: whether another thread has handed it over; what came after the end of the lease had begun is
+            that thread's fault, and `is_late` says so, which is asked after it has been handed over.
     """
 
     def __init__(self, record, kind):

@@ -437,10 +437,12 @@ class World:
 
     def run(self, keep=None):
         """Live through the plan; `keep`: the numbers of the actions that are done, if not all are."""
-        actions = [action for action in self.plan.actions if keep is None or action[0] in keep]
-        share = -(-len(actions) // self.plan.rounds) or 1
+        actions = self.plan.actions
+        share = -(-len(actions) // self.plan.rounds)
         for start in range(0, len(actions), share):
-            self._run_round(actions[start : start + share])
+            wanted = [action for action in actions[start : start + share] if keep is None or action[0] in keep]
+            if wanted:
+                self._run_round(wanted)
         self._end()
 
     def _run_round(self, actions):

@@ -191,6 +191,7 @@ class Chaos:
         numbers = list(range(first["planned"]))
         size = len(numbers) // 2
         while size:
+            before = len(numbers)
             start = 0
             while start < len(numbers):
                 fewer = numbers[:start] + numbers[start + size :]
@@ -199,7 +200,8 @@ class Chaos:
                 else:
                     start += size
             say(f"{kind}: {len(numbers)} actions")
-            size //= 2
+            if size > 1 or len(numbers) == before:
+                size //= 2
         options.keep = ",".join(map(str, numbers))
         options.seed = [seed]
         self.run_all()
