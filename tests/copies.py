@@ -150,6 +150,13 @@ def keep(value):
     kept.append(value)
     return value
 
+async def fail(_):
+    await asyncio.sleep(0)
+    1 / 0
+
+def make_task(coro, loop):
+    return asyncio.Task(coro, loop=loop)
+
 class Worker:
     async def __call__(self):
         await work()
@@ -225,13 +232,13 @@ PICARDS = ("picard.plugins.foo", "picard.plugins.bar", "picard.plugins.baz")
 SUITES = {"own copies": "suite", "a shared copy": "sharing_suite"}
 
 
-def write_plugins(tmp_path_factory):
-    """Two directories of plug-ins. A fixture, of the module's scope."""
+def write_plugins(tmp_path_factory, more=""):
+    """Two directories of plug-ins, with `more` code in each. A fixture, of the module's scope."""
     root, second = tmp_path_factory.mktemp("plugins"), tmp_path_factory.mktemp("more_plugins")
     (root / "a_library.py").write_text(LIBRARY)
     for kind, copy in (("own copies", OWN), ("a shared copy", SHARED)):
         for name in PAIRS[kind]:
-            write_plugin(root, name, PLUGIN, copy)
+            write_plugin(root, name, PLUGIN + more, copy)
         write_plugin(root, f"{SUITES[kind]}.tool", PLUGIN, copy)
         write_plugin(second, f"{SUITES[kind]}.other", PLUGIN, copy)
     for name in PICARDS:

@@ -23,6 +23,7 @@ DOORS = {
 }
 
 every_door = pytest.mark.parametrize("start", DOORS.values(), ids=DOORS)
+two_doors = pytest.mark.parametrize("start", [DOORS["create_task"], DOORS["a slot"]], ids=["create_task", "a slot"])
 
 
 # -- finding the lease ---------------------------------------------------------
@@ -235,7 +236,7 @@ def test_plugins_of_equal_names_have_leases_with_names_of_their_own(namesakes):
         assert module.__name__ in name
 
 
-@every_door
+@two_doors
 def test_plugins_of_equal_names_are_found_by_their_copies(plugins, namesakes, spin, start):
     """What each starts ends with it, in whichever order they leave, and its report is of its name."""
     for module in namesakes:
@@ -252,7 +253,7 @@ def test_plugins_of_equal_names_are_found_by_their_copies(plugins, namesakes, sp
     assert module.lease.loop.is_closed()
 
 
-def test_plugins_of_equal_names_are_told_apart_wherever_they_are_named(plugins, namesakes, spin):
+def test_plugins_of_equal_names_are_told_apart_wherever_they_are_named(plugins, namesakes, windows, spin):
     """In messages about errors, in report(), in the monitor."""
     from qtpy import QtWidgets
 
@@ -292,7 +293,7 @@ def test_detach_by_a_name_ends_no_lease_of_another_copy(namesakes):
 # -- packages that change ------------------------------------------------------
 
 
-@every_door
+@two_doors
 @pytest.mark.parametrize("change", ["grows", "shrinks"])
 @pytest.mark.parametrize("name", [None, "A Plug-in"])
 @pytest.mark.parametrize("kind", SUITES)
@@ -311,7 +312,7 @@ def test_a_lease_is_found_after_its_package_has_changed(plugins, roots, spin, ki
     assert plugins.log == begins(plugin) + ends(plugin)
 
 
-@every_door
+@two_doors
 @pytest.mark.parametrize("change", ["the second comes with its directory", "the directory of the second goes"])
 @pytest.mark.parametrize("kind", SUITES)
 def test_plugins_of_a_package_that_changes_are_told_apart(plugins, roots, spin, kind, change, start):

@@ -68,14 +68,13 @@ NEVER = {
 
 
 @anywhere
-@function_or_method
 @pytest.mark.parametrize(("kind", "happens", "raises"), NEVER.values(), ids=NEVER)
-def test_a_slot_of_a_plugin_that_never_attached(plugins, spin, kind, happens, raises, start, where):
+def test_a_slot_of_a_plugin_that_never_attached(plugins, spin, kind, happens, raises, where):
     """It raises RuntimeError where its copy never had a lease; else that is reported, and names the package."""
     plugin, neighbour = plugins.pair(kind)
     happens(neighbour)
     reports = plugins.reports[neighbour.__name__]
-    error = call(where, lambda: start(plugin))
+    error = call(where, plugin.slot)
     assert isinstance(error, RuntimeError if raises else type(None)), error
     if not raises:
         spin(lambda: reports, timeout=2)
@@ -90,18 +89,17 @@ def test_a_slot_of_a_plugin_that_never_attached(plugins, spin, kind, happens, ra
 
 
 @anywhere
-@function_or_method
 @pytest.mark.parametrize("name", [None, "A Plug-in"])
 @pytest.mark.parametrize("other", ["alone", "beside another"])
 @both_kinds
-def test_a_slot_of_a_plugin_that_has_left_is_silent(plugins, spin, kind, other, name, start, where):
+def test_a_slot_of_a_plugin_that_has_left_is_silent(plugins, kind, other, name, where):
     """In whichever thread: neither does its coroutine run, nor is anything raised or reported."""
     plugin, neighbour = plugins.pair(kind)
     plugin.attach(name)
     if other == "beside another":
         neighbour.attach()
     plugin.detach()
-    assert call(where, lambda: start(plugin)) is None
+    assert call(where, plugin.slot) is None
     assert neighbour.detach().ended == 0
     assert plugins.log == []
     assert plugins.reports == {plugin.__name__: [], neighbour.__name__: []}
@@ -143,13 +141,12 @@ MODES = {"a Runner": with_a_runner, "with a loop": with_a_loop, "a nested run": 
 
 
 @pytest.mark.parametrize("way", ["a slot", "a decorated method"])
-@pytest.mark.parametrize("name", [None, "A Plug-in"])
 @pytest.mark.parametrize("run", MODES.values(), ids=MODES)
 @both_kinds
-def test_a_slot_of_a_plugin_that_has_left_lives_in_a_program_that_owns_its_loop(plugins, spin, kind, run, name, way):
+def test_a_slot_of_a_plugin_that_has_left_lives_in_a_program_that_owns_its_loop(plugins, spin, kind, run, way):
     """The end of a lease silences no slot on another loop of ours; when that is over, it is silent again."""
     plugin, _ = plugins.pair(kind)
-    plugin.attach(name)
+    plugin.attach()
     plugin.detach()
     slot = plugin.brief_slot if way == "a slot" else plugin.receiver.brief
 
@@ -185,14 +182,13 @@ def test_a_slot_lives_again_when_its_plugin_attaches_again(plugins, kind, names,
 
 
 @anywhere
-@pytest.mark.parametrize("name", [None, "A Plug-in"])
 @pytest.mark.parametrize("way", ["a slot", "a decorated method", "a slot of the lease"])
 @both_kinds
-def test_a_slot_is_handed_over_to_its_leases_thread(plugins, spin, kind, way, name, where):
+def test_a_slot_is_handed_over_to_its_leases_thread(plugins, spin, kind, way, where):
     """From a thread in which asyncio runs as well as from one in which nothing does."""
     plugin, neighbour = plugins.pair(kind)
     neighbour.attach()
-    lease = plugin.attach(name)
+    lease = plugin.attach("A Plug-in")
     ways = {
         "a slot": plugin.slot,
         "a decorated method": plugin.receiver.decorated,
