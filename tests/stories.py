@@ -26,6 +26,7 @@ app = QtWidgets.QApplication([])
 """
 
 _open = []  # the nests, outermost first
+_tellers = []  # who tells the story, while there is one
 
 # A library that is nobody's, through which plug-ins call asyncio.
 library = types.ModuleType("library")
@@ -93,12 +94,13 @@ class Nest:
 
 
 class Host:
-    """An adapter that keeps what it is told to report, and never quits."""
+    """An adapter that keeps what it is told to report, and quits when it is told to."""
 
     NAME = "Story"
 
     def __init__(self):
         self.reports = []
+        self._on_quit = []
 
     def is_running(self):
         return True
@@ -112,7 +114,12 @@ class Host:
         return None
 
     def on_quit(self, callback):
-        return lambda: None
+        self._on_quit.append(callback)
+        return lambda: self._on_quit.remove(callback) if callback in self._on_quit else None
+
+    def quit(self):
+        for callback in list(self._on_quit):
+            callback()
 
     def report(self, message, exc):
         self.reports.append((message, exc))
@@ -130,24 +137,33 @@ def plugin(name):
     return module
 
 
+def leave():
+    """End the story, from a coroutine on the stack or from the story itself: Qt's loop ends when that has unwound."""
+    _tellers[-1].leave()
+
+
 def tell(story, timeout=20.0):
     """Run a story to its end with Qt's loop; raise what it raises, and what anybody has let out into Qt.
+
+    With its last line Qt's loop ends, too; what is on the stack then has unwound when this returns.
 
     Args:
         timeout: seconds after which a story that stands still is given up, and says where it stands.
     """
     from qtpy import QtCore
 
-    teller = _Teller(story)
     qt_loop, clock, limit = QtCore.QEventLoop(), QtCore.QTimer(), QtCore.QTimer()
-    clock.timeout.connect(lambda: teller.go_on(qt_loop))
+    teller = _Teller(story, qt_loop.quit)
+    clock.timeout.connect(teller.go_on)
     limit.timeout.connect(teller.give_up)
     hook, sys.excepthook = sys.excepthook, teller.note_escaped  # with another one than Python's PyQt does not abort
+    _tellers.append(teller)
     try:
         clock.start(1)
         limit.start(int(timeout * 1000))
         run_qt(qt_loop)
     finally:
+        _tellers.remove(teller)
         clock.stop()
         limit.stop()
         sys.excepthook = hook
@@ -158,37 +174,42 @@ def tell(story, timeout=20.0):
 
 
 class _Teller:
-    def __init__(self, story):
+    def __init__(self, story, leave_qt):
         self._story = story
+        self._leave_qt = leave_qt
         self._may_go_on = None
         self.is_over = False
         self.error = None
         self.escaped = []
 
-    def go_on(self, qt_loop):
-        """Tell what comes next, if that is due; after the end, close what is open and leave Qt's loop."""
+    def go_on(self):
+        """Tell what comes next, if that is due."""
         if self.is_over:
-            if _open:
+            if _open and (self.error or _open[-1].is_open):
                 self.error = self.error or AssertionError("the story is over, and a nested loop is still open")
                 _open[-1].close()
-            qt_loop.quit()
+            self._leave_qt()
         elif not self._story.gi_running:
             try:
                 if self._may_go_on is None or self._may_go_on():
                     self._may_go_on = next(self._story)
             except StopIteration:
-                self.is_over = True
+                self.leave()
             except BaseException as exc:
                 self._end(exc)
 
+    def leave(self):
+        self.is_over = True
+        self._leave_qt()
+
     def give_up(self):
         if not self.is_over:
-            frame = self._story.gi_frame
-            while getattr(self._story, "gi_yieldfrom", None) is not None:
-                self._story = self._story.gi_yieldfrom
-                frame = self._story.gi_frame
-            line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
-            self._end(AssertionError(f"the story stands still at line {frame.f_lineno}: {line}"))
+            inner = self._story
+            while getattr(inner, "gi_yieldfrom", None) is not None:
+                inner = inner.gi_yieldfrom
+            code, line = inner.gi_code, inner.gi_frame.f_lineno
+            source = linecache.getline(code.co_filename, line).strip()
+            self._end(AssertionError(f"the story stands still at line {line}: {source}"))
 
     def note_escaped(self, kind, exc, traceback):
         self.escaped.append(exc)
@@ -197,7 +218,7 @@ class _Teller:
         if self.escaped:
             exc = AssertionError(f"{exc!r}; and this went out into Qt: {self.escaped}")
         self.error = self.error or exc
-        self.is_over = True
+        self.leave()
 
 
 def beats(*plugins, count=3):

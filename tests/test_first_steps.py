@@ -164,6 +164,18 @@ async def group_with_a_failing_child(log):
     return 1
 
 
+async def group_whose_second_child_fails(log):
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(sleep(log))
+            group.create_task(fail())
+            await asyncio.sleep(10)
+    except Exception as exc:
+        log.append([repr(one) for one in exc.exceptions])
+    await asyncio.sleep(0)
+    return 1
+
+
 async def group_with_a_child_that_fails_later(log):
     try:
         async with asyncio.TaskGroup() as group:
@@ -207,6 +219,7 @@ if sys.version_info >= (3, 11):
     FIRST_STEPS += [
         timeout_at_once,
         group_with_a_failing_child,
+        group_whose_second_child_fails,
         group_with_a_child_that_fails_later,
         group_within_a_group,
     ]
