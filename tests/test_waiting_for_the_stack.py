@@ -195,6 +195,7 @@ def test_detach_neither_waits_for_nor_abandons_what_waits_for_the_stack(plugins,
             yield task.done
 
     tell(story())
+    assert task.done()
     assert task.cancelled() or task.exception() is None
     assert sorted(log) == ["closed", "sit cleaned up", "waiter cleaned up"]
     assert alpha.lease.detach() is reports[0]

@@ -1,0 +1,422 @@
+"""Async generators end with their plug-in, and their `finally`, which may await, runs to its end.
+
+However the generator is left: a loop over it is cancelled, which drops it, so that asyncio closes it in a task of its
+own; or it is still held by somebody; or it was dropped just before. What had no time to end is not reported as closed.
+"""
+
+import asyncio
+import contextlib
+import gc
+import re
+import sys
+import threading
+from contextlib import asynccontextmanager
+
+import pytest
+
+from stories import Nest, leave, plugin, tell, turns
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+
+@pytest.fixture
+def alpha(app):
+    alpha = plugin("alpha")
+    alpha.attach()
+    yield alpha
+    alpha.detach()
+    tell(turns(20))  # what a test that failed has left behind
+
+
+@pytest.fixture(params=[False, True], ids=["alone", "with another"])
+def bravo(request, app):
+    """Another plug-in that shares the loop, or None."""
+    if not request.param:
+        yield None
+        return
+    bravo = plugin("bravo")
+    bravo.start()
+    yield bravo
+    bravo.detach()
+
+
+async def forever():
+    await asyncio.get_event_loop().create_future()
+
+
+# -- what a generator does in its `finally` --------------------------------------------------------------
+
+
+async def sleep():
+    await asyncio.sleep(0.001)
+
+
+async def sleep_again_and_again():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def use_a_thread():
+    await asyncio.get_event_loop().run_in_executor(None, int)
+
+
+async def make_tasks():
+    await asyncio.gather(sleep(), asyncio.ensure_future(sleep()))
+
+
+async def wait_with_a_timeout():
+    await asyncio.wait_for(sleep(), 10)
+
+
+async def wait_for_nothing_in_vain():
+    try:
+        await asyncio.wait_for(forever(), 0.001)
+    except asyncio.TimeoutError:
+        pass
+
+
+async def say_goodbye():
+    heard = asyncio.Event()
+    server = await asyncio.start_server(lambda *_: heard.set(), "127.0.0.1", 0)
+    _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    await heard.wait()
+    writer.close()
+    server.close()
+
+
+async def use_another_generator():
+    async for _ in rows([], sleep):
+        break
+
+
+CLEAN_UPS = [
+    sleep,
+    sleep_again_and_again,
+    use_a_thread,
+    make_tasks,
+    wait_with_a_timeout,
+    wait_for_nothing_in_vain,
+    say_goodbye,
+    use_another_generator,
+]
+
+
+async def rows(log, clean_up):
+    try:
+        log.append("begins")
+        while True:
+            yield 1
+    finally:
+        log.append("begins to end")
+        await clean_up()
+        log.append("has ended")
+
+
+ENDED = ["begins", "begins to end", "has ended"]
+
+
+# -- how a generator is used -----------------------------------------------------------------------------
+
+
+async def loop_over_it(make):
+    async for _ in make():
+        await asyncio.sleep(0.001)
+
+
+async def loop_over_it_forever(make):
+    async for _ in make():
+        await forever()
+
+
+async def loop_over_one_in_another(make):
+    async def outer():
+        async for row in make():
+            yield row
+
+    async for _ in outer():
+        await forever()
+
+
+async def loop_over_one_in_two_others(make):
+    async def middle():
+        async for row in make():
+            yield row
+
+    async def outer():
+        async for row in middle():
+            yield row
+
+    async for _ in outer():
+        await forever()
+
+
+async def loop_over_it_by_name(make):
+    generator = make()
+    async for _ in generator:
+        await forever()
+
+
+async def take_the_first(make):
+    generator = make()
+    await generator.__anext__()
+    await forever()
+
+
+async def take_the_first_and_send(make):
+    generator = make()
+    await generator.asend(None)
+    await generator.asend(1)
+    await forever()
+
+
+async def take_the_first_in_a_child(make):
+    await asyncio.ensure_future(make().__anext__())
+    await forever()
+
+
+async def loop_over_it_in_a_child(make):
+    await asyncio.ensure_future(loop_over_it_forever(make))
+
+
+async def loop_over_it_in_a_comprehension(make):
+    return [await asyncio.sleep(0.001) async for _ in make()]
+
+
+async def loop_over_it_in_a_context(make):
+    @asynccontextmanager
+    async def context():
+        async for _ in make():
+            yield
+
+    async with context():
+        await forever()
+
+
+async def forget_to_leave_a_context(make):
+    @asynccontextmanager
+    async def context():
+        async for _ in make():
+            yield
+
+    manager = context()
+    await manager.__aenter__()
+    await forever()
+
+
+async def drop_it_in_a_cycle(make):
+    cycle = [make()]
+    await cycle[0].__anext__()
+    cycle.append(cycle)
+    await forever()
+
+
+kept = []
+
+
+async def keep_it(make):
+    kept.append(make())
+    async for _ in kept[-1]:
+        await forever()
+
+
+async def close_it(make):
+    async with contextlib.aclosing(make()) as generator:
+        async for _ in generator:
+            await forever()
+
+
+USES = [
+    loop_over_it,
+    loop_over_it_forever,
+    loop_over_it_by_name,
+    loop_over_one_in_another,
+    loop_over_one_in_two_others,
+    take_the_first,
+    take_the_first_and_send,
+    take_the_first_in_a_child,
+    loop_over_it_in_a_child,
+    loop_over_it_in_a_comprehension,
+    loop_over_it_in_a_context,
+    forget_to_leave_a_context,
+    drop_it_in_a_cycle,
+    keep_it,
+]
+if sys.version_info >= (3, 10):
+    USES += [close_it]
+
+
+@pytest.fixture(autouse=True)
+def keep_nothing():
+    yield
+    kept.clear()
+    gc.collect()
+
+
+async def until(log):
+    while not log:  # noqa: ASYNC110 - what fills it knows of no event
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("clean_up", CLEAN_UPS)
+@pytest.mark.parametrize("use", USES)
+def test_a_generator_that_is_in_use_ends_with_its_plugin(alpha, use, clean_up):
+    """Its `finally` runs to its end before detach() returns."""
+    log = []
+    alpha.lease.create_task(use(lambda: rows(log, clean_up)))
+    alpha.lease.run_until_complete(until(log))
+    report = alpha.detach()
+    assert log == ENDED
+    assert report.abandoned == []
+    assert alpha.host.reports == []
+
+
+@pytest.mark.parametrize("use", USES)
+def test_a_generator_that_is_in_use_ends_with_its_plugin_and_not_with_others(alpha, bravo, use):
+    """Two plug-ins use the same generator function."""
+    log, others = [], []
+    alpha.lease.create_task(use(lambda: rows(log, sleep)))
+    alpha.lease.run_until_complete(until(log))
+    if bravo is not None:
+        bravo.lease.create_task(use(lambda: rows(others, sleep)))
+        bravo.lease.run_until_complete(until(others))
+    alpha.detach()
+    gc.collect()
+    assert log == ENDED
+    if bravo is not None:
+        assert others == ENDED[:1]
+        bravo.detach()
+        assert others == ENDED
+        assert bravo.host.reports == []
+
+
+def drop_it(box):
+    box.clear()
+
+
+def drop_it_in_a_garbage_cycle(box):
+    cycle = [*box]
+    cycle.append(cycle)
+    box.clear()
+    del cycle
+    gc.collect()
+
+
+def drop_it_in_a_thread(box):
+    thread = threading.Thread(target=box.clear)
+    thread.start()
+    thread.join()
+
+
+DROPS = [drop_it, drop_it_in_a_garbage_cycle, drop_it_in_a_thread]
+
+
+async def take_one(box):
+    await box[0].__anext__()
+
+
+@pytest.mark.parametrize("clean_up", CLEAN_UPS)
+@pytest.mark.parametrize("drop", DROPS)
+def test_a_generator_that_was_just_dropped_ends_with_its_plugin(alpha, drop, clean_up):
+    """asyncio has made a task to close it, which may not have begun."""
+    log, box = [], []
+    box.append(rows(log, clean_up))
+    alpha.lease.run_until_complete(take_one(box))
+    drop(box)
+    report = alpha.detach()
+    assert log == ENDED
+    assert report.abandoned == []
+    assert alpha.host.reports == []
+
+
+@pytest.mark.parametrize("drop", DROPS)
+def test_a_generator_that_is_dropped_while_its_plugin_detaches_ends_with_it(alpha, drop):
+    """By the clean-up of a task."""
+    log, box = [], []
+    box.append(rows(log, sleep))
+
+    async def hold():
+        await box[0].__anext__()
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0.001)
+            drop(box)
+
+    alpha.lease.create_task(hold())
+    alpha.lease.run_until_complete(until(log))
+    report = alpha.detach()
+    assert log == ENDED
+    assert report.abandoned == []
+    assert alpha.host.reports == []
+
+
+# -- on the stack --------------------------------------------------------------------------------------
+
+
+async def sit_in_the_loop(make, nest):
+    async for _ in make():
+        nest.open()
+        await asyncio.sleep(0)
+
+
+async def sit_in_the_generator(make, nest):
+    async def outer():
+        async for row in make():
+            nest.open()
+            yield row
+            await asyncio.sleep(0)
+
+    async for _ in outer():
+        pass
+
+
+async def sit_beside_it(make, nest):
+    generator = make()
+    await generator.__anext__()
+    nest.open()
+    await forever()
+
+
+@pytest.mark.parametrize("is_open", [False, True], ids=["detaches itself", "sits in a dialog"])
+@pytest.mark.parametrize("use", [sit_in_the_loop, sit_in_the_generator, sit_beside_it])
+def test_a_generator_ends_when_the_stack_has_unwound(alpha, bravo, use, is_open):
+    """With asyncio alone: Qt's loop is over by then."""
+    log, nest = [], Nest()
+    if not is_open:
+        nest.open = lambda: (alpha.detach(), leave())
+
+    def story():
+        alpha.lease.create_task(use(lambda: rows(log, sleep), nest))
+        yield lambda: nest.is_open
+        alpha.detach()
+        nest.close()
+
+    tell(story())
+    assert log == ENDED
+    assert alpha.lease.detach().abandoned == []
+    assert alpha.host.reports == []
+
+
+# -- where there is no time ---------------------------------------------------------------------------
+
+
+async def need_nothing():
+    pass
+
+
+@pytest.mark.parametrize("timeout", [0, 0.05])
+@pytest.mark.parametrize("clean_up", [need_nothing, sleep, forever])
+@pytest.mark.parametrize("use", [keep_it, loop_over_it_forever, take_the_first])
+def test_a_generator_that_had_no_time_to_end_is_not_reported_as_closed(alpha, use, clean_up, timeout):
+    """The report says of it that it did not end, exactly if it did not."""
+    log = []
+    alpha.lease.create_task(use(lambda: rows(log, clean_up)))
+    alpha.lease.run_until_complete(until(log))
+    report = alpha.lease.detach(timeout=timeout)
+    lines = [line for line in str(report).splitlines() if "rows" in line]
+    says_so = [line for line in lines if re.search("did not end|would not end|not closed|cut off|abandoned", line)]
+    if log == ENDED:
+        assert says_so == []
+    else:
+        assert says_so != []
+        assert [line for line in lines if "closed:" in line and line not in says_so] == []
