@@ -344,7 +344,7 @@ def leave_an_aclose(log):
 
 def leave_a_connection(log):
     async def at_last():
-        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
         _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
         writer.write(b"goodbye")
         writer.close()

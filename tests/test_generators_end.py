@@ -77,7 +77,12 @@ async def wait_for_nothing_in_vain():
 
 async def say_goodbye():
     heard = asyncio.Event()
-    server = await asyncio.start_server(lambda *_: heard.set(), "127.0.0.1", 0)
+
+    def answer(reader, writer):
+        writer.close()
+        heard.set()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
     _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     await heard.wait()
     writer.close()
