@@ -202,9 +202,19 @@ class OwningMixin(LoopBase):
                 if frame.f_code.co_name in _STARTS:
                     return None
             elif owner is not None:
-                return owner  # type: ignore[no-any-return]
+                return None if self._as_is_same_code(owner, current()) else owner
             frame = frame.f_back
         return None
+
+    def _as_is_same_code(self, owner: Owner, carried: Optional[Owner]) -> bool:
+        """Whether the code of an owner is as well that of the one whom the context carries, so that the context tells.
+
+        Of two leases of one package: one is leaving, and has been reloaded; then plain code that Qt calls in the old
+        one's dialog is the new one's.
+        """
+        if carried is None or self._as_is_open:
+            return carried is owner
+        return carried.copy == owner.copy and plugin_of(carried.module) == plugin_of(owner.module)
 
     def _as_owner_of_module(self, module: str) -> Optional[Owner]:
         """Return the owner whose code a module is; None if it is nobody's, or if nobody can tell whose."""
