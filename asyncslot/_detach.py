@@ -39,6 +39,7 @@ from ._tasks import is_alive
 # Phase deadlines, as fractions of `timeout` from the start: by then the next thing is done, whether the last has
 # succeeded or not. What is left after the last of them is for killing and reaping, which takes milliseconds.
 _FOR_OWN_TASKS = 0.5
+_FOR_CLOSING = 0.7
 _FOR_TASKS = 0.8
 _FOR_ASYNC_GENERATORS = 0.9
 
@@ -190,9 +191,14 @@ class Ending:
         self._cancel(task for task in self._own_tasks if is_alive(task))
         self._stop_accepting()
         self._run_until(_AllEnded(self._own_tasks), _FOR_OWN_TASKS)
+        # Not what the closing of generators has begun meanwhile, and waits for.
+        closing = self._closing()
+        others = self._tasks if closing else self._pending()
+        self._cancel(others)
+        # Tasks may drop generators and start others while they clean up, so look again each time.
+        self._run_until(_AllEnded([*others, *closing], self._closing), _FOR_CLOSING)
         others = self._pending()
         self._cancel(others)
-        # Tasks may start others while they clean up, so look again each time.
         self._run_until(_AllEnded(others, self._pending), _FOR_TASKS)
         # Some may end when what they wait for is closed; but not in time, and not as they wanted.
         self._note_abandoned()
@@ -274,6 +280,10 @@ class Ending:
         pending = self._loop._as_tasks_of(self._owner)
         known = set(map(id, pending))
         return pending + [task for task in self._own_tasks if id(task) not in known and is_alive(task)]
+
+    def _closing(self) -> List[asyncio.Task[Any]]:
+        """Return the tasks that close async generators which were dropped."""
+        return [task for task in self._pending() if _closes_generator(task)]
 
     def _note_abandoned(self) -> None:
         for task in self._pending():

@@ -283,9 +283,15 @@ class Lease:
         try:
             task: asyncio.Task[Any] = self.loop._as_call_for(self._owner, self.loop.run_task, coro)
             # Many are done in their first step, and need no callback in a step to come.
-            if not task.done() or task.cancelled() or task.exception() is not None:
+            if not task.done():
                 self.loop._as_call_for(self._owner, task.add_done_callback, report_failure)
-            return task if task.done() else self._keep(task, None)
+                return self._keep(task, None)
+            if not task.cancelled() and task.exception() is not None:
+                if self.loop.is_closed():
+                    report_failure(task)  # it has ended its own lease, the last one
+                else:
+                    self.loop._as_call_for(self._owner, task.add_done_callback, report_failure)
+            return task
         except Exception as exc:  # a task factory of somebody's
             coro.close()
             self._owner.report(f"{self.name}: no task could be made for the slot", exc)

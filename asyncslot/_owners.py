@@ -269,8 +269,8 @@ class OwningMixin(LoopBase):
         contexts = {} if not tasks or hasattr(tasks[0], "get_context") else self._as_contexts_in_queues()
         pairs = [(task, self._as_owner_of_task(task, contexts)) for task in tasks]
         for owner in self._as_owners:
-            noted = [task for task in list(owner._noted) if not isinstance(task, asyncio.Task)]
-            pairs += [(task, owner) for task in noted if is_alive(task)]
+            strangers = [task for task in list(owner._noted) if not isinstance(task, asyncio.Task)]
+            pairs += [(task, owner) for task in strangers if task not in tasks and is_alive(task)]
         return pairs
 
     def _as_owner_of_task(self, task: Any, contexts: Optional[Dict[Any, Context]] = None) -> Optional[Owner]:
