@@ -135,6 +135,9 @@ class Ending:
         """Run asyncio until `is_done()`, or until a part of the time is over."""
         self._run(is_done, self._start + (self._end - self._start) * part)
 
+    def _is_time_over(self, part: float) -> bool:
+        return monotonic() >= self._start + (self._end - self._start) * part
+
     def _take_turns(self, count: int) -> None:
         turns = _Turns(self._loop, self._owner, count)
         self._run(lambda: turns.are_over, monotonic() + _FOR_TURNS)
@@ -191,14 +194,16 @@ class Ending:
         self._cancel(task for task in self._own_tasks if is_alive(task))
         self._stop_accepting()
         self._run_until(_AllEnded(self._own_tasks), _FOR_OWN_TASKS)
-        # Not what the closing of generators has begun meanwhile, and waits for.
-        closing = self._closing()
-        others = self._tasks if closing else self._pending()
-        self._cancel(others)
-        # Tasks may drop generators and start others while they clean up, so look again each time.
-        self._run_until(_AllEnded([*others, *closing], self._closing), _FOR_CLOSING)
+        # Those that were there. What is made meanwhile may be what the closing of a generator waits for.
+        waited_for = self._tasks
+        self._cancel(waited_for)
+        while waited_for:
+            self._run_until(_AllEnded(waited_for), _FOR_CLOSING)
+            self._take_turns(2)  # asyncio makes the tasks that close generators one turn after these were dropped
+            waited_for = [] if self._is_time_over(_FOR_CLOSING) else self._closing()
         others = self._pending()
         self._cancel(others)
+        # Tasks may start others while they clean up, so look again each time.
         self._run_until(_AllEnded(others, self._pending), _FOR_TASKS)
         # Some may end when what they wait for is closed; but not in time, and not as they wanted.
         self._note_abandoned()
