@@ -14,13 +14,15 @@ from Python 3.8 on.
 from __future__ import annotations
 
 import asyncio
+import collections
 import functools
 import itertools
+import logging
 import os
 import threading
 from concurrent.futures import Executor, Future
 from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional
+from typing import TYPE_CHECKING, Any, Callable, Deque, Dict, List, Optional, Set
 
 if TYPE_CHECKING:
     from queue import SimpleQueue
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     _Job = Tuple[Any, Callable[..., Any], Tuple[Any, ...], Any]
 
 _numbers = itertools.count()
+
+# Where concurrent.futures reports what goes wrong in threads that are not its own, either.
+_logger = logging.getLogger("concurrent.futures")
 
 
 class _Awaited:
@@ -90,7 +95,11 @@ def _in_terms_of_asyncio(exc: BaseException) -> BaseException:
 
 
 class DaemonExecutor(Executor):
-    """Run jobs in up to `max_workers` daemon threads, which start when needed and stay."""
+    """Run jobs in up to `max_workers` daemon threads, which start when needed and stay.
+
+    A job is queued only where a living thread will come to it. So there is nothing to take back when
+    a thread cannot be started, and whoever is refused knows that his job never runs.
+    """
 
     # A job that is under way when the executor is abandoned has nobody left to tell its result.
     _is_abandoned = False
@@ -101,15 +110,15 @@ class DaemonExecutor(Executor):
 
         # The same bound as ThreadPoolExecutor's: I/O threads, mostly waiting.
         self._max_workers = max_workers or min(32, (os.cpu_count() or 1) + 4)
-        self._jobs: SimpleQueue[Optional[_Job]] = SimpleQueue()
-        self._threads: List[threading.Thread] = []
-        # Threads that wait for a job, or will when they have told a loop of the last one, less the jobs that wait for
-        # a thread.
-        self._idle = 0
-        self._running: Dict[int, Callable[..., Any]] = {}  # by thread, each of which writes its own entry
-        # Guards _idle and what is below against others that do so at once; held for no call out.
-        self._lock = threading.Lock()
+        # Guards what is below; held for no call out. Reentrant: what garbage collection or a signal handler runs in
+        # between may submit a job, too.
+        self._lock = threading.RLock()
+        self._jobs: Deque[_Job] = collections.deque()  # those that wait for a thread
+        self._threads: Set[threading.Thread] = set()  # the living ones that take jobs
+        self._running: Dict[int, Callable[..., Any]] = {}  # by thread
         self._is_shut_down = False
+        # One item for each job, and one for the shutdown: what threads wait for. More of them do no harm.
+        self._news: SimpleQueue[None] = SimpleQueue()
 
     # Checkers want `fn` positional-only, which takes the syntax of Python 3.8.
     def submit(  # type: ignore[override]
@@ -118,7 +127,7 @@ class DaemonExecutor(Executor):
         """Queue a job. Any thread.
 
         Raises:
-            RuntimeError: after shutdown().
+            RuntimeError: after shutdown(), or when there is no thread and none can be started. The job never runs.
         """
         future: Future[_T] = Future()
         self._put((future, fn, args, kwargs))
@@ -130,34 +139,70 @@ class DaemonExecutor(Executor):
         As asyncio.wrap_future(submit(...)), without a second future, its lock, and their news of each other.
 
         Raises:
-            RuntimeError: after shutdown().
+            RuntimeError: as submit().
         """
         future: asyncio.Future[_T] = loop.create_future()
         self._put((_Awaited(future, loop), fn, args, {}))
         return future
 
     def _put(self, job: _Job) -> None:
+        while not self._accept(job):
+            try:
+                self._add_thread()
+            except Exception:  # RuntimeError or MemoryError: the process can have no more of them just now
+                if not self._accept(job, may_wait=True):
+                    raise
+                return
+
+    def _accept(self, job: _Job, may_wait: bool = False) -> bool:
+        """Queue a job; return False if that takes another thread first.
+
+        Args:
+            may_wait: do without another thread, as long as there is one at all.
+        """
         with self._lock:
             if self._is_shut_down:
                 raise RuntimeError("cannot schedule new futures after shutdown")
-            self._jobs.put(job)
-            if self._idle:
-                self._idle -= 1
-            elif len(self._threads) < self._max_workers:
-                thread = threading.Thread(target=self._work, name=f"asyncslot-{next(_numbers)}", daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            threads = len(self._threads)
+            is_one_free = threads > len(self._running) + len(self._jobs)
+            if not is_one_free and threads < self._max_workers and not (may_wait and threads):
+                return False
+            self._news.put(None)
+            self._jobs.append(job)
+            return True
+
+    def _add_thread(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"asyncslot-{next(_numbers)}", daemon=True)
+        thread.start()
+        self._enlist(thread)
+
+    def _enlist(self, thread: threading.Thread) -> bool:
+        """Count on a thread, if it is still needed. It says so itself, too: start() may be interrupted by Ctrl+C."""
+        with self._lock:
+            if thread in self._threads:
+                return True
+            if self._is_shut_down or len(self._threads) >= self._max_workers:
+                return False  # several have been started at once, for too few jobs
+            self._threads.add(thread)
+            return True
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Take no more jobs; threads end when the queued ones are done."""
+        cancelled: List[_Job] = []
         with self._lock:
             self._is_shut_down = True
-        if cancel_futures:
-            self._cancel_queued()
-        for _ in self._threads:
-            self._jobs.put(None)
+            if cancel_futures:
+                cancelled += self._jobs
+                self._jobs.clear()
+            threads = [thread for thread in self._threads if thread.ident != threading.get_ident()]
+        self._news.put(None)
+        for future, _, _, _ in cancelled:
+            try:
+                future.cancel()
+            except BaseException:  # of a done-callback: concurrent.futures logs an Exception only
+                _log("exception calling callback for %r", future)
         if wait:
-            for thread in self._threads:
+            for thread in threads:
                 thread.join()
 
     def abandon(self) -> List[str]:
@@ -170,65 +215,93 @@ class DaemonExecutor(Executor):
         return self.running()
 
     def running(self) -> List[str]:
-        """Return the names of the functions that run in its threads now."""
-        return [_describe(fn) for fn in list(self._running.values())]
-
-    def _cancel_queued(self) -> None:
-        while not self._jobs.empty():
-            job = self._jobs.get()
-            if job is not None:
-                job[0].cancel()
+        """Return the names of the functions that run in its threads now. Any thread."""
+        with self._lock:
+            running = list(self._running.values())
+        return [_describe(fn) for fn in running]
 
     def _work(self) -> None:
+        """Run jobs until shutdown: in a thread of its own."""
+        thread = threading.current_thread()
+        if not self._enlist(thread):
+            return
+        try:
+            while True:
+                try:
+                    self._run_jobs(threading.get_ident())
+                    return
+                except BaseException:
+                    # Of a done-callback, or brought in from outside (PyThreadState_SetAsyncExc), as some debuggers do.
+                    # Jobs may count on this thread, and it may have taken the news of one.
+                    self._news.put(None)
+                    _log("Exception in worker")
+        finally:
+            with self._lock:
+                self._threads.discard(thread)
+            self._news.put(None)  # the next one is to end as well, or to do what this one did not
+
+    def _run_jobs(self, ident: int) -> None:
         while True:
-            job = self._jobs.get()
-            if job is None:
-                return
-            future, fn, args, kwargs = job
-            if future.set_running_or_notify_cancel():
-                self._run(future, fn, args, kwargs)
-            else:
-                self._be_idle()
-            # A thread that waits must not keep the last job's data alive.
-            del job, future, fn, args, kwargs
+            self._news.get()
+            with self._lock:
+                if not self._jobs:
+                    if self._is_shut_down:
+                        return
+                    continue
+                job: Any = self._jobs.popleft()
+                self._running[ident] = job[1]
+            try:
+                future, fn, args, kwargs = job
+                if future.set_running_or_notify_cancel():
+                    self._run(future, fn, args, kwargs)
+            finally:
+                self._be_free()
+                # A thread that waits must not keep the last job's data alive.
+                job = future = fn = args = kwargs = None
 
     def _run(self, future: Any, fn: Callable[..., Any], args: Tuple[Any, ...], kwargs: Any) -> None:
-        thread = threading.get_ident()
-        self._running[thread] = fn
         error: Optional[BaseException] = None
         try:
             result = fn(*args, **kwargs)
         except BaseException as exc:
             error = exc
-        # All this before the result is told, for a busy machine may not let this thread go on for long afterwards. Who
-        # then detaches must not hear that the job still runs, and who awaits one job after the other must not get a
-        # thread more. What is called when a Future has its result runs here, and may itself wait for a job.
-        del self._running[thread]
-        is_told_elsewhere = isinstance(future, _Awaited)
-        if is_told_elsewhere:
-            self._be_idle()
+        if isinstance(future, _Awaited):
+            # Before the loop is told, for a busy machine may not let this thread go on for long afterwards. Who then
+            # detaches must not hear that the job still runs, and who awaits one job after the other must not get a
+            # thread more. What is called when a Future has its result runs here, and may itself wait for a job.
+            self._be_free()
+        if self._is_abandoned:
+            return  # the loop may be closed, and its future would complain
         try:
-            if self._is_abandoned:
-                pass  # the loop may be closed, and its future would complain
-            elif error is None:
+            if error is None:
                 future.set_result(result)
             else:
                 future.set_exception(error)
         finally:
             future = error = None  # or its traceback and this frame keep each other alive
-        if not is_told_elsewhere:
-            self._be_idle()
 
-    def _be_idle(self) -> None:
+    def _be_free(self) -> None:
+        """Let the next job count on this thread."""
         with self._lock:
-            self._idle += 1
+            self._running.pop(threading.get_ident(), None)
+
+
+def _log(message: str, *args: Any) -> None:
+    """Tell of the exception that is being handled. Never raises: handlers of logs are the host's, or anybody's."""
+    try:
+        _logger.critical(message, *args, exc_info=True)
+    except BaseException:
+        pass
 
 
 def _describe(fn: Callable[..., Any]) -> str:
-    """Name a job's function."""
-    fn = unwrapped(fn)
-    name = getattr(fn, "__qualname__", None)
-    return repr(fn) if name is None else f"{getattr(fn, '__module__', None) or 'builtins'}.{name}()"
+    """Name a job's function. Never raises, whatever the function does when it is asked."""
+    try:
+        fn = unwrapped(fn)
+        name = getattr(fn, "__qualname__", None)
+        return repr(fn) if name is None else f"{getattr(fn, '__module__', None) or 'builtins'}.{name}()"
+    except BaseException:
+        return object.__repr__(fn)
 
 
 def unwrapped(fn: Any) -> Any:

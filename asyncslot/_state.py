@@ -241,5 +241,5 @@ def _jobs(executor: Optional[Any]) -> List[str]:
     if executor is None:
         return []
     running = [f"runs: {_name_of(fn)}()" for fn in list(executor._running.values())]
-    waiting = executor._jobs.qsize()
+    waiting = len(executor._jobs)
     return running + ([f"{waiting} waiting for a thread"] if waiting else [])
