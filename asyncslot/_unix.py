@@ -7,7 +7,7 @@ goes through a process descriptor that becomes readable when the child ends (pid
 Python 3.9 on Linux 5.3), else through a daemon thread that waits for that child.
 
 Relies on `asyncio.unix_events._UnixSubprocessTransport` and its
-`_process_exited()`, `_wait()`, read in Python 3.7, 3.8, 3.11, 3.12, 3.13.
+`_process_exited()`, `_pipes`, read in Python 3.7, 3.8, 3.11, 3.12, 3.13.
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ from ._selector_loop import SelectorMixin
 from ._wait import TimerWait
 from ._wait_notifier import NotifierWait
 
+# Seconds between two looks at a child that was killed.
+_REAP_INTERVAL = 0.005
+
 # What a shell reports for a child that ended unseen; asyncio's watchers use it too.
 _UNKNOWN_RETURNCODE = 255
 
@@ -40,7 +43,10 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         """Close the loop. Children that still run are left to `subprocess`, which reaps them some time."""
         if not self.is_running():
             while self._as_pidfds:
-                os.close(self._as_pidfds.pop())
+                try:
+                    os.close(self._as_pidfds.pop())
+                except OSError:
+                    pass  # somebody has closed it before
         super().close()
 
     def _as_make_wait(self, qt_core: Any) -> TimerWait:
@@ -54,40 +60,78 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         transport = unix_events._UnixSubprocessTransport(  # type: ignore[attr-defined]
             self, protocol, args, shell, *std, waiter=waiter, **kwargs
         )
-        self._as_watch_child(transport.get_pid(), transport)
         try:
-            await waiter
+            self._as_watch_child(transport.get_pid(), transport)
+            await asyncio.shield(waiter)
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException:
-            transport.close()
-            await transport._wait()
+            await self._as_end_child(transport, waiter)
             raise
         return transport
 
-    def _as_watch_child(self, pid: int, transport: Any) -> None:
+    async def _as_end_child(self, transport: Any, waiter: Any) -> None:
+        """Kill a child of which its starter will never hear, reap it and close its pipes.
+
+        asyncio waits here in `_wait()`, from Python 3.11 on for pipes, too, which may never have been connected.
+        """
         try:
-            pidfd = os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]
-        except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3, macOS, or out of descriptors
+            await asyncio.wait([waiter])  # until then its pipes are being connected, and could not be closed
+        finally:
+            transport.close()
+        waiter.exception()  # or asyncio would complain that nobody has asked
+        process = transport.get_extra_info("subprocess")
+        for fd, pipe in enumerate((process.stdin, process.stdout, process.stderr)):
+            if pipe is not None and transport._pipes.get(fd) is None:
+                pipe.close()
+        while transport.get_returncode() is None:
+            # Perhaps nobody watches it.
+            returncode = process.poll()
+            if returncode is None:
+                await asyncio.sleep(_REAP_INTERVAL)
+            else:
+                transport._process_exited(returncode)
+
+    def _as_watch_child(self, pid: int, transport: Any) -> None:
+        """Have the transport told when its child has ended.
+
+        Raises:
+            RuntimeError, MemoryError: there is neither a descriptor nor a thread to be had for that.
+        """
+        try:
+            self._as_watch_descriptor_of(pid, transport)
+        except (AttributeError, OSError):  # Python < 3.9, Linux < 5.3, macOS; out of descriptors, or of memory
             name = f"asyncslot-waitpid-{pid}"
             threading.Thread(target=self._as_wait_for_child, args=(pid, transport), name=name, daemon=True).start()
-        else:
-            self._as_pidfds.add(pidfd)
+
+    def _as_watch_descriptor_of(self, pid: int, transport: Any) -> None:
+        pidfd = os.pidfd_open(pid)  # type: ignore[attr-defined,unused-ignore]
+        try:
             # In an empty context: the watch is the loop's, and outlives the owner whose child it is.
             Context().run(self._add_reader, pidfd, self._as_child_ended, pid, pidfd, transport)
+        except BaseException:
+            os.close(pidfd)
+            raise
+        self._as_pidfds.add(pidfd)
 
     def _as_child_ended(self, pid: int, pidfd: int, transport: Any) -> None:
         self._remove_reader(pidfd)
         self._as_pidfds.remove(pidfd)
         os.close(pidfd)
-        transport._process_exited(_reap(pid))
+        if transport.get_returncode() is None:  # otherwise it is reaped, and `pid` perhaps another one's
+            transport._process_exited(_reap(pid))
 
     def _as_wait_for_child(self, pid: int, transport: Any) -> None:
         returncode = _reap(pid)
         try:
-            self.call_soon_threadsafe(transport._process_exited, returncode)
+            self.call_soon_threadsafe(_tell_exited, transport, returncode)
         except RuntimeError:
             pass  # the loop was closed meanwhile; the child is reaped, and nobody asks
+
+
+def _tell_exited(transport: Any, returncode: int) -> None:
+    if transport.get_returncode() is None:
+        transport._process_exited(returncode)
 
 
 def _reap(pid: int) -> int:
