@@ -109,8 +109,6 @@ def _make_lease(module: str, name: Optional[str], adapter: Any, place: _meeting.
     except BaseException:
         _meeting.close_if_empty(place.loop)
         raise
-    if not lease.is_attached:
-        _meeting.close_if_empty(place.loop)  # the host has quit meanwhile
     _lease.forget_ends(module)
     _warn_of_namesake(lease.name, adapter)
     return lease

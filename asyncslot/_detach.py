@@ -34,7 +34,7 @@ from ._clock import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner, freeze
 from ._report import AbandonedTask, DetachReport, describe, safe_repr
-from ._tasks import is_alive
+from ._tasks import coro_of, is_alive
 
 # Phase deadlines, as fractions of `timeout` from the start: by then the next thing is done, whether the last has
 # succeeded or not. What is left after the last of them is for killing and reaping, which takes milliseconds.
@@ -197,10 +197,12 @@ class Ending:
         # Those that were there. What is made meanwhile may be what the closing of a generator waits for.
         waited_for = self._tasks
         self._cancel(waited_for)
-        while waited_for:
+        while True:
             self._run_until(_AllEnded(waited_for), _FOR_CLOSING)
             self._take_turns(2)  # asyncio makes the tasks that close generators one turn after these were dropped
-            waited_for = [] if self._is_time_over(_FOR_CLOSING) else self._closing()
+            waited_for = self._closing()
+            if not waited_for or self._is_time_over(_FOR_CLOSING):
+                break
         others = self._pending()
         self._cancel(others)
         # Tasks may start others while they clean up, so look again each time.
@@ -236,10 +238,11 @@ class Ending:
         # Those that need not wait for anything get their turn, however little time there is.
         part = _FOR_ASYNC_GENERATORS
         self._run(task.done, max(self._start + (self._end - self._start) * part, monotonic() + _FOR_TURNS))
+        cut_off = [agen for agen in generators if agen.ag_frame is not None]
         task.cancel()
         self._run(task.done, monotonic() + _FOR_TURNS)
         for agen in generators:
-            end = "" if agen.ag_frame is None else ", whose clean-up did not end in time"
+            end = ", whose clean-up did not end in time" if agen in cut_off else ""
             self._report.closed.append(describe(agen) + end)
 
     def _close_resources(self) -> None:
@@ -350,7 +353,7 @@ def tasks_on_stack(loop: AsyncSlotEventLoop) -> List[asyncio.Task[Any]]:
 
 def _closes_generator(task: Any) -> bool:
     """Whether a task does nothing but close an async generator: asyncio makes one for each that is dropped."""
-    return type(getattr(task, "_coro", None)).__name__ == "async_generator_athrow"
+    return type(coro_of(task)).__name__ == "async_generator_athrow"
 
 
 def _forget_cancellation(task: Any) -> None:

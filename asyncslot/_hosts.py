@@ -122,6 +122,14 @@ def _takes(function: Callable[..., Any], count: int) -> bool:
     return True
 
 
+def name_of_host(host: Any) -> str:
+    """Return the name that an adapter gives its host; one that fails is the adapter's own business."""
+    try:
+        return str(host.NAME)
+    except BaseException:
+        return "the host"
+
+
 def report_safely(host: Any, message: str, exc: Optional[BaseException]) -> None:
     """Report through the adapter; an adapter that fails is logged with what it was to report. Never raises."""
     try:
@@ -129,6 +137,6 @@ def report_safely(host: Any, message: str, exc: Optional[BaseException]) -> None
     except BaseException as failure:  # sys.exit() in an adapter, too
         try:
             _logger.error(message, exc_info=exc)
-            _logger.error("The adapter for %s failed to report this", host.NAME, exc_info=failure)
+            _logger.error("The adapter for %s failed to report this", name_of_host(host), exc_info=failure)
         except Exception:
             pass  # a stream that can neither take the message nor an error about it (Krita's is strict ASCII)

@@ -31,7 +31,7 @@ from ._base import Ts, Unpack
 from ._clock import monotonic
 from ._detach import Ending
 from ._errors import AmbiguousLeaseError, DetachedError, DetachedWhileWaitingError, TaskTimeoutError, ThreadError
-from ._hosts import find_host, report_safely
+from ._hosts import find_host, name_of_host, report_safely
 from ._loop import AsyncSlotEventLoop
 from ._owners import nearest, plugin_of
 from ._progress import Progress
@@ -75,21 +75,22 @@ class Lease:
         Raises:
             BaseException: whatever the adapter raises.
         """
+        place.enter(self)
+        held.append(self)
         try:
             self._unhook = self.host.on_quit(self._on_host_quit)
         except BaseException:
-            self.loop._as_take_leave(self._owner)
-            self._report = DetachReport(self.name)
+            if self._report is None:
+                self._report = DetachReport(self.name)
+                self._leave()
+                del _ended[self._module, self._given_name]
             raise
         if self._report is not None:
             self._unhook_safely()  # the adapter has called back at once: the host is quitting
-            return
-        place.enter(self)
-        held.append(self)
         note_host(self.host)
 
     def __repr__(self) -> str:
-        return f"<Lease of {self.name!r} in {self.host.NAME}, {'attached' if self.is_attached else 'ended'}>"
+        return f"<Lease of {self.name!r} in {name_of_host(self.host)}, {'attached' if self.is_attached else 'ended'}>"
 
     @property
     def is_attached(self) -> bool:
@@ -234,7 +235,7 @@ class Lease:
         try:
             self._unhook()
         except BaseException as exc:  # a broken adapter must not keep a plug-in from being unloaded
-            self._owner.report(f"{self.name}: the adapter for {self.host.NAME} failed to unhook", exc)
+            self._owner.report(f"{self.name}: the adapter for {name_of_host(self.host)} failed to unhook", exc)
 
     def __enter__(self) -> Lease:
         return self

@@ -41,7 +41,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, Ty
 
 from ._base import Handle, LoopBase, Task
 from ._report import frames_of
-from ._tasks import is_alive
+from ._tasks import coro_of, is_alive
 
 _T = TypeVar("_T")
 
@@ -265,8 +265,11 @@ class OwningMixin(LoopBase):
 
     def _as_tasks(self) -> List[Any]:
         """Return pairs of all tasks of this loop that go on and their owners, which may be None."""
-        tasks = [task for task in asyncio.all_tasks(self) if is_alive(task)]
-        contexts = {} if not tasks or hasattr(tasks[0], "get_context") else self._as_contexts_in_queues()
+        try:
+            tasks = [task for task in asyncio.all_tasks(self) if is_alive(task)]
+        except Exception:  # done() of a class of a plug-in's own
+            tasks = []
+        contexts = {} if _TASKS_TELL or not tasks else self._as_contexts_in_queues()
         pairs = [(task, self._as_owner_of_task(task, contexts)) for task in tasks]
         for owner in self._as_owners:
             strangers = [task for task in list(owner._noted) if not isinstance(task, asyncio.Task)]
@@ -291,10 +294,13 @@ class OwningMixin(LoopBase):
         return owner
 
     def _as_context_of(self, task: Any, contexts: Optional[Dict[Any, Context]]) -> Optional[Context]:
-        get_context = getattr(task, "get_context", None)  # Python 3.12
-        if get_context is not None:
-            context: Optional[Context] = get_context()
-            return context
+        get_context = getattr(task, "get_context", None)
+        if get_context is not None and _TASKS_TELL:
+            try:
+                context: Optional[Context] = get_context()
+                return context
+            except Exception:
+                return None  # a class of a plug-in's own
         for callback, context in getattr(getattr(task, "_fut_waiter", None), "_callbacks", None) or ():
             if getattr(callback, "__self__", None) is task:
                 return context  # type: ignore[no-any-return]
@@ -565,7 +571,7 @@ def freeze(task: Any) -> Optional[BaseException]:
     for callback, _ in list(getattr(waiter, "_callbacks", None) or ()):
         if getattr(callback, "__self__", None) is task:
             waiter.remove_done_callback(callback)
-    coro, error = getattr(task, "_coro", None), None
+    coro, error = coro_of(task), None
     if coro is None:
         return None  # of a class that does not tell what it runs
     for _ in range(_MOST_CLOSES):

@@ -16,6 +16,7 @@ from typing import Any, Optional
 
 from ._base import LoopBase
 from ._dialog import make_dialog
+from ._hosts import name_of_host
 from ._owners import Owner
 
 # Seconds from one update of the display to the next.
@@ -118,7 +119,7 @@ class Progress:
 
     def _failed(self, exc: Exception) -> None:
         self._display = None
-        self._owner.report(f"{self._owner.name}: the adapter for {self._host.NAME} failed to show progress", exc)
+        self._owner.report(f"{self._owner.name}: the adapter for {name_of_host(self._host)} failed to show progress", exc)
 
     def _cancel(self) -> None:
         """Cancel the task, once: a user who presses again must not interrupt its clean-up."""

@@ -6,9 +6,12 @@ This module only describes; it knows nothing of leases and loops.
 from __future__ import annotations
 
 import asyncio
+import gc
 import traceback
 import types
 from typing import Any, Iterable, List, Optional
+
+from ._tasks import coro_of
 
 
 class AbandonedTask:
@@ -109,7 +112,10 @@ def frames_of(future: Any) -> List[Any]:
 
     Task.get_stack() has the first of them only.
     """
-    frames, awaited = [], getattr(future, "_coro", None)
+    frames, awaited = [], coro_of(future)
+    if type(awaited).__name__ == "async_generator_athrow":
+        # What closes an async generator does not tell of it, but refers to it.
+        awaited = next((item for item in gc.get_referents(awaited) if hasattr(item, "ag_frame")), None)
     while awaited is not None:
         names = next((names for names in _SUSPENDED if hasattr(awaited, names[0])), None)
         if names is None:

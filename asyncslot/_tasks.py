@@ -78,9 +78,20 @@ def is_first_step(callback: Any) -> bool:
 
 
 def is_alive(task: asyncio.Task[Any]) -> bool:
-    """Whether a task goes on: it is not done, and detach() has not frozen it."""
-    coro: Any = getattr(task, "_coro", task)  # a task factory's own class may not tell what it runs
-    return not task.done() and getattr(coro, "cr_frame", coro) is not None
+    """Whether a task goes on: it is not done, and detach() has not frozen it. Never raises."""
+    try:
+        coro = coro_of(task)
+        return not task.done() and (coro is None or getattr(coro, "cr_frame", coro) is not None)
+    except Exception:  # of a class of a plug-in's own: nothing can be known of it, and nothing be waited for
+        return False
+
+
+def coro_of(task: Any) -> Any:
+    """Return what a task runs; None if it is of a class that does not tell. Never raises."""
+    try:
+        return task._coro
+    except Exception:
+        return None
 
 
 def _set_name(task: asyncio.Task[Any], name: str) -> None:

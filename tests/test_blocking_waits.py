@@ -213,7 +213,7 @@ def wait_and_be_detached(awaited, place, who, timeout, is_last):
             yield beats(bravo)
 
     tell(story())
-    assert [type(outcome) for outcome in outcomes] == [asyncslot.DetachedError], outcomes
+    assert [isinstance(outcome, asyncslot.DetachedError) for outcome in outcomes] == [True], outcomes
     assert isinstance(outcomes[0], Exception)
     assert not isinstance(outcomes[0], asyncio.CancelledError)
     assert not alpha.lease.is_attached
@@ -253,7 +253,7 @@ def wait_for_what_sits_in_the_dialog(timeout):
         yield task.done
 
     tell(story())
-    assert [type(outcome) for outcome in outcomes] == [asyncslot.DetachedError], outcomes
+    assert [isinstance(outcome, asyncslot.DetachedError) for outcome in outcomes] == [True], outcomes
     assert alpha.lease.detach().abandoned == []
     assert task.cancelled()
     assert alpha.host.reports == clock.host.reports == []
@@ -290,7 +290,7 @@ def wait_in_another_plugins_wait():
         yield beats(bravo)
 
     tell(story())
-    assert outcomes == ["result", asyncslot.DetachedError]
+    assert outcomes == ["result", asyncslot.DetachedWhileWaitingError]
     bravo.detach()
     assert alpha.lease.loop.is_closed()
 
