@@ -150,15 +150,14 @@ class Ending:
 
     def _is_anything_left(self) -> bool:
         """Whether the owner has something to be ended, or may have something to be run in the next turn."""
-        owner, loop = self._owner, self._loop
+        owner = self._owner
         return bool(
             self._tasks
             or self._is_put_off
             or owner.executor
             or owner.resources
             or owner.async_generators
-            or loop._ready
-            or loop._as_batch
+            or self._loop._as_has_ready()
         )
 
     def _end_what_can_end(self) -> None:
@@ -363,7 +362,7 @@ def _forget_cancellation(task: Any) -> None:
 
 
 def _close(resource: Any) -> str:
-    """Close one server or transport, and describe it; nothing if it was closed already, or nobody need know."""
+    """Close one server or transport, and describe it; nothing if it was closed already."""
     if isinstance(resource, asyncio.AbstractServer):
         if not resource.is_serving():
             return ""
@@ -372,7 +371,7 @@ def _close(resource: Any) -> str:
         return what
     if resource.is_closing():
         return ""
-    what = "" if getattr(resource, "is_quiet", False) else describe(resource)
+    what = describe(resource)
     try:
         # Not close(): it would wait for its buffer to drain, which may be never.
         getattr(resource, "abort", resource.close)()

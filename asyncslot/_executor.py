@@ -220,6 +220,10 @@ class DaemonExecutor(Executor):
             running = list(self._running.values())
         return [_describe(fn) for fn in running]
 
+    def waiting(self) -> int:
+        """Return how many jobs wait for a thread. Any thread."""
+        return len(self._jobs)
+
     def _work(self) -> None:
         """Run jobs until shutdown: in a thread of its own."""
         thread = threading.current_thread()
@@ -295,16 +299,16 @@ def _log(message: str, *args: Any) -> None:
 
 
 def _describe(fn: Callable[..., Any]) -> str:
-    """Name a job's function. Never raises, whatever the function does when it is asked."""
+    """Name a job's function, or the class of another callable, whose repr() may tell the user's data, or raise."""
     try:
-        fn = unwrapped(fn)
-        name = getattr(fn, "__qualname__", None)
-        return repr(fn) if name is None else f"{getattr(fn, '__module__', None) or 'builtins'}.{name}()"
-    except BaseException:
+        fn = _unwrapped(fn)
+        name = getattr(fn, "__qualname__", None) or type(fn).__qualname__
+        return f"{getattr(fn, '__module__', None) or 'builtins'}.{name}()"
+    except BaseException:  # a class of a plug-in's own
         return object.__repr__(fn)
 
 
-def unwrapped(fn: Any) -> Any:
+def _unwrapped(fn: Any) -> Any:
     """Return the function itself of a job; lease.to_thread() wraps it twice."""
     while isinstance(fn, functools.partial):
         is_in_context = isinstance(getattr(fn.func, "__self__", None), Context) and fn.args

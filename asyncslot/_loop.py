@@ -348,6 +348,10 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             "descriptors": None if get_map is None else len(get_map()),
         }
 
+    def _as_has_ready(self) -> bool:
+        """Whether something is to be run in the next turn."""
+        return bool(self._ready or self._as_batch)
+
     def _as_state(self) -> str:
         if self.is_closed():
             return "closed"

@@ -7,17 +7,18 @@ understands, of objects that outlive the copy that made them.
 
     asyncio._asyncslot_meeting_1 = {thread: place, ...}
 
-    place = {"protocol": PROTOCOL, "version": ..., "path": ...,    of the copy that opened it
-             "loop": the loop, "leases": {name: lease}, "ending": [lease, ...]}
+    place = {"protocol": PROTOCOL, "version": ..., "path": ..., "loop": ..., "leases": {...}, "ending": [...]}
 
 A place exists from the first attach() in its thread to the last detach(); the dict
 goes with the last place. The loop survives that its copy is purged from
 `sys.modules`: its methods hold the globals that they need.
 
 TREATY is what copies may ask of each other's objects, and nothing else: a loop may have been made by a
-copy of another version than the lease that rides on it. PROTOCOL counts the changes after which
-copies no longer understand each other, of the form above or of the treaty. A copy that finds another
-number says so. tests/test_treaty.py reads the code, tests/test_frozen_copies.py runs old copies against it.
+copy of another version than the lease that rides on it. Owners, their executors and what calls the loop back
+are made by the loop's copy, so the modules that make the loop meet none but their own; leases, the monitor
+and reports meet everybody's. PROTOCOL counts the changes after which copies no longer understand each other,
+of the form above or of the treaty. A copy that finds another number says so. tests/test_treaty.py reads the
+code, tests/test_frozen_copies.py runs old copies against it.
 """
 
 from __future__ import annotations
@@ -40,59 +41,75 @@ PROTOCOL = 3
 _KEY = "_asyncslot_meeting_1"
 
 TREATY: Dict[str, Dict[str, str]] = {
+    # The dict that hangs on asyncio, for one thread.
+    "place": {
+        "protocol": "the number that decides whether copies understand each other",
+        "version": "of the copy that opened the place, for people",
+        "path": "of that copy, for people",
+        "loop": "the loop that all share",
+        "leases": "by name",
+        "ending": "leases that have ended and wait for a step of their owner's to be over",
+    },
     # Besides what asyncio has documented for every loop.
     "loop": {
-        "run_task": "(coro): make a task and run its first step",
+        "run_task": "(coro): make a task and run its first step; that it is there tells a loop of ours from others",
         "step_budget": "seconds",
-        "_thread_id": "the thread that it runs in; None before and after",
+        "_thread_id": "asyncio's: the thread that it runs in; None before and after",
         "_as_join": "(name, module, copy, report): a new owner, who is known from now on",
         "_as_begin_leaving": "(owner): its package may have a newer lease",
         "_as_take_leave": "(owner): know it no more",
         "_as_owner": "the context variable that carries the owner",
-        "_as_owner_of_task": "(task): the owner or None",
         "_as_owner_of_handle": "(handle): the owner or None",
-        "_as_current_owner": "(): the owner of the code that calls, or None",
         "_as_call_for": "(owner, fn, *args): call in the name of an owner",
         "_as_tasks_of": "(owner): its tasks that go on",
         "_as_tasks": "(): pairs of all tasks that go on and their owners, which may be None",
         "_as_transports_of": "(owner): the transports that libraries have made for it past the loop",
         "_as_stop_accepting": "(server): listen no more",
-        "_as_forget": "(owner, kept): drop what it has scheduled and registered; returns descriptions",
+        "_as_forget": "(owner, kept): drop what it has scheduled and registered, and describe the latter; kept: a list,"
+        " to which is added what must stay; None: all stays that its tasks need to clean up",
+        "_as_has_ready": "(): whether something is to be run in the next turn",
         "_as_on_stack": "(): the handles that are being run",
         "_as_when_unwound": "(fn): call when no entry of the loop is on the stack",
         "_as_run_alone": "(is_done, deadline, owner): run asyncio without Qt",
         "_as_run_with_events": "(is_done, deadline): run asyncio with Qt's events, the user's excluded",
         "_as_is_alone_for": "(owner): whether somebody waits for it while no Qt loop runs",
         "_as_notice_end_of_qt": "(): ask nothing of Qt if the application is gone",
-        "_as_revive": "(qt_core): be called by an application that was made anew",
+        "_as_revive": "(qt_core, application): be called by an application that was made anew",
         "_as_lasting": "the loop itself while a program of its own runs it",
         "_as_shut_down": "(): be called no more, and close",
-        "_as_facts": "(): what it is doing, as a dict of plain values",
-        "_as_monitor": "the window of monitor(), whichever copy has opened it",
-        "_as_wait": "what calls it back, whose `_step` the monitor measures",
-        "_as_run_now": "(handle): run a first step; the monitor measures it",
-        "_as_on_overrun": "(seconds, what): told of callbacks that were too long",
-        "_ready": "asyncio's queue",
-        "_as_batch": "ours",
+        "_as_facts": "(): what it is doing, in plain values: state, waits by, longest, failed polls, ready, timed,"
+        " descriptors",
+        "_as_monitor": "the Monitor of whichever copy has opened it; not there before",
+        "_as_wait": "what calls it back; None if it is not attached",
+        "_as_run_now": "(handle): run a first step; replaced by who measures",
+        "_as_on_overrun": "(seconds, what): called when a callback was too long; None, or set by who measures",
+    },
+    "wait": {
+        "_step": "(running): what it calls for a step; replaced by who measures",
+    },
+    "monitor": {
+        "show_again": "(): bring the window to the front; false if it is gone",
+        "window": "the QDockWidget or QDialog",
     },
     "owner": {
         "name": "what people read",
-        "module": "the module that called attach()",
-        "copy": "the full name of the copy that it came through",
         "report": "(message, exc): tell the users of its host; never raises",
-        "resources": "a weak set of what is_closing() and close() are called of",
+        "resources": "a weak set of what is closed with its lease; each has is_closing() and close(), or is a server",
         "async_generators": "a weak set",
         "executor": "None, or what runs its jobs",
-        "exception_handler": "None, or what its code has set",
         "context": "(): a copy of the caller's context that carries it",
-        "pending": "(): its tasks that go on",
+    },
+    "executor": {
+        "abandon": "(): drop the jobs that wait and the results of those that run, and name the latter",
+        "running": "(): the names of the functions that run",
+        "waiting": "(): how many jobs wait for a thread",
     },
     "lease": {
         "owner": "what people read",
         "loop": "the loop",
         "host": "the adapter",
         "is_attached": "whether it holds",
-        "detach": "(timeout=..., process_events=...): end it",
+        "detach": "(timeout, process_events): end it; both may be left out",
         "_owner": "the owner on the loop",
     },
 }

@@ -20,7 +20,6 @@ from asyncio import events
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 from . import _lease, _meeting
-from ._executor import unwrapped
 from ._facts import Fact, Section, each, fact
 from ._report import frames_of
 from ._surroundings import describe_host
@@ -57,6 +56,9 @@ def _thread_name(identifier: int) -> str:
 def _loop_sections(title: str, record: Dict[str, Any]) -> List[Section]:
     loop: Any = record.get("loop")
     leases: Dict[str, Any] = dict(record.get("leases") or {})
+    if record.get("protocol", _meeting.PROTOCOL) != _meeting.PROTOCOL:
+        # What else could be asked of them, this copy does not know.
+        return [Section(title, [fact("made by", lambda: _maker(record)), fact("owners", lambda: list(leases))])]
     facts = [
         fact("made by", lambda: _maker(record)),
         fact("state", lambda: str(loop._as_facts()["state"])),
@@ -108,7 +110,7 @@ def _owner_section(name: str, lease: Any, owned: Set[int]) -> Section:
     """Return what an owner has under way; the id() of its tasks is added to `owned`."""
 
     def tasks() -> List[str]:
-        pending = lease._owner.pending()
+        pending = lease.loop._as_tasks_of(lease._owner)
         owned.update(map(id, pending))
         return _describe_tasks(pending)
 
@@ -153,7 +155,7 @@ def describe_task(task: Any) -> str:
     """Return a task's name, its coroutine's, and where it stands: outermost, in the plug-in's code, and innermost."""
     frames = frames_of(task)
     coro = getattr(task, "_coro", None)
-    name = f"{_task_name(task)}: {_name_of(coro)}()"
+    name = f"{_task_name(task)}: {getattr(coro, '__qualname__', None) or type(coro).__qualname__}()"
     if not frames:
         return f"{name}, which is over or not of Python"
     home = _top(frames[0])
@@ -174,12 +176,6 @@ def describe_task(task: Any) -> str:
 def _task_name(task: Any) -> str:
     get_name: Any = getattr(task, "get_name", None)  # Python 3.8
     return "task" if get_name is None else str(get_name())
-
-
-def _name_of(fn: Any) -> str:
-    """Name a function or coroutine, and no argument of it."""
-    fn = unwrapped(fn)
-    return str(getattr(fn, "__qualname__", None) or type(fn).__qualname__)
 
 
 def _top(frame: Any) -> str:
@@ -240,6 +236,6 @@ def _port(address: Any) -> str:
 def _jobs(executor: Optional[Any]) -> List[str]:
     if executor is None:
         return []
-    running = [f"runs: {_name_of(fn)}()" for fn in list(executor._running.values())]
-    waiting = len(executor._jobs)
+    running = [f"runs: {name}" for name in executor.running()]
+    waiting = executor.waiting()
     return running + ([f"{waiting} waiting for a thread"] if waiting else [])

@@ -176,7 +176,7 @@ class Host:
         asked = repr(predicate) if code is None else f"the predicate in {code.co_filename}:{code.co_firstlineno}"
         lines = [f"run_until() has run the Qt loop for {timeout} s, and {asked} is still not true"]
         for lease in leases():
-            tasks = [AbandonedTask(task, lease.owner) for task in lease._owner.pending()]
+            tasks = [AbandonedTask(task, lease.owner) for task in lease.loop._as_tasks_of(lease._owner)]
             lines += [f"  task {task.name} of {task.owner!r} stands in:\n{task.stack.rstrip()}" for task in tasks]
         lines += [f"  reported: {error.message}: {error.exc!r}" for error in self.errors]
         raise AssertionError("\n".join(lines))

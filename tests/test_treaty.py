@@ -1,20 +1,24 @@
 """The treaty: what a copy may ask of a loop, an owner and a lease that another copy, of another version, has made.
 
-TREATY is the whole list. The code is read, and whatever it asks besides is found here, by module and line, before a
-plug-in's author finds it, who has vendored another version than his neighbour. A name that goes from the list or
-changes its meaning makes another PROTOCOL.
+TREATY (`_meeting`) is the whole list. The code is read, and whatever it asks besides is found here, by module and line,
+before a plug-in's author finds it, who has vendored another version than his neighbour. A name that goes from the list
+or changes its meaning makes another PROTOCOL.
 
-What is another copy's is known by its name: `loop`, `owner`, `lease`, `place`, with or without an underscore, and by
-what such a name was assigned to. Where that is a copy's own thing, OWN says so. What begins with `_as_` is the loop's,
-whatever it is asked of, also in a string.
+What is another copy's is known by its name: `loop`, `owner`, `lease`, `executor`, with or without an underscore, the
+record of a place, and by what such a name was assigned to. Where that is a copy's own thing, OWN says so. What begins
+with `_as_` is the loop's, whatever it is asked of, also in a string. The modules that make a loop (LOOP) ask their own
+loop, owners and executors what they like.
 
     python tests/test_treaty.py     lists all that is asked, and where
 """
 
 import ast
 import asyncio
+import functools
+import inspect
 import re
 import threading
+import types
 from collections import Counter
 from pathlib import Path
 
@@ -22,97 +26,21 @@ import pytest
 
 import asyncslot
 from asyncslot import _meeting
+from asyncslot._meeting import TREATY
 
 pytestmark = pytest.mark.once
 
 PACKAGE = Path(__file__).resolve().parent.parent / "asyncslot"
 
-# What the treaty has, with what it means; a kind of thing that is part of another has its name below.
-TREATY = vars(_meeting).get("TREATY") or {
-    "place": {
-        "protocol": "the number that decides whether copies understand each other",
-        "version": "of the copy that opened the place, for people",
-        "path": "of that copy, for people",
-        "loop": "the loop that all share",
-        "leases": "by owner",
-        "ending": "leases that have ended and wait for a step of their owner's to be over",
-    },
-    "loop": {
-        "_as_batch": "handles that the step under way has still to run",
-        "_as_detach": "(); be called by Qt no more",
-        "_as_failed_polls": "how many in a row",
-        "_as_forget": "(owner); drop what it has scheduled and registered, and describe the latter",
-        "_as_handle": "the one that is being run",
-        "_as_idle": "whether it waits, with nothing to do",
-        "_as_is_alone_for": "(owner); whether no Qt loop runs while this owner's code is waited for",
-        "_as_longest": "seconds and name of the callback that went furthest over the budget",
-        "_as_monitor": "the monitor's window, whoever has opened it",
-        "_as_notice_end_of_qt": "(); see whether the application is gone",
-        "_as_on_overrun": "set: called with seconds and name of a callback that went over the budget",
-        "_as_owner": "the context variable that carries the owner",
-        "_as_run_alone": "(is_done, deadline, owner); run asyncio without Qt until then",
-        "_as_run_now": "(handle); run it in a step of its own; and is replaced by who measures",
-        "_as_run_with_events": "(is_done, deadline); the same with Qt's events, the user's excluded",
-        "_as_stack": "handles that outer steps are running",
-        "_as_step": "that it is there tells a loop of ours from others",
-        "_as_stop_accepting": "(server); let it take no connection more",
-        "_as_take_leave": "(owner); know it no more",
-        "_as_wait": "how Qt calls it; None if it is not attached",
-        "_as_welcome": "(owner, package, copy); know it by its package",
-        "_as_when_unwound": "(fn); call it when nothing of ours is on the stack",
-        "_ready": "asyncio's: handles to be run next",
-        "_scheduled": "asyncio's: timers",
-        "_selector": "asyncio's",
-        "_thread_id": "asyncio's: of the thread to which it is attached",
-        "run_task": "(coro); a task that has had its first step",
-        "step_budget": "seconds",
-    },
-    "wait": {
-        "_notifier": "that it is there tells one way of waiting from the other",
-        "_step": "what it calls for a step; replaced by who measures",
-        "_thread": "None as long as none was needed",
-    },
-    "monitor": {
-        "show_again": "(); bring the window to the front; false if it is gone",
-        "window": "the QDockWidget or QDialog",
-    },
-    "owner": {
-        "async_generators": "a weak set",
-        "context": "(); a copy of the caller's context, in which this is the owner",
-        "exception_handler": "what its code has given to loop.set_exception_handler()",
-        "executor": "of its jobs; None before the first",
-        "name": "for people",
-        "owns": "(handle); whether its code has scheduled it",
-        "pending": "(); its tasks that are not done",
-        "report": "(message, exc); where the host's users look",
-        "resources": "a weak set of what is closed with its lease; each has is_closing() and close(), or is a server",
-        "tasks": "a weak set",
-    },
-    "executor": {
-        "abandon": "(); drop the jobs that wait and the results of those that run, and describe the latter",
-        "_jobs": "a queue of those that wait for a thread",
-        "_running": "functions by thread",
-    },
-    "lease": {
-        "_hand_over": "(fn, again); let its thread answer an emission",
-        "_owner": "the Owner",
-        "_start": "(fn, args); start a slot's task",
-        "_tasks": "those that were made through it and are not done",
-    },
-}
-
-# What any asyncio loop has, and what is public and documented: no treaty is needed for these.
-PUBLIC = {
-    "loop": [
-        *("call_at", "call_exception_handler", "call_later", "call_soon", "call_soon_threadsafe", "close"),
-        *("create_future", "create_task", "get_debug", "is_closed", "run_in_executor", "time"),
-    ],
-    "lease": ["create_task", "detach", "host", "is_attached", "loop", "owner", "run_task", "run_until_complete"],
+# What any asyncio loop has, and what is documented: no treaty is needed for these.
+ASYNCIO = {
+    *("call_at", "call_exception_handler", "call_later", "call_soon", "call_soon_threadsafe", "create_future"),
+    *("create_task", "get_debug", "is_closed", "run_in_executor", "time"),
 }
 
 # What an expression stands for, by its last name, and a call by its function's; leading underscores do not count.
 NAMES = re.compile(r"_*(loop|owner|lease|place|executor)$")
-FUNCTIONS = re.compile(r"(?:.*_)?(?<!qt_)(loop|owner|lease|place)(?:_of)?$|_*(?:(here)|(find_anywhere|find_starter))$")
+FUNCTIONS = re.compile(r"(?:.*_)?(?<!qt_)(loop|owner|lease|place)(?:_of)?$|_*(here)$")
 COLLECTIONS = {"leases": "lease"}
 
 # What is kept by another thing, and is the same copy's.
@@ -125,30 +53,26 @@ PARTS = {
     ("place", "loop"): "loop",
 }
 
-# The loop, which all share, in parts: these meet others' owners, and no more. And what runs at a terminal.
+# What makes the loop, its owners and their executors, which are its own copy's. And what runs at a terminal.
 LOOP = [
-    *("_alone", "_base", "_interrupts", "_loop", "_nesting", "_overruns", "_owners", "_polling", "_selector"),
+    *("_alone", "_base", "_blame", "_interrupts", "_loop", "_nesting", "_overruns", "_owners", "_polling", "_selector"),
     *("_selector_loop", "_steps", "_tasks", "_unix", "_windows", "_wait", "_wait_notifier", "_wait_thread"),
 ]
+OF_THE_LOOP = ("loop", "wait", "owner", "executor")
 AT_A_TERMINAL = ["__main__", "_doctor", "_vendor_record", "_vendor_source", "_vendoring"]
 
 # Names that look like another copy's and are not: (module, or module.function; text): what it is.
 OWN = {
-    ("_attach.attach", "loop"): "just made",
+    ("_attach", "lease"): "given out by this copy, as all that _lease finds",
+    ("_attach._open_place", "loop"): "just made",
     ("_binding", "owner"): "the object whose a signal is",
-    ("_detach", "owner"): "made by its lease",
-    ("_detach", "self._owner"): "made by its lease",
-    ("_lease", "self._owner"): "made by itself",
-    ("_loop", "executor"): "a caller's, or made by itself",
-    ("_loop", "self._default_executor"): "made by itself",
-    ("_monitor._cancel", "place"): "where a task stands",
-    ("_monitor._row", "place"): "where a task stands",
-    ("_progress", "self._owner"): "made by its lease",
+    ("_lease", "lease"): "given out by this copy",
     ("_runner", "loop"): "made by itself",
+    ("testing.__enter__", "lease"): "given out by this copy",
 }
 
-# What is there only at times, or in one way of waiting.
-AT_TIMES = {("loop", "_as_monitor"), ("wait", "_notifier"), ("wait", "_thread")}
+# What is there only at times.
+AT_TIMES = {("loop", "_as_monitor")}
 
 
 class Finding:
@@ -167,6 +91,8 @@ class Reader:
     def __init__(self, module, source):
         self.module = module
         self.nodes = list(nodes_with_their_functions(ast.parse(source), ""))
+        imports = [node for _, node in self.nodes if isinstance(node, ast.ImportFrom) and node.module is None]
+        self.modules = {alias.name for node in imports for alias in node.names}  # from . import _lease
         self.function = ""  # in which we are
         self.aliases = {}
         self.own_uses = set()
@@ -182,7 +108,7 @@ class Reader:
             self.function = function
             found += self._findings_of(node)
         if self.module in LOOP:
-            found = [finding for finding in found if finding.kind in ("owner", "lease", "executor")]
+            found = [finding for finding in found if finding.kind not in OF_THE_LOOP]
         return sorted(found, key=lambda finding: finding.line)
 
     def _learn_aliases(self, node):
@@ -212,6 +138,8 @@ class Reader:
         if self.is_own(node):
             return None
         text = dotted(node)
+        if text in self.modules:
+            return None
         if (self._scope(node), text) in self.aliases:
             return self.aliases[self._scope(node), text]
         if isinstance(node, ast.Attribute) and (self.kind_of(node.value), node.attr) in PARTS:
@@ -268,13 +196,16 @@ class Reader:
         if name.startswith("_as_"):
             if not self.is_own(value):
                 yield Finding(self.module, node, "loop", name)
-        elif kind is not None and not name.startswith("__"):
+        elif kind not in (None, "place") and not name.startswith("__"):
+            # A Place is this copy's view of the record that is shared, of which PARTS and subscripts tell.
             yield Finding(self.module, node, kind, name)
 
 
 def nodes_with_their_functions(node, function):
     """Yield everything in a tree, with the name of the innermost function in which it stands."""
     for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.AnnAssign) and dotted(child.target) == "TREATY":
+            continue  # to list is not to ask
         inner = child.name if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)) else function
         yield inner, child
         yield from nodes_with_their_functions(child, inner)
@@ -284,7 +215,7 @@ def matched(pattern, text):
     """Return the kind that a name stands for."""
     match = pattern.match(text.rpartition(".")[2])
     found = match and next(filter(None, match.groups()))
-    return {"here": "place", "find_anywhere": "lease", "find_starter": "lease"}.get(found, found)
+    return "place" if found == "here" else found
 
 
 def dotted(node):
@@ -328,12 +259,16 @@ def all_findings():
     return [finding for module in MODULES for finding in read(module)[0]]
 
 
+def is_of_asyncio(finding):
+    return finding.kind == "loop" and finding.name in ASYNCIO
+
+
 def unlisted(findings):
-    """Return what is neither in the treaty nor public."""
+    """Return what is neither in the treaty nor asyncio's."""
     return [
         finding
         for finding in findings
-        if finding.name not in TREATY.get(finding.kind, {}) and finding.name not in PUBLIC.get(finding.kind, ())
+        if finding.name not in TREATY.get(finding.kind, {}) and not is_of_asyncio(finding)
     ]
 
 
@@ -346,25 +281,56 @@ def test_nothing_is_asked_of_another_copy_that_is_not_in_the_treaty(module):
 def test_the_treaty_has_nothing_that_nobody_asks():
     """It is kept for years, so it is short."""
     asked = {(finding.kind, finding.name) for finding in all_findings()}
-    listed = {(kind, name) for names in (TREATY, PUBLIC) for kind in names for name in names[kind]}
+    listed = {(kind, name) for kind in TREATY for name in TREATY[kind]} | {("loop", name) for name in ASYNCIO}
     assert listed - asked == set()
-    assert all(meaning for meanings in TREATY.values() for meaning in meanings.values())
+    assert not ASYNCIO & set(TREATY["loop"])
 
 
-def test_what_the_treaty_has_exists(lease, windows):
-    """On the loop, the lease and the rest of a copy that is attached here."""
-    loop, owner = lease.loop, lease._owner
+@pytest.fixture
+def things(lease, windows):
+    """Return what the treaty is about, by kind: of a copy that is attached, has run a job, and shows its monitor."""
     lease.run_until_complete(lease.to_thread(int))
     window = asyncslot.monitor()
-    things = {"loop": loop, "owner": owner, "lease": lease, "executor": owner.executor}
-    things.update(wait=loop._as_wait, monitor=loop._as_monitor)
+    loop, owner = lease.loop, lease._owner
+    yield {
+        "place": types.SimpleNamespace(**_meeting._all_places()[threading.get_ident()]),
+        "loop": loop,
+        "wait": loop._as_wait,
+        "monitor": loop._as_monitor,
+        "owner": owner,
+        "executor": owner.executor,
+        "lease": lease,
+    }
     window.close()
-    place = _meeting._all_places()[threading.get_ident()]
-    for kind, names in TREATY.items():
-        for name in set(names) - {name for other, name in AT_TIMES if other == kind}:
-            assert name in place if kind == "place" else hasattr(things[kind], name), (kind, name)
-    assert all(hasattr(lease, name) for name in PUBLIC["lease"])
-    assert all(hasattr(asyncio.AbstractEventLoop, name) for name in PUBLIC["loop"])
+
+
+@pytest.mark.parametrize("kind", TREATY)
+def test_what_the_treaty_has_exists(things, kind):
+    """On the loop, the lease and the rest of a copy that is attached here; the place has nothing else."""
+    assert set(things) == set(TREATY)
+    assert [name for name in TREATY[kind] if not hasattr(things[kind], name)] == []
+    if kind == "place":
+        assert set(vars(things[kind])) == set(TREATY[kind])
+
+
+@pytest.mark.parametrize("kind", TREATY)
+def test_what_is_called_takes_what_the_treaty_says(things, kind):
+    """By these names and in this order, and wants no more; what is not called is described otherwise."""
+    for name, meaning in TREATY[kind].items():
+        thing = getattr(things[kind], name)
+        told = re.match(r"\((.*?)\): .", meaning)
+        assert (inspect.isroutine(thing) or isinstance(thing, functools.partial)) == bool(told), (kind, name)
+        if told:
+            names = [word.lstrip("*") for word in told.group(1).split(", ") if word]
+            parameters = inspect.signature(thing).parameters
+            has_default = {key: value.default is not value.empty for key, value in parameters.items()}
+            assert names == [key for key in parameters if key in names or not has_default[key]], (kind, name)
+
+
+@pytest.mark.parametrize("name", sorted(ASYNCIO))
+def test_what_is_said_to_be_of_asyncio_is(name):
+    """Any loop has it."""
+    assert hasattr(asyncio.AbstractEventLoop, name)
 
 
 def test_the_tables_name_nothing_that_is_not_there():
@@ -380,7 +346,8 @@ ASKED = {
     "anything._as_news = 1": ["loop _as_news"],
     "getattr(anything, '_as_news', None)": ["loop _as_news"],
     "vars(anything)['_as_news']": ["loop _as_news"],
-    "loop._ready": [],
+    "loop._thread_id": [],
+    "loop._ready": ["loop _ready"],
     "loop._news": ["loop _news"],
     "loop.call_soon(fn)": [],
     "loop.__class__": [],
@@ -394,13 +361,18 @@ ASKED = {
     "hasattr(lease._owner, 'news')": ["owner news"],
     "getattr(owner, name)": ["owner <computed>"],
     "self._owner.news": ["owner news"],
+    "owner.executor.news": ["executor news"],
     "place.leases[name].news": ["lease news"],
     "(leases.get(a) or leases.get(b)).news": ["lease news"],
     "next(iter(leases.values()))._owner.news": ["owner news"],
     "x, y = leases[0], 1\nx.news": ["lease news"],
     "type(lease).news": ["lease news"],
     "find_lease(x).news": ["lease news"],
-    "_meeting.here().news": ["place news"],
+    "_meeting.here().news": [],
+    "_meeting.here().loop.news": ["loop news"],
+    "next(iter(place.leases.values())).news": ["lease news"],
+    "from . import _lease\n_lease.news": [],
+    "from . import _lease\n_lease.find(x)[0]._owner.news": [],
     "record['news']": ["place news"],
     "record.get('news')": ["place news"],
     "record[name]": ["place <computed>"],
@@ -415,10 +387,16 @@ def test_reading_finds_what_is_asked(source):
     assert [f"{finding.kind} {finding.name}" for finding in found] == ASKED[source]
 
 
-@pytest.mark.parametrize("source", ["self._as_news", "loop._news", "owner.news"])
-def test_the_loop_itself_may_ask_itself_everything_and_owners_nothing_new(source):
-    """Its parts know it; whose owner it is, they do not."""
-    assert len(unlisted(Reader(LOOP[0], source).find())) == source.startswith("owner")
+@pytest.mark.parametrize("source", ["self._as_news", "loop._news", "owner.news", "owner.executor.news"])
+def test_what_makes_the_loop_may_ask_everything_of_what_it_has_made(source):
+    """A loop's owners are its own; a plug-in's lease makes none."""
+    assert unlisted(Reader(LOOP[0], source).find()) == []
+
+
+@pytest.mark.parametrize("source", ["lease.news", "record['news']"])
+def test_what_makes_the_loop_may_ask_nothing_new_of_a_lease_or_place(source):
+    """These are of whichever copy."""
+    assert len(unlisted(Reader(LOOP[0], source).find())) == 1
 
 
 if __name__ == "__main__":
@@ -427,7 +405,7 @@ if __name__ == "__main__":
         counts.setdefault((finding.kind, finding.name), Counter())[finding.module] += 1
     new = {(finding.kind, finding.name) for finding in unlisted(all_findings())}
     for (kind, name), modules in sorted(counts.items()):
-        if name not in PUBLIC.get(kind, ()):
+        if kind != "loop" or name not in ASYNCIO:
             remark = "   NOT IN THE TREATY" if (kind, name) in new else ""
             where = ", ".join(f"{module} {count}" for module, count in sorted(modules.items()))
             print(f"{kind:9} {name:20} {sum(modules.values()):3}  {where}{remark}")
