@@ -5,12 +5,11 @@ side. Each says what was found, what is needed and what to do. Each class also
 inherits the builtin that a caller would expect from asyncio or Qt, so that
 code which knows nothing of asyncslot catches it too.
 
-This module knows nothing of Qt, of event loops or of the rest of the package.
+This module knows nothing of Qt, of asyncio or of the rest of the package.
 """
 
 from __future__ import annotations
 
-from asyncio import CancelledError
 from typing import Iterable, Optional
 
 
@@ -109,14 +108,6 @@ class DetachedError(AsyncSlotError, RuntimeError):
         super().__init__(
             f"{what}: the lease of {owner!r} has ended. Call attach() again, and keep the Lease that it returns"
         )
-
-
-class DetachedWhileWaitingError(DetachedError, CancelledError):
-    """A lease has ended while somebody blocked in its run_until_complete().
-
-    Also a CancelledError, which is what has become of what was waited for: a coroutine that blocks ends as
-    cancelled. And an Exception, which CancelledError alone is not from Python 3.8 on.
-    """
 
 
 class AttachedLoopError(AsyncSlotError, RuntimeError):

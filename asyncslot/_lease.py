@@ -30,7 +30,7 @@ from . import _meeting
 from ._base import Ts, Unpack
 from ._clock import monotonic
 from ._detach import Ending
-from ._errors import AmbiguousLeaseError, DetachedError, DetachedWhileWaitingError, TaskTimeoutError, ThreadError
+from ._errors import AmbiguousLeaseError, DetachedError, TaskTimeoutError, ThreadError
 from ._hosts import find_host, name_of_host, report_safely
 from ._loop import AsyncSlotEventLoop
 from ._owners import nearest, plugin_of
@@ -174,9 +174,8 @@ class Lease:
 
         Raises:
             TaskTimeoutError: it took longer; what was waited for has been cancelled.
-            DetachedWhileWaitingError: the lease has ended meanwhile, and what was waited for with it. It is a
-                DetachedError and thereby an Exception, so that a slot which catches those lets nothing out into Qt;
-                and a CancelledError.
+            DetachedError: the lease has ended meanwhile, and what was waited for with it. Not CancelledError, which
+                is no Exception from Python 3.8 on: a slot that catches those is to let nothing out into Qt.
             Exception: whatever `awaitable` raises.
         """
         self._check("run_until_complete()", awaitable)
@@ -187,7 +186,7 @@ class Lease:
         # What resists the end of its lease is never done.
         self.loop._as_run_alone(lambda: future.done() or not self.is_attached, deadline, self._owner)
         if not self.is_attached and (not future.done() or future.cancelled()):
-            raise DetachedWhileWaitingError("run_until_complete()", self.name)
+            raise DetachedError("run_until_complete()", self.name)
         if not future.done():
             stack = where(future)
             future.cancel()

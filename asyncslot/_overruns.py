@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Any, Callable, Optional, Tuple
 
 from ._base import Handle, LoopBase
+from ._tasks import coro_of
 
 
 class OverrunMixin(LoopBase):
@@ -33,5 +34,5 @@ class OverrunMixin(LoopBase):
 def _describe(handle: Handle) -> str:
     """Name a callback, or the coroutine of the task whose step it is, without arguments: they may be secret."""
     callback: Any = handle._callback
-    callback = getattr(getattr(callback, "__self__", None), "_coro", callback)
+    callback = coro_of(getattr(callback, "__self__", None)) or callback
     return getattr(callback, "__qualname__", None) or type(callback).__name__

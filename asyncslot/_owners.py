@@ -202,7 +202,8 @@ class OwningMixin(LoopBase):
                 if frame.f_code.co_name in _STARTS:
                     return None
             elif owner is not None:
-                return None if self._as_is_same_code(owner, current()) else owner
+                carried = current()
+                return None if owner is carried or self._as_is_same_code(owner, carried) else owner
             frame = frame.f_back
         return None
 
@@ -213,7 +214,7 @@ class OwningMixin(LoopBase):
         one's dialog is the new one's.
         """
         if carried is None or self._as_is_open:
-            return carried is owner
+            return False
         return carried.copy == owner.copy and plugin_of(carried.module) == plugin_of(owner.module)
 
     def _as_owner_of_module(self, module: str) -> Optional[Owner]:
@@ -237,8 +238,12 @@ class OwningMixin(LoopBase):
 
     def _as_callers_context(self) -> Optional[Context]:
         """Return a context for what code schedules whose own context does not carry it; None if it does."""
-        owner = self._as_owner_of_frames(sys._getframe(2))
-        return None if owner is None or owner is current() else owner.context()
+        frame = sys._getframe(2)
+        owner = self._as_owners_by_module.get(frame.f_globals.get("__name__") or "")
+        if owner.__class__ is not Owner or current() is not None:
+            # But for the fast path, in a flood from a thread.
+            owner = self._as_owner_of_frames(frame)
+        return None if owner is None else owner.context()
 
     def _as_give_owner(self, context: Context) -> None:
         """Have a context carry the caller: one that was made by hand, in a plain slot, or by a task that is new."""

@@ -29,6 +29,9 @@ class AbandonedTask:
     def __init__(self, task: asyncio.Task[Any], owner: str) -> None:
         self.owner = owner
         self.name = name_of(task)
+        generator = _closed_by(coro_of(task))
+        if generator is not None:
+            self.name += f" (closes {describe(generator)})"
         summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in frames_of(task))
         self.stack = "".join(summary.format())
 
@@ -113,9 +116,7 @@ def frames_of(future: Any) -> List[Any]:
     Task.get_stack() has the first of them only.
     """
     frames, awaited = [], coro_of(future)
-    if type(awaited).__name__ == "async_generator_athrow":
-        # What closes an async generator does not tell of it, but refers to it.
-        awaited = next((item for item in gc.get_referents(awaited) if hasattr(item, "ag_frame")), None)
+    awaited = _closed_by(awaited) or awaited
     while awaited is not None:
         names = next((names for names in _SUSPENDED if hasattr(awaited, names[0])), None)
         if names is None:
@@ -124,6 +125,13 @@ def frames_of(future: Any) -> List[Any]:
         frames.append(getattr(awaited, frame))
         awaited = getattr(awaited, awaits, None)
     return [frame for frame in frames if frame is not None]
+
+
+def _closed_by(coro: Any) -> Any:
+    """Return the async generator that something closes: it does not tell of it, but refers to it."""
+    if type(coro).__name__ != "async_generator_athrow":
+        return None
+    return next((item for item in gc.get_referents(coro) if hasattr(item, "ag_frame")), None)
 
 
 def safe_repr(thing: Any) -> str:

@@ -74,7 +74,7 @@ def has_begun(coro: Any) -> bool:
 def is_first_step(callback: Any) -> bool:
     """Whether a callback is the first step of a task."""
     task = getattr(callback, "__self__", None)
-    return isinstance(task, asyncio.Task) and not has_begun(getattr(task, "_coro", None))
+    return isinstance(task, asyncio.Task) and not has_begun(coro_of(task))
 
 
 def is_alive(task: asyncio.Task[Any]) -> bool:

@@ -290,7 +290,7 @@ def wait_in_another_plugins_wait():
         yield beats(bravo)
 
     tell(story())
-    assert outcomes == ["result", asyncslot.DetachedWhileWaitingError]
+    assert outcomes == ["result", asyncslot.DetachedError]
     bravo.detach()
     assert alpha.lease.loop.is_closed()
 
