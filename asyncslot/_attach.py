@@ -167,7 +167,7 @@ def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) ->
         raise
     if lease is not None:
         return lease.create_task(coro, name=name)
-    task: asyncio.Task[_T] = loop.create_task(coro)  # type: ignore[union-attr]
+    task: asyncio.Task[_T] = loop.create_task(coro)
     if name is not None and hasattr(task, "set_name"):  # Python 3.8
         task.set_name(name)
     return task
@@ -242,8 +242,9 @@ def _warn_of_namesake(owner: str, host: Any) -> None:
 @functools.lru_cache(maxsize=None)
 def _starter_of(module: str) -> Starter:
     """Return how a slot starts that this module has made; the same each time, as equal slots are to be equal."""
-    parts = (_is_here, _hand_over, _start)
-    return Starter(*(functools.partial(part, module) for part in parts))
+    return Starter(
+        functools.partial(_is_here, module), functools.partial(_hand_over, module), functools.partial(_start, module)
+    )
 
 
 def _find_for_slot(module: str, fn: Any) -> Optional[Lease]:

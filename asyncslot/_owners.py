@@ -308,7 +308,8 @@ class OwningMixin(LoopBase):
                 return None  # a class of a plug-in's own
         for callback, context in getattr(getattr(task, "_fut_waiter", None), "_callbacks", None) or ():
             if getattr(callback, "__self__", None) is task:
-                return context  # type: ignore[no-any-return]
+                found: Context = context
+                return found
         if contexts is None:
             contexts = self._as_contexts_in_queues()
         # The last: of a class that is written in Python.
@@ -317,7 +318,8 @@ class OwningMixin(LoopBase):
     def _as_contexts_in_queues(self) -> Dict[int, Context]:
         """Return the contexts of the tasks whose next step is queued or runs, by the id() of the task."""
         handles = self._as_all_handles()
-        return {id(handle._callback.__self__): handle._context for handle in handles if _is_step(handle)}
+        steps = [(getattr(handle._callback, "__self__", None), handle._context) for handle in handles]
+        return {id(task): context for task, context in steps if isinstance(task, asyncio.Task)}
 
     def _as_all_handles(self) -> List[Handle]:
         """Return what is queued, and what is on the stack."""

@@ -50,7 +50,7 @@ from ._clock import monotonic
 from ._nesting import NestingMixin
 from ._overruns import OverrunMixin
 from ._polling import PollingMixin
-from ._tasks import coro_of, has_begun, is_first_step, resume
+from ._tasks import has_begun, is_first_step, resume
 
 # Above this many timers, of which more than half are cancelled, the heap is
 # rebuilt without them; asyncio's own figures.
@@ -193,7 +193,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
             task = getattr(callback, "__self__", None)
             # A task that a factory has begun by itself (asyncio.eager_task_factory) has had its first step.
             is_begun = self._task_factory is not None and has_begun(self._as_wanted_coro)
-            if coro_of(task) is self._as_wanted_coro and not is_begun:
+            if getattr(task, "_coro", None) is self._as_wanted_coro and not is_begun:
                 self._as_first_step = handle
                 return handle
         self._ready.append(handle)

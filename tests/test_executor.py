@@ -524,7 +524,7 @@ def test_a_job_that_cannot_be_described_is_reported_all_the_same(executor, stopp
         (described,) = executor.abandon()
     finally:
         stopped.set()
-    assert described == f"{__name__}.Nameless()"
+    assert described.startswith((f"<{__name__}.Nameless object at ", f"{__name__}.Nameless()"))
 
 
 def test_a_job_may_be_submitted_in_the_middle_of_anything(executor):
