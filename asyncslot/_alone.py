@@ -52,9 +52,9 @@ class AloneMixin(SteppingMixin):
         outer = self._as_enter()
         outer_owners, self._as_alone_for = self._as_alone_for, (owner,)
         self._as_idle = False
-        if self._as_wait is not None:
-            self._as_wait.wake_soon()  # should a callback open a nested Qt loop
         try:
+            if self._as_wait is not None:
+                self._as_wait.wake_soon()  # should a callback open a nested Qt loop
             while not is_done() and not self._closed:
                 now = monotonic()
                 if deadline is not None and now >= deadline:

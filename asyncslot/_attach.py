@@ -93,10 +93,10 @@ def _open_place(qt_core: Any, application: Any) -> _meeting.Place:
     try:
         loop._as_on_error = report_error
         loop._as_attach(qt_core, application)
+        return _meeting.open_place(loop)
     except BaseException:
         loop._as_shut_down()
         raise
-    return _meeting.open_place(loop)
 
 
 def _make_lease(module: str, name: Optional[str], adapter: Any, place: _meeting.Place) -> Lease:

@@ -93,6 +93,7 @@ class Ending:
         """Do all that can be done now, and the rest when the stack has unwound. Never raises."""
         self._start = monotonic()
         self._end = self._start + self._timeout
+        self._try("looking whether Qt has gone", self._loop._as_notice_end_of_qt)
         self._tasks = self._try("looking for its tasks", self._pending) or []
         if not self._is_on_stack():
             self._finish()
@@ -213,8 +214,8 @@ class Ending:
         """Cancel tasks, each once: a second time would interrupt the clean-up that the first has begun."""
         for task in tasks:
             if not _closes_generator(task) and id(task) not in self._cancelled:
-                self._cancelled[id(task)] = task
-                self._try("cancelling a task", task.cancel)
+                if self._try("cancelling a task", task.cancel) is not None:
+                    self._cancelled[id(task)] = task
 
     def _stop_accepting(self) -> None:
         """Stop listening; a connection that was just accepted needs its server for two turns more."""
@@ -245,13 +246,20 @@ class Ending:
             self._report.closed.append(describe(agen) + end)
 
     def _close_resources(self) -> None:
-        for resource in [*self._owner.resources, *self._loop._as_transports_of(self._owner)]:
+        for resource in list(self._owner.resources):
             self._close(resource)
+        for transport in self._try("looking for its transports", self._loop._as_transports_of, self._owner) or ():
+            self._close(transport)
         turns = _Turns(self._loop, self._owner, 5)
         # Without it connections would stay open and children be zombies: they have a moment, however
         # little time there was.
         end = max(self._end, monotonic() + _FOR_TURNS)
         self._run(lambda: turns.are_over and _is_reaped(self._owner), end)
+        self._take_turns(2)  # a protocol hears of its child's end after that is known
+        for resource in list(self._owner.resources):
+            if isinstance(resource, asyncio.SubprocessTransport) and resource.get_returncode() is None:
+                # It takes longer to die. The plug-in's protocol will not be told.
+                self._try("forgetting a child", resource.set_protocol, asyncio.SubprocessProtocol())
 
     def _cancel_latecomers(self) -> None:
         """Cancel what was begun since by callbacks that were scheduled before."""
@@ -371,7 +379,7 @@ def _close(resource: Any) -> str:
         return what
     if resource.is_closing():
         return ""
-    what = describe(resource)
+    what = "" if getattr(resource, "is_quiet", False) else describe(resource)
     try:
         # Not close(): it would wait for its buffer to drain, which may be never.
         getattr(resource, "abort", resource.close)()

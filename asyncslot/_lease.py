@@ -222,11 +222,10 @@ class Lease:
         self._check("detach()")
         self._report = DetachReport(self.name)
         self.loop._as_begin_leaving(self._owner)
-        self._unhook_safely()
-        self.loop._as_notice_end_of_qt()
         self._ending = Ending(
             self.loop, self._owner, self._report, self._tasks, timeout, process_events, self._leave
         )
+        self._unhook_safely()
         self._ending.begin()
         return self._report
 

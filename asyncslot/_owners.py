@@ -318,7 +318,7 @@ class OwningMixin(LoopBase):
     def _as_contexts_in_queues(self) -> Dict[int, Context]:
         """Return the contexts of the tasks whose next step is queued or runs, by the id() of the task."""
         handles = self._as_all_handles()
-        steps = [(getattr(handle._callback, "__self__", None), handle._context) for handle in handles]
+        steps = [(bound_to(handle._callback), handle._context) for handle in handles]
         return {id(task): context for task, context in steps if isinstance(task, asyncio.Task)}
 
     def _as_all_handles(self) -> List[Handle]:
@@ -331,11 +331,11 @@ class OwningMixin(LoopBase):
         owner = handle._context.get(OWNER)
         if owner is not None or not self._as_owners:
             return owner
-        bound_to = getattr(handle._callback, "__self__", None)
-        if bound_to is self:
+        receiver = bound_to(handle._callback)
+        if receiver is self:
             return None
-        if isinstance(bound_to, asyncio.Task):
-            return self._as_owner_of_task(bound_to, {})
+        if isinstance(receiver, asyncio.Task):
+            return self._as_owner_of_task(receiver, {})
         return self._as_owner_of_module(_module_of(handle._callback))
 
     def _as_is_plain(self, handle: Handle) -> bool:
@@ -506,7 +506,15 @@ def _is_in(thing: Any, weak_set: Any) -> bool:
 
 def _is_step(handle: Handle) -> bool:
     """Whether a handle is a step of a task."""
-    return isinstance(getattr(handle._callback, "__self__", None), asyncio.Task)
+    return isinstance(bound_to(handle._callback), asyncio.Task)
+
+
+def bound_to(callback: Any) -> Any:
+    """Return the object whose method a callback is, or None. Never raises."""
+    try:
+        return callback.__self__
+    except Exception:  # of a plug-in's own __getattr__(), too
+        return None
 
 
 def _module_of(thing: Any) -> str:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from contextvars import Context
-from typing import Any, List, Optional
+from typing import Any, Dict, List, Optional
 
 from ._base import LoopBase
-from ._owners import library_of
+from ._owners import bound_to, library_of
 from ._wait import TimerWait
 from ._wait_thread import ThreadWait
 
@@ -129,17 +129,13 @@ class SelectorMixin(LoopBase):
 
     def _as_transports_of(self, owner: Any) -> List[Any]:
         """Return the transports that read or write for an owner and that a library has made without asking the loop."""
-        found = []
+        found: Dict[int, Any] = {}
         for key in list(self._selector.get_map().values()):
             for handle in key.data:
-                transport = None if handle is None else getattr(handle._callback, "__self__", None)
-                if (
-                    isinstance(transport, asyncio.BaseTransport)
-                    and transport not in found
-                    and self._as_owner_of_handle(handle) is owner
-                ):
-                    found.append(transport)
-        return found
+                transport = None if handle is None else bound_to(handle._callback)
+                if isinstance(transport, asyncio.BaseTransport) and self._as_owner_of_handle(handle) is owner:
+                    found[id(transport)] = transport
+        return list(found.values())
 
     def _as_stop_accepting(self, server: Any) -> None:
         """Listen no more, but do not close the server yet."""

@@ -36,7 +36,15 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
     """asyncio's Unix loop, which leaves policies and SIGCHLD alone."""
 
     def __init__(self) -> None:
-        super().__init__(MutableSelector())
+        selector = MutableSelector()
+        try:
+            super().__init__(selector)
+        except BaseException:
+            # Whoever handles the error keeps this loop alive by its traceback, and with it what it has opened.
+            for opened in (selector, vars(self).get("_ssock"), vars(self).get("_csock")):
+                if opened is not None:
+                    opened.close()
+            raise
         self._as_pidfds: Set[int] = set()
 
     def close(self) -> None:

@@ -580,7 +580,7 @@ def test_nobody_is_called_who_could_need_the_executor_meanwhile(executor, starti
     stopped.set()
     wait_until_idle(executor)
     assert set(called) >= {
-        "thread starts", "job", "job goes", "argument goes", "callback", "repr() of stuck", "dropped goes",
+        "thread starts", "job", "job goes", "argument goes", "callback", "dropped goes",
         "callback of the cancelled",
     }  # fmt: skip
     assert all(answer for answers in called.values() for answer in answers), called
