@@ -24,7 +24,7 @@ class Host:
 def exec_(thing):
     return (getattr(thing, "exec", None) or thing.exec_)()
 
-def spin(until, limit=10000):
+def spin(until, limit=5000):
     event_loop, poll, alarm = QtCore.QEventLoop(), QtCore.QTimer(), QtCore.QTimer()
     poll.timeout.connect(lambda: until() and event_loop.quit())
     poll.start(1)
