@@ -135,7 +135,7 @@ class World:
         self.host.reports.clear()
         calls_out.renew()
         gc.collect()
-        self.turn_until(lambda: not any(name.startswith("asyncslot") for name in _threads()), 0.2)
+        self.turn_until(lambda: set(_threads()) <= set(self.before["threads"]), 0.2)
 
 
 def _threads():
