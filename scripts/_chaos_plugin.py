@@ -100,7 +100,9 @@ class Plugin:
         """Detach, and let go of everything."""
         self.detach(rng, timeout)
         self.receivers = []
-        self.sender = None
+        if self.sender is not None:
+            self.world.bury(self.sender)
+            self.sender = None
 
     def reload(self, rng):
         """Have the host unload this and load it anew."""
@@ -149,7 +151,7 @@ class Plugin:
         if self.sender is None or not self.record.is_attached:
             return
         if rng.random() < 0.3:
-            self.sender.deleteLater()
+            self.world.bury(self.sender, rng.random() < 0.5)
             self.sender = Sender()
             self.receivers = [self._receiver() for _ in range(2)]
             return

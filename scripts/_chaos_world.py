@@ -132,6 +132,7 @@ class World:
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._ticks = 0
+        self._graves = []
         self._queue = deque()
         self._neighbour = None
         self.neighbour_turns = 0
@@ -270,6 +271,23 @@ class World:
         if not record.detaching and not self._is_on_stack(record):
             self.close(record)
 
+    def bury(self, sender, must_delete=False):
+        """Let go of a sender.
+
+        PyQt5 and PyQt6 crash when a slot that was entered again from within itself returns after its sender is gone,
+        without us (5.15.11 and 6.11.0, seen 2026-11: the inner return has marked the outer one's proxy as idle). There,
+        it waits until no slot is on the stack.
+        """
+        self._graves.append((sender, must_delete))
+        if self.host.is_pyside:
+            self._empty_graves()
+
+    def _empty_graves(self):
+        for sender, must_delete in self._graves:
+            if must_delete:
+                sender.deleteLater()
+        self._graves.clear()
+
     def close(self, record):
         """From now on, nothing of the record's may be called."""
         if record.is_closed:
@@ -287,6 +305,7 @@ class World:
         """Close the records of all leases that have ended, if the stack is empty but for the host."""
         if frame is not None and not _is_plain(frame):
             return
+        self._empty_graves()
         for record in self.records:
             if record.lease is not None and not record.is_attached:
                 self.close(record)
@@ -559,6 +578,7 @@ class World:
             self._end_neighbour()
         for record in self.records:
             record.release()
+        self._empty_graves()
         self.host.settle()
         self.sender.deleteLater()
         self.thread_sender.deleteLater()
