@@ -63,6 +63,8 @@ def plain(world, rng):
 
 def emit(world, rng):
     """Emit a signal of the host's."""
+    if world.is_muted:
+        return
     if rng.random() < 0.2:
         world.burst(rng)
     else:

@@ -78,7 +78,14 @@ class Host(logging.Handler):
             self._all_timers.append(timer)
         else:
             timer = self._timers.pop()
-        timer.start(delay_ms, fn, self._timers)
+        timer.start(delay_ms, lambda: self._call(fn), self._timers)
+
+    def _call(self, fn):
+        try:
+            fn()
+        except Exception as exc:
+            self.listener.find("the chaos program fails", f"{exc!r} in {where(exc)}")
+            self.app.quit()
 
     def exec_app(self):
         """Run the application."""

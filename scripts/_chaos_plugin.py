@@ -31,6 +31,7 @@ class Receiver(QtCore.QObject):
         self.work = plugin.work
         self.is_cancelled = False
         self.is_deleted = False
+        self.dialogs = 0  # that its slots have opened, and that are open
 
     @aio.asyncSlot
     async def on_number(self, number):
@@ -99,6 +100,8 @@ class Plugin:
     def unload(self, rng=None, timeout=None):
         """Detach, and let go of everything."""
         self.detach(rng, timeout)
+        for each in self.receivers:
+            self.world.bury(each)
         self.receivers = []
         if self.sender is not None:
             self.world.bury(self.sender)
@@ -135,7 +138,7 @@ class Plugin:
     def emit(self, rng):
         """Emit, as somebody who clicks."""
         sender, record = self.sender, self.record
-        if sender is None or not self.receivers:
+        if sender is None or not self.receivers or self.world.is_muted:
             return
         if rng.random() < 0.3:
             sender.text.emit("chaos")
@@ -153,11 +156,12 @@ class Plugin:
         if rng.random() < 0.3:
             self.world.bury(self.sender, rng.random() < 0.5)
             self.sender = Sender()
+            for each in self.receivers:
+                self.world.bury(each)
             self.receivers = [self._receiver() for _ in range(2)]
             return
         receiver = self.receivers.pop(rng.randrange(len(self.receivers)))
-        if rng.random() < 0.5 and not receiver.is_deleted:
-            receiver.deleteLater()
+        self.world.bury(receiver, rng.random() < 0.5 and not receiver.is_deleted)
         self.receivers.append(self._receiver())
 
     # -- plain code, that Qt calls -------------------------------------------

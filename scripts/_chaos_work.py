@@ -723,15 +723,22 @@ class Work:
 
     # -- slots ---------------------------------------------------------------
 
+    def _dialog_of(self, receiver, rng):
+        receiver.dialogs += 1
+        try:
+            self.world.dialog(rng)
+        finally:
+            receiver.dialogs -= 1
+
     async def slot(self, life, rng, receiver):
         """Answer an emission, in one of many ways."""
         what = rng.choice([what for what in SLOT_ACTIONS if f"slot_{what}" not in self.world.plan.without])
         if what == "dialog":
-            self.world.dialog(rng)
-        elif what == "delete" and not receiver.is_deleted:
+            self._dialog_of(receiver, rng)
+        elif what == "delete" and self.world.may_delete(receiver):
             receiver.is_deleted = True
             receiver.deleteLater()
-            self.world.dialog(rng)
+            self.world.mute(lambda: self._dialog_of(receiver, rng))
         elif what == "raise":
             raise self.world.planned(rng, self.record)
         elif what == "end":

@@ -23,7 +23,7 @@ from qtpy import QtCore, QtWidgets
 
 import _chaos_checks
 from _chaos_actions import ACTIONS
-from _chaos_host import Adapter, QtThread, Sender, run
+from _chaos_host import Adapter, QtThread, Sender, event_type, run
 from _chaos_layout import PLUGINS
 from _chaos_record import PLANNED, Planned, Record
 
@@ -133,6 +133,7 @@ class World:
         self._lock = threading.Lock()
         self._ticks = 0
         self._graves = []
+        self.is_muted = False
         self._queue = deque()
         self._neighbour = None
         self.neighbour_turns = 0
@@ -271,22 +272,38 @@ class World:
         if not record.detaching and not self._is_on_stack(record):
             self.close(record)
 
-    def bury(self, sender, must_delete=False):
-        """Let go of a sender.
+    def bury(self, thing, must_delete=False):
+        """Let go of a sender or receiver.
 
-        PyQt5 and PyQt6 crash when a slot that was entered again from within itself returns after its sender is gone,
-        without us (5.15.11 and 6.11.0, seen 2026-11: the inner return has marked the outer one's proxy as idle). There,
-        it waits until no slot is on the stack.
+        PyQt5 and PyQt6 crash when a slot that was entered again from within itself returns after its sender or receiver
+        is gone, without us (5.15.11 and 6.11.0, seen 2026-11: the inner return marks the proxy as idle, and
+        so it is deleted under the outer one). There, it waits until no slot is on the stack.
         """
-        self._graves.append((sender, must_delete))
+        self._graves.append((thing, must_delete))
         if self.host.is_pyside:
             self._empty_graves()
 
+    def may_delete(self, receiver):
+        """Tell whether a slot of this receiver may delete it, if nothing is emitted until it returns: see bury()."""
+        return not receiver.is_deleted and (self.host.is_pyside or not (receiver.dialogs or self.plan.threads_emit))
+
+    def mute(self, fn):
+        """Call a function while nothing is emitted: see bury()."""
+        was_muted = self.is_muted
+        self.is_muted = not self.host.is_pyside
+        try:
+            fn()
+        finally:
+            self.is_muted = was_muted
+
     def _empty_graves(self):
-        for sender, must_delete in self._graves:
-            if must_delete:
-                sender.deleteLater()
-        self._graves.clear()
+        graves, self._graves = self._graves, []
+        for thing, must_delete in graves:
+            try:
+                if must_delete:
+                    thing.deleteLater()
+            except RuntimeError:
+                pass  # a slot of its own has deleted it meanwhile
 
     def close(self, record):
         """From now on, nothing of the record's may be called."""
@@ -396,10 +413,10 @@ class World:
             gc.collect(0 if self._ticks % 3 else 2)
 
     def burst(self, rng):
-        """Have a thread emit while nothing else happens.
+        """Have a thread emit while nothing else happens, and deliver what it has emitted.
 
-        PySide2 and PySide6 crash when a thread emits while receivers and senders are made or collected, which is not
-        our fault (reports): here, the GUI thread waits meanwhile.
+        PySide2 and PySide6 crash when a thread emits while receivers and senders are made or collected, and when what
+        was emitted finds a receiver that has been collected, which is not our fault (reports).
         """
 
         def emit():
@@ -410,6 +427,7 @@ class World:
         thread.start()
         while thread.is_alive():
             thread.join(0.001)
+        self.host.app.sendPostedEvents(None, event_type("MetaCall"))
 
     def start_qt_thread(self, fn):
         """Start a QThread, which is kept until it has ended."""
