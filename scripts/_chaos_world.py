@@ -126,7 +126,7 @@ class World:
         self.is_over = False
         self.is_running = False
         self._round = 0
-        self._loading = 0
+        self._unloading = set()
         self._log = log
         self._start = time.monotonic()
         self._numbers = itertools.count(1)
@@ -203,18 +203,16 @@ class World:
                 self.find("two leases have one name", f"{other.label}, {record.label}: {record.lease.owner!r}")
 
     def load(self, name):
-        """Import a plug-in, and have it attach."""
-        self._loading += 1
-        try:
-            package = PLUGINS[name][0]
-            adapter = Adapter(self, name) if name in self.plan.with_adapter else None
-            module = importlib.import_module(package + ".plugin")
-            seed = f"{self.plan.seed}/{name}/{next(self._numbers)}"
-            plugin = module.Plugin(self, name, self.plan.named.get(name), adapter, seed)
-            self.plugins[name] = plugin
-            plugin.attach()
-        finally:
-            self._loading -= 1
+        """Import a plug-in, and have it attach. Not while it is being unloaded."""
+        if name in self.plugins or name in self._unloading:
+            return
+        package = PLUGINS[name][0]
+        adapter = Adapter(self, name) if name in self.plan.with_adapter else None
+        module = importlib.import_module(package + ".plugin")
+        seed = f"{self.plan.seed}/{name}/{next(self._numbers)}"
+        plugin = module.Plugin(self, name, self.plan.named.get(name), adapter, seed)
+        self.plugins[name] = plugin
+        plugin.attach()
 
     def unload(self, name, rng, timeout=None):
         """Unload a plug-in, and forget its modules."""
@@ -222,8 +220,12 @@ class World:
         if plugin is None:
             return
         self.log(f"unload {name}")
-        self.join_threads()
-        plugin.unload(rng, timeout)
+        self._unloading.add(name)  # events may come meanwhile
+        try:
+            self.join_threads()
+            plugin.unload(rng, timeout)
+        finally:
+            self._unloading.remove(name)
         if plugin.record is not None and plugin.record.is_attached:
             self.find("unload() left the lease attached", plugin.record.label)
         del plugin
@@ -235,15 +237,10 @@ class World:
 
     def reload(self, name, rng):
         """Unload and load."""
-        if self._loading > 1 or name not in self.plugins:
-            return
-        self._loading += 1
-        try:
+        if name in self.plugins:
             self.unload(name, rng)
             if not self.is_over:
                 self.load(name)
-        finally:
-            self._loading -= 1
 
     def detach(self, record, end, timeout, process_events):
         """Call detach() for a plug-in, and see what it does."""
