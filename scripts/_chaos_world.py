@@ -644,10 +644,11 @@ class World:
 def _is_plain(frame):
     """Tell whether a function that a timer has called was called by the application's loop itself."""
     while frame is not None:
-        name = frame.f_globals.get("__name__")
-        if name == "_chaos_host" and frame.f_code.co_name == "exec_app":
+        name, function = frame.f_globals.get("__name__"), frame.f_code.co_name
+        if (name, function) == ("_chaos_host", "exec_app"):
             return True
-        if name not in ("_chaos_world", "_chaos_host") or frame.f_code.co_name in ("dialog", "process_events"):
+        # QtPy has a function of its own around exec_().
+        if name not in ("_chaos_world", "_chaos_host", "qtpy._utils") or function in ("dialog", "process_events"):
             return False
         frame = frame.f_back
     return True
