@@ -166,7 +166,7 @@ class Plugin:
 
     # -- plain code, that Qt calls -------------------------------------------
 
-    def spawn(self, rng):
+    def spawn(self, rng, is_plain=True):
         """Start a task of some kind."""
         kinds = dict(KINDS)
         if self.world.allows_stubborn:
@@ -179,7 +179,7 @@ class Plugin:
         way = "lease" if kind == "stubborn" else rng.choice(WAYS)
         if kind == "modal_of_nobody":
             way = "loop"
-        self.work.spawn(kind, rng, way)
+        self.work.spawn(kind, rng, way, is_plain=is_plain)
 
     def schedule(self, rng):
         """Schedule callbacks of all kinds."""
@@ -203,7 +203,7 @@ class Plugin:
 
     def _spawn_if_attached(self):
         if self.record.is_attached:
-            self.spawn(self.rng)
+            self.spawn(self.rng, is_plain=False)
 
     def block(self, rng):
         """Wait in a plain function."""

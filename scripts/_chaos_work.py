@@ -204,14 +204,22 @@ class Work:
 
     # -- making tasks --------------------------------------------------------
 
-    def spawn(self, kind, rng, how=None, may_be_cancelled=False):
-        """Start a task of this kind, in one of many ways; return its future, or None."""
+    def spawn(self, kind, rng, how=None, may_be_cancelled=False, is_plain=False):
+        """Start a task of this kind, in one of many ways; return its future, or None.
+
+        Args:
+            is_plain: whether it is plain code that calls this, which Qt has called, perhaps under somebody's step.
+        """
         if not self.lease.is_attached:
             return None
         life = Life(self.record, kind, may_be_cancelled)
         is_inside = asyncio._get_running_loop() is self.loop
         how = how or rng.choice(WAYS)
         if not is_inside and how in ("asyncio", "ensure_future", "eager"):
+            how = "loop"
+        if is_inside and is_plain and how in ("task", "eager"):
+            # asyncio.Task() copies the context that it finds, which is that of the task further out on the stack, and
+            # asks no loop. Nobody can tell that it is not that task's.
             how = "loop"
         if how == "eager" and sys.version_info < (3, 12):
             how = "task"
