@@ -222,9 +222,7 @@ class Lease:
         self._check("detach()")
         self._report = DetachReport(self.name)
         self.loop._as_begin_leaving(self._owner)
-        self._ending = Ending(
-            self.loop, self._owner, self._report, self._tasks, timeout, process_events, self._leave
-        )
+        self._ending = Ending(self.loop, self._owner, self._report, self._tasks, timeout, process_events, self._leave)
         self._unhook_safely()
         self._ending.begin()
         return self._report

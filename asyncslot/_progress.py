@@ -119,7 +119,9 @@ class Progress:
 
     def _failed(self, exc: Exception) -> None:
         self._display = None
-        self._owner.report(f"{self._owner.name}: the adapter for {name_of_host(self._host)} failed to show progress", exc)
+        self._owner.report(
+            f"{self._owner.name}: the adapter for {name_of_host(self._host)} failed to show progress", exc
+        )
 
     def _cancel(self) -> None:
         """Cancel the task, once: a user who presses again must not interrupt its clean-up."""

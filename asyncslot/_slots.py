@@ -129,12 +129,7 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
         if is_bound and is_deleted(args[0]):
             return None
         task = start(fn, args[:most])
-        if (
-            task is not None
-            and options.cancel_with_receiver
-            and not task.done()
-            and hasattr(receiver, "destroyed")
-        ):
+        if task is not None and options.cancel_with_receiver and not task.done() and hasattr(receiver, "destroyed"):
             _cancel_with(receiver, task)
         return task
 

@@ -199,9 +199,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         self._ready.append(handle)
         if self._as_idle:
             self._as_wake()
-        self._as_alert = (
-            self._as_handle is None or self._as_is_open or self._debug or self._as_wanted_coro is not None
-        )
+        self._as_alert = self._as_handle is None or self._as_is_open or self._debug or self._as_wanted_coro is not None
         return handle
 
     def _as_make_handle(self, callback: Callable[..., Any], args: Any, context: Any, frames: int) -> Handle:
