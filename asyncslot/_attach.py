@@ -10,7 +10,7 @@ import functools
 import sys
 from asyncio.events import _get_running_loop
 from contextvars import Context
-from typing import Any, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar
+from typing import Any, Callable, Coroutine, List, Optional, Tuple, TypeVar
 
 from . import _lease, _meeting
 from ._binding import require_application

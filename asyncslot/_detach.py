@@ -213,9 +213,10 @@ class Ending:
     def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks, each once: a second time would interrupt the clean-up that the first has begun."""
         for task in tasks:
-            if not _closes_generator(task) and id(task) not in self._cancelled:
-                if self._try("cancelling a task", task.cancel) is not None:
-                    self._cancelled[id(task)] = task
+            if _closes_generator(task) or id(task) in self._cancelled:
+                continue
+            if self._try("cancelling a task", task.cancel) is not None:
+                self._cancelled[id(task)] = task
 
     def _stop_accepting(self) -> None:
         """Stop listening; a connection that was just accepted needs its server for two turns more."""

@@ -381,13 +381,9 @@ class OwningMixin(LoopBase):
         given = kwargs.get("context")
         if given is not None and given.get(OWNER) is None:
             self._as_give_owner(given)
-        if context is None:
-            task = make()
-        else:
-            task = context.run(make)
-        if self._task_factory is None:
-            if task._source_traceback:
-                del task._source_traceback[-1]  # this frame
+        task = make() if context is None else context.run(make)
+        if self._task_factory is None and task._source_traceback:
+            del task._source_traceback[-1]  # this frame
         if owner is not None and not (_TASKS_TELL and isinstance(task, asyncio.Task)):
             try:
                 owner._noted.add(task)
