@@ -142,18 +142,19 @@ def leave():
     _tellers[-1].leave()
 
 
-def tell(story, timeout=20.0):
+def tell(story, timeout=20.0, app=None):
     """Run a story to its end with Qt's loop; raise what it raises, and what anybody has let out into Qt.
 
     With its last line Qt's loop ends, too; what is on the stack then has unwound when this returns.
 
     Args:
         timeout: seconds after which a story that stands still is given up, and says where it stands.
+        app: an application to run, as a host does; the story quits it in a way of its own.
     """
     from qtpy import QtCore
 
-    qt_loop, clock, limit = QtCore.QEventLoop(), QtCore.QTimer(), QtCore.QTimer()
-    teller = _Teller(story, qt_loop.quit)
+    qt_loop, clock, limit = app or QtCore.QEventLoop(), QtCore.QTimer(), QtCore.QTimer()
+    teller = _Teller(story, qt_loop.quit, quits_itself=app is not None)
     clock.timeout.connect(teller.go_on)
     limit.timeout.connect(teller.give_up)
     hook, sys.excepthook = sys.excepthook, teller.note_escaped  # with another one than Python's PyQt does not abort
@@ -174,9 +175,10 @@ def tell(story, timeout=20.0):
 
 
 class _Teller:
-    def __init__(self, story, leave_qt):
+    def __init__(self, story, leave_qt, quits_itself):
         self._story = story
         self._leave_qt = leave_qt
+        self._quits_itself = quits_itself
         self._may_go_on = None
         self.is_over = False
         self.error = None
@@ -188,7 +190,8 @@ class _Teller:
             if _open and (self.error or _open[-1].is_open):
                 self.error = self.error or AssertionError("the story is over, and a nested loop is still open")
                 _open[-1].close()
-            self._leave_qt()
+            if self.error is not None or not self._quits_itself:
+                self._leave_qt()
         elif not self._story.gi_running:
             try:
                 if self._may_go_on is None or self._may_go_on():
@@ -200,10 +203,13 @@ class _Teller:
 
     def leave(self):
         self.is_over = True
-        self._leave_qt()
+        if self.error is not None or not self._quits_itself:
+            self._leave_qt()
 
     def give_up(self):
-        if not self.is_over:
+        if self.is_over:
+            self._end(AssertionError("the story is over, and the application has not quit"))
+        else:
             inner = self._story
             while getattr(inner, "gi_yieldfrom", None) is not None:
                 inner = inner.gi_yieldfrom
