@@ -175,7 +175,8 @@ async def take_the_first_and_send(make):
 
 
 async def take_the_first_in_a_child(make):
-    await asyncio.ensure_future(make().__anext__())
+    generator = make()
+    await asyncio.ensure_future(generator.__anext__())
     await forever()
 
 
@@ -257,8 +258,8 @@ def keep_nothing():
     gc.collect()
 
 
-async def until(log):
-    while not log:  # noqa: ASYNC110 - what fills it knows of no event
+async def until(condition):
+    while not condition():  # noqa: ASYNC110 - what fills it knows of no event
         await asyncio.sleep(0)
 
 
@@ -275,7 +276,7 @@ def test_a_generator_that_is_in_use_ends_with_its_plugin(alpha, use, clean_up):
         pytest.skip("closed before detach(), which cancels the tasks that the closing has made, as others")
     log = []
     alpha.lease.create_task(use(lambda: rows(log, clean_up)))
-    alpha.lease.run_until_complete(until(log))
+    alpha.lease.run_until_complete(until(lambda: log))
     report = alpha.detach()
     assert log == ENDED
     assert report.abandoned == []
@@ -287,10 +288,10 @@ def test_a_generator_that_is_in_use_ends_with_its_plugin_and_not_with_others(alp
     """Two plug-ins use the same generator function."""
     log, others = [], []
     alpha.lease.create_task(use(lambda: rows(log, sleep)))
-    alpha.lease.run_until_complete(until(log))
+    alpha.lease.run_until_complete(until(lambda: log))
     if bravo is not None:
         bravo.lease.create_task(use(lambda: rows(others, sleep)))
-        bravo.lease.run_until_complete(until(others))
+        bravo.lease.run_until_complete(until(lambda: others))
     alpha.detach()
     gc.collect()
     assert log == ENDED
@@ -326,14 +327,17 @@ async def take_one(box):
     await box[0].__anext__()
 
 
+@pytest.mark.parametrize("begun", [False, True], ids=["", "begun"])
 @pytest.mark.parametrize("clean_up", CLEAN_UPS)
 @pytest.mark.parametrize("drop", DROPS)
-def test_a_generator_that_was_just_dropped_ends_with_its_plugin(alpha, drop, clean_up):
-    """asyncio has made a task to close it, which may not have begun."""
+def test_a_generator_that_was_just_dropped_ends_with_its_plugin(alpha, drop, clean_up, begun):
+    """asyncio has made a task to close it, which may not have begun, or may be in the middle."""
     log, box = [], []
     box.append(rows(log, clean_up))
     alpha.lease.run_until_complete(take_one(box))
     drop(box)
+    if begun:
+        alpha.lease.run_until_complete(until(lambda: len(log) > 1))
     report = alpha.detach()
     assert log == ENDED
     assert report.abandoned == []
@@ -355,7 +359,7 @@ def test_a_generator_that_is_dropped_while_its_plugin_detaches_ends_with_it(alph
             drop(box)
 
     alpha.lease.create_task(hold())
-    alpha.lease.run_until_complete(until(log))
+    alpha.lease.run_until_complete(until(lambda: log))
     report = alpha.detach()
     assert log == ENDED
     assert report.abandoned == []
@@ -423,12 +427,12 @@ def test_a_generator_that_had_no_time_to_end_is_not_reported_as_closed(alpha, us
     """The report says of it that it did not end, exactly if it did not."""
     log = []
     alpha.lease.create_task(use(lambda: rows(log, clean_up)))
-    alpha.lease.run_until_complete(until(log))
+    alpha.lease.run_until_complete(until(lambda: log))
     report = alpha.lease.detach(timeout=timeout)
     lines = [line for line in str(report).splitlines() if "rows" in line]
     says_so = [line for line in lines if re.search("did not end|would not end|not closed|cut off|abandoned", line)]
     if log == ENDED:
         assert says_so == []
     else:
-        assert says_so != []
+        assert says_so != [] or report.abandoned  # the task that was to close it
         assert [line for line in lines if "closed:" in line and line not in says_so] == []

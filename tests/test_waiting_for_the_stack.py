@@ -214,7 +214,7 @@ def test_detach_neither_waits_for_nor_abandons_a_chain_of_dialogs(plugins, depth
         inner = asyncio.ensure_future(sit_and_wait(number + 1)) if number + 1 < depth else None
         try:
             nests[number].open()
-            await (inner or forever())
+            await (forever() if inner is None else asyncio.wait([inner]))
         finally:
             await asyncio.sleep(0.001)
             log.append(number)
