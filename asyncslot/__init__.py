@@ -42,7 +42,7 @@ import sys as _sys
 import typing as _typing
 
 # Above the imports, because copies that meet tell each other their versions.
-__version__ = "0.4.0"
+__version__ = "0.5.0.dev0"
 
 from ._attach import asyncSlot, attach, create_task, detach
 from ._errors import (
