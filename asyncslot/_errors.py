@@ -92,11 +92,11 @@ class ForeignLoopError(AsyncSlotError, RuntimeError):
 
 
 class AmbiguousLeaseError(AsyncSlotError, RuntimeError):
-    """Several plug-ins share this copy and the caller belongs to none of them."""
+    """The caller holds several leases, having given attach() several names."""
 
     def __init__(self, what: str, package: str, owners: Iterable[str]) -> None:
         super().__init__(
-            f"{what} was called for package {package!r}, which holds no lease, and there are several to choose from: "
+            f"{what} was called for package {package!r}, which holds several leases, and cannot tell which is meant: "
             f"{', '.join(repr(owner) for owner in owners)}. Use the methods of the Lease that attach() returned"
         )
 

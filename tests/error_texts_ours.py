@@ -31,7 +31,7 @@ asyncslot.create_task(fine())
 spin(is_done)
 """,
     ),
-    "which holds no lease, and there are several to choose from": (
+    "which holds several leases, and cannot tell which is meant": (
         """
 leases = [start("one")]
 start("two")
