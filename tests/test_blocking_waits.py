@@ -12,7 +12,7 @@ import pytest
 import asyncslot
 from stories import IN_A_PROCESS, Nest, beats, later, opening, plugin, tell
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 # Seconds that detach() may take here; what resists has that long.
 TIMEOUT = 0.2

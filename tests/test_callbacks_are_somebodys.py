@@ -13,6 +13,8 @@ import copies
 import somebodys
 from somebodys import both_attached
 
+pytestmark = pytest.mark.slow
+
 needs_readers = pytest.mark.skipif(sys.platform == "win32", reason="asyncio's proactor loop has no add_reader()")
 
 roots = pytest.fixture(somebodys.roots, scope="module")

@@ -10,6 +10,8 @@ import copies
 from copies import PICARDS, SUITES, begins, both_kinds, ends
 from faulty import Recording
 
+pytestmark = pytest.mark.slow
+
 roots = pytest.fixture(copies.write_plugins, scope="module")
 plugins = pytest.fixture(copies.plugins_here)
 

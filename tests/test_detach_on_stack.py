@@ -17,6 +17,7 @@ from plugin_body import WAYS
 from stories import NESTS, Nest, beats, closing, later, leave, opening, plugin, tell, turns
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("error"),
     pytest.mark.filterwarnings("ignore:coroutine 'work' was never awaited"),
 ]

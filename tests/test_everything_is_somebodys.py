@@ -17,6 +17,8 @@ import somebodys
 from copies import begins, ends
 from somebodys import attached_with_own_copies, both_attached
 
+pytestmark = pytest.mark.slow
+
 roots = pytest.fixture(somebodys.roots, scope="module")
 plugins = pytest.fixture(copies.plugins_here)
 keeper = pytest.fixture(somebodys.keeper)

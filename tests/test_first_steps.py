@@ -11,7 +11,7 @@ import pytest
 
 from stories import plugin, tell
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 
 # -- what is done in a first step ---------------------------------------------------------------------

@@ -16,7 +16,7 @@ import pytest
 
 from stories import Nest, leave, plugin, tell, turns
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 
 @pytest.fixture

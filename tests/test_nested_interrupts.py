@@ -16,7 +16,7 @@ import pytest
 
 from stories import Nest, beats, opening, plugin, tell, turns
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 needs_readers = pytest.mark.skipif(sys.platform == "win32", reason="asyncio's proactor loop has no add_reader()")
 

@@ -12,6 +12,8 @@ import pytest
 
 from stories import NESTS, Nest, beats, closing, opening, plugin, tell
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def plugins(app):

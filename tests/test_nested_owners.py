@@ -14,6 +14,7 @@ from plugin_body import FAILURES, WAYS
 from stories import NESTS, Nest, beats, closing, later, opening, plugin, tell
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.filterwarnings("error"),
     # run_coroutine_threadsafe() has given its coroutine to nobody yet when its plug-in detaches.
     pytest.mark.filterwarnings("ignore:coroutine 'work' was never awaited"),

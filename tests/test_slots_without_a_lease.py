@@ -14,6 +14,8 @@ import pytest
 import copies
 from copies import PAIRS, begins, both_kinds, ends
 
+pytestmark = pytest.mark.slow
+
 roots = pytest.fixture(copies.write_plugins, scope="module")
 plugins = pytest.fixture(copies.plugins_here)
 

@@ -11,7 +11,7 @@ import pytest
 
 from stories import NESTS, Nest, beats, plugin, tell, turns
 
-pytestmark = pytest.mark.filterwarnings("error")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
 
 @pytest.fixture
