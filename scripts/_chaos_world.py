@@ -647,8 +647,10 @@ def _is_plain(frame):
         name, function = frame.f_globals.get("__name__"), frame.f_code.co_name
         if (name, function) == ("_chaos_host", "exec_app"):
             return True
-        # QtPy has a function of its own around exec_().
-        if name not in ("_chaos_world", "_chaos_host", "qtpy._utils") or function in ("dialog", "process_events"):
+        # QtPy has functions of its own around exec_().
+        if name not in ("_chaos_world", "_chaos_host", "qtpy.QtCore", "qtpy._utils"):
+            return False
+        if function in ("dialog", "process_events"):
             return False
         frame = frame.f_back
     return True
