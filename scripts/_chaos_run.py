@@ -13,7 +13,6 @@ import os
 import random
 import sys
 import time
-from collections import deque
 from pathlib import Path
 
 from qtpy import QtCore, QtWidgets
@@ -22,8 +21,8 @@ from _chaos_checks import Census
 from _chaos_host import Host, run
 from _chaos_world import Plan, World
 
-# How many lines of the log belong to a finding.
-TAIL = 60
+# How many lines of the log before the first finding and after it are shown.
+BEFORE, AFTER = 60, 20
 
 
 def main():
@@ -60,13 +59,13 @@ def main():
 
 def live(host, seed, keep, options):
     """Live through a seed; return what was found."""
-    tail = deque(maxlen=TAIL)
+    lines = []
     with open(options.log, "w") as file:
         file.write(f"seed {seed}\n")
         file.flush()
 
         def log(text):
-            tail.append(text)
+            lines.append(text)
             file.write(text + "\n")
             file.flush()
 
@@ -90,7 +89,8 @@ def live(host, seed, keep, options):
         "findings": world.findings,
     }
     if world.findings:
-        result["log"] = list(tail)
+        first = next(number for number, line in enumerate(lines) if "FOUND: " in line)
+        result["log"] = lines[max(0, first - BEFORE) : first + AFTER]
         result["states"] = [record.state() for record in world.records]
     return result
 
