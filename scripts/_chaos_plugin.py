@@ -36,12 +36,14 @@ class Receiver(QtCore.QObject):
     @aio.asyncSlot
     async def on_number(self, number):
         """Answer, as a method that is decorated. It is the plug-in's, whichever lease that has by now."""
-        await self.plugin.answer(self, self.plugin.work)
+        if not self.plugin.is_succeeded():
+            await self.plugin.answer(self, self.plugin.work)
 
     @aio.asyncSlot(on_repeat="queue")
     async def on_text(self, text):
         """Answer one after the other."""
-        await self.plugin.answer(self, self.plugin.work)
+        if not self.plugin.is_succeeded():
+            await self.plugin.answer(self, self.plugin.work)
 
     async def on_anything(self):
         """Answer, as what a lease has made a slot of; it is dead with that lease."""
@@ -128,6 +130,14 @@ class Plugin:
             self.world.thread_sender.number.connect(receiver.on_number)
             self.world.thread_sender.number.connect(slot)
         return receiver
+
+    def is_succeeded(self):
+        """Tell whether the plug-in has been reloaded, where several share a copy.
+
+        There a decorated slot of the old one is found to be the new one's, whose package has the same name; what the
+        host has not let go of yet answers in its name.
+        """
+        return self.world.plugins.get(self.name) is not self and not aio.__name__.startswith(__package__)
 
     async def answer(self, receiver, work, is_cancelled=False):
         """Answer an emission."""

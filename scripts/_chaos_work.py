@@ -472,6 +472,7 @@ class Work:
 
     async def in_progress(self, life, rng):
         """Show how far it is."""
+        life.may_be_cancelled = True  # Qt 6 closes all windows when it quits, which is the user's Cancel
         if not self.lease.is_attached:
             return
         async with self.lease.progress("chaos", total=3) as progress:
