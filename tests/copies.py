@@ -184,8 +184,9 @@ def close_create_task():
     coro = work(__name__)
     try:
         return asyncslot.create_task(coro)
-    finally:
+    except Exception:
         assert coro.cr_frame is None, "the coroutine was not closed"
+        raise
 
 def make_slot(coro_fn):
     return asyncslot.asyncSlot(coro_fn)

@@ -129,6 +129,8 @@ def sleeps(*modules):
 @attached_with_own_copies
 def test_what_a_task_raises_is_reported_to_its_plugins_user_however_it_was_made(plugins, attached, spin, way, place):
     """Also if nobody awaits it, and the garbage collector tells."""
+    if way == "of_a_library" and sys.version_info < (3, 12):
+        pytest.skip("a task that is done does not tell its context, and there is no code of the plug-in's in it")
     plugin, neighbour = attached
     start(plugin, place, way, plugin.fail)
     start(neighbour, "plain code", "by_task")
@@ -265,6 +267,8 @@ class TakesTurns(asyncio.Future):
 
 class LikeAFuture:
     """Neither a task nor a future, but it can be used as one."""
+
+    _source_traceback = None  # Python 3.7 asks for it
 
     def __init__(self, coro, loop):
         self._task = asyncio.Task(coro, loop=loop)

@@ -188,6 +188,7 @@ def use_class(**names):
     use_factory(lambda coro, loop: cls(coro, loop=loop))
 
 class LikeAFuture:
+    _source_traceback = None  # Python 3.7 asks for it
     def __init__(self, coro, loop):
         self.task = asyncio.Task(coro, loop=loop)
     def __await__(self): return self.task.__await__()
