@@ -91,7 +91,7 @@ def run_qt_loop(event_loop: Any) -> int:
 
 
 def is_deleted(receiver: Any) -> bool:
-    """Whether `receiver` is a QObject of PySide's that Qt has deleted while Python still refers to it.
+    """Whether `receiver` is a QObject that Qt has deleted while Python still refers to it.
 
     PySide goes on calling such a receiver's slots where it does not know them by
     name (seen in PySide2 5.15.2 and PySide6 6.12.0, 2026-11); PyQt disconnects them.
@@ -99,5 +99,9 @@ def is_deleted(receiver: Any) -> bool:
     for name in ("shiboken6", "shiboken2"):
         shiboken = sys.modules.get(name)  # loaded by PySide itself
         if shiboken is not None and not shiboken.isValid(receiver):
+            return True
+    for name in ("PyQt6.sip", "PyQt5.sip"):
+        sip = sys.modules.get(name)  # by PyQt, from 5.11 on
+        if sip is not None and isinstance(receiver, sip.simplewrapper) and sip.isdeleted(receiver):
             return True
     return False

@@ -8,7 +8,8 @@ ends the process in PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2 and PySide6 6.5.
     OwnCallable   the receiver is an object that only the connection refers to. The
                   sender dies, the connection goes, the object with it, and a weak
                   reference to it tells. Disconnected by the connection object,
-                  which is safe. PyQt, and PySide6 from 6.8 on.
+                  which is safe. PySide6 from 6.8 on, and PyQt, which may call the
+                  receiver of a queued emission long after that: OwnPyQtCallable.
     OwnMethod     the receiver is a method of an object that only we refer to.
                   Disconnected by dropping the object, which Qt is told of without
                   a look at the sender. Whether the sender lives must be asked now
@@ -28,6 +29,7 @@ from __future__ import annotations
 
 import re
 import sys
+import threading
 import types
 import weakref
 from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
@@ -69,24 +71,49 @@ def connect(signal: Any, receive: Receive, on_gone: Callable[[object], None], is
     # PyQt's brings the object, which is gone when a queued emission arrives; PySide's brings nothing.
     is_direct = is_direct or signature_of(signal).startswith("destroyed(QObject*")
     kind = enum_member(qt_core.Qt, "ConnectionType", "DirectConnection" if is_direct else "AutoConnection")
+    if hasattr(qt_core, "PYQT_VERSION"):
+        return OwnPyQtCallable(signal, kind, receive, on_gone, qt_core, is_direct)
+    if is_pyside_from_6_8(qt_core):
+        return OwnCallable(signal, kind, receive, on_gone)
+    return OwnMethod(signal, kind, receive)
+
+
+def calls_by_name(receiver: Any) -> bool:
+    """Whether a method is only safe to connect if PySide finds it in `receiver` by its name.
+
+    PySide6 from 6.8 on then connects the receiver, whose queued emissions Qt drops when it goes. A method that it
+    does not find is called all the same, with a receiver whose memory is somebody else's by now: the process ends
+    (6.10.3 and 6.12.0, seen 2026-11). It does that to every method of an object that is no QObject.
+    """
+    qt_core, shiboken = sys.modules.get("PySide6.QtCore"), sys.modules.get("shiboken6")
+    return (
+        qt_core is not None
+        and shiboken is not None
+        and is_pyside_from_6_8(qt_core)
+        and isinstance(receiver, qt_core.QObject)
+        and shiboken.createdByPython(receiver)  # PySide can add no slots to others
+    )
+
+
+def is_pyside_from_6_8(qt_core: Any) -> bool:
+    """Whether it is the PySide that has an object of its own for what was connected and is no method of a QObject."""
     package = qt_core.__name__.rpartition(".")[0]
-    if package == "PySide2" or (package == "PySide6" and tuple(sys.modules[package].__version_info__[:2]) < (6, 8)):
-        return OwnMethod(signal, kind, receive)
-    return OwnCallable(signal, kind, receive, on_gone)
+    return package == "PySide6" and tuple(sys.modules[package].__version_info__[:2]) >= (6, 8)
 
 
 class OwnCallable:
     """A connection that tells when it goes."""
 
     must_be_asked = False
+    _receiver: Optional[weakref.ref[Any]] = None
 
     def __init__(self, signal: Any, kind: Any, receive: Receive, on_gone: Callable[[object], None]) -> None:
         self._receivers = [receive]
         receiver = _Receiver()
         receiver.receivers = self._receivers
         self._signal = signal
-        self._receiver: Optional[weakref.ref[Any]] = weakref.ref(receiver, on_gone)
         self._connection = signal.connect(receiver, kind)
+        self._receiver = weakref.ref(receiver, on_gone)
 
     def stands(self) -> bool:
         """Whether an emission can still come, as far as we have been told."""
@@ -94,13 +121,81 @@ class OwnCallable:
 
     def disconnect(self) -> None:
         """End the connection, if the sender has not ended it by its death."""
+        is_standing = self.stands()
+        self._forget()
+        if is_standing:
+            self._disconnect()
+
+    def _forget(self) -> None:
         self._receivers.clear()
-        if self.stands():
-            try:
-                self._signal.disconnect(self._connection)
-            except (RuntimeError, TypeError):
-                pass  # the sender is dead, and the receiver not yet
         self._receiver = None  # and with it the call to `on_gone`
+
+    def _disconnect(self) -> None:
+        try:
+            self._signal.disconnect(self._connection)
+        except (RuntimeError, TypeError):
+            pass  # the sender is dead, and the receiver not yet
+
+
+class OwnPyQtCallable(OwnCallable):
+    """The same in PyQt, where an emission that is queued may be the last to need the signal.
+
+    PyQt has an object of its own for each connection, which makes Python objects of an
+    emission's arguments, and reads in the signal's how. But it does not keep the signal:
+    that is done by the sender's class, which goes when a plug-in's modules are purged. Nor
+    does disconnect() end that object. PyQt looks for it among those of all connections by
+    "is not connected", and takes the first. As a rule that is another, for those that were
+    disconnected by function wait for the end of Qt's turn (PyQtSlotProxy::deleteSlotProxy()
+    of 5.15.11 and 6.11.0). What other threads have emitted before is then read with a
+    signal that is gone, and the process ends (seen 2026-11).
+
+    So what is queued is delivered with the signal still there, and finds a receiver that
+    does nothing.
+    """
+
+    def __init__(
+        self,
+        signal: Any,
+        kind: Any,
+        receive: Receive,
+        on_gone: Callable[[object], None],
+        qt_core: Any,
+        is_direct: bool,
+    ) -> None:
+        super().__init__(signal, kind, receive, on_gone)
+        self._qt_core = qt_core
+        self._is_direct = is_direct
+        self._thread = threading.get_ident()
+
+    def __del__(self) -> None:
+        # The collector has found it together with its sender. It has taken the weak reference away
+        # by now, and has emptied nothing.
+        if self._receiver is not None:
+            self._forget()
+            self._disconnect()
+
+    def _disconnect(self) -> None:
+        super()._disconnect()
+        if not self._is_direct:
+            self._keep_until_delivered()
+
+    def _keep_until_delivered(self) -> None:
+        """Keep what a queued emission needs until Qt has delivered it.
+
+        By an event that is posted after them: Qt delivers a thread's in the order in which
+        they were posted, and deletes each then. Nothing of ours is called, and the collector
+        does not see what an event of C++'s refers to.
+        """
+        core = self._qt_core
+        if threading.get_ident() == self._thread:
+            target = core.QAbstractEventDispatcher.instance()
+        else:  # the collector runs in any thread, and most connections are the GUI thread's
+            target = core.QCoreApplication.instance()
+        if target is None:
+            return  # there is no Qt loop in this thread, or no more
+        event = core.QEvent(core.QEvent.Type(0))  # "not an event", for those who look at the host's events
+        event.kept = (self._signal, _Receiver)
+        core.QCoreApplication.postEvent(target, event)
 
 
 def _pass_on(self: Any, *arguments: Any) -> None:

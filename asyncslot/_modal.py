@@ -23,6 +23,9 @@ from ._errors import NotFunctionError
 
 _T = TypeVar("_T")
 
+# Seconds; a loop takes no "for ever".
+_LONG_INTERVAL = 24 * 3600.0
+
 
 async def asyncModal(fn: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
     """Call `fn(*args, **kwargs)`, which may open a dialog or menu, outside any step; return its result.
@@ -84,18 +87,31 @@ class _Call:
         self._timer = qt_core.QTimer()
         self._timer.timeout.connect(self._run)
         self._timer.start(0)
+        self._stay()
+
+    def _stay(self) -> None:
+        """Have the loop refer to us, as to what waits for time: Qt refers to a method's object weakly.
+
+        A task that nobody else refers to would be collected before Qt's next turn.
+        """
+        self._next_stay = self._loop.call_later(_LONG_INTERVAL, self._stay)
 
     def forget(self) -> None:
         """Do not call any more. A call under way goes on."""
-        self._timer.stop()
-        self._timer.deleteLater()
+        self._next_stay.cancel()
+        try:
+            self._timer.stop()
+            self._timer.deleteLater()
+        except RuntimeError:
+            pass  # the application is gone, and PyQt deletes with it what Python has made
 
     def _run(self) -> None:
         self._timer.stop()
-        if self.outcome.done():
+        if self.outcome.done() or self._loop.is_closed():
             return
         outcome = _outcome_of(self._fn)
-        if not self.outcome.done():
+        # A closed loop would raise, into Qt.
+        if not self.outcome.done() and not self._loop.is_closed():
             self.outcome.set_result(outcome)
         elif outcome[1] is not None:
             message = "Exception in a function that asyncModal() called for a task that was cancelled"

@@ -21,8 +21,10 @@ from typing import Any, Callable, Optional
 from ._connections import Arguments, connect, is_bound_signal, own_copies, signature_of
 from ._errors import NotSignalError, OutsideCoroutineError, SenderDeletedError
 
-# Seconds between two looks at a connection that does not tell when it goes.
+# Seconds between two looks at a connection that does not tell when it goes, and at one that does: that one is only to
+# be referred to by the loop meanwhile.
 _LOOK_INTERVAL = 0.5
+_LONG_INTERVAL = 24 * 3600.0
 
 
 def asyncSignal(signal: Any) -> asyncio.Future[Arguments]:
@@ -194,8 +196,7 @@ class _Wait:
             raise self._error() from exc
         if owner is not None:
             owner.resources.add(self)
-        if self._connection.must_be_asked:
-            self._look()
+        self._look()
 
     def __repr__(self) -> str:
         return f"{self._what} on {self._signature}"
@@ -244,11 +245,16 @@ class _Wait:
             self._call_in_loop(self._end, self._error())
 
     def _look(self) -> None:
-        """Ask the connection whether it stands, now and every `_LOOK_INTERVAL` seconds."""
+        """Ask the connection whether it stands, now and then, and stay with the loop as what waits for time does.
+
+        A task that waits, and that nobody else refers to, would be collected together with a sender that only the task
+        refers to (a QTimer in a local variable): PyQt tells the collector of connections.
+        """
         if self._is_closed:
             return
         if self._connection.stands():
-            self._next_look = self._loop.call_later(_LOOK_INTERVAL, self._look)
+            interval = _LOOK_INTERVAL if self._connection.must_be_asked else _LONG_INTERVAL
+            self._next_look = self._loop.call_later(interval, self._look)
         else:
             self._end(self._error())
 

@@ -24,12 +24,13 @@ import asyncio
 import functools
 import inspect
 import sys
+import threading
 import types
 import weakref
 from typing import Any, Callable, Coroutine, Dict, NamedTuple, Optional, Tuple
 
 from ._binding import is_deleted
-from ._connections import connect
+from ._connections import calls_by_name, connect, is_bound_signal
 from ._errors import NotCoroutineFunctionError, OptionError
 from ._repeat import POLICIES, Repeats
 
@@ -99,7 +100,30 @@ def _make_bound_slot(function: Any, receiver: Any, starter: Starter, options: Op
     key = (function, starter, options)
     if key not in slots:
         slots[key] = _make_slot(function, starter, options, is_bound=True)
+        if calls_by_name(receiver):
+            name = slots[key].__name__ = f"_asyncslot_{len(slots)}"
+            vars(receiver)[name] = _Named(slots[key], receiver)
     return types.MethodType(slots[key], receiver)
+
+
+class _Named:
+    """What PySide finds when it asks a receiver for a slot of ours by the slot's name; it calls this.
+
+    It is in the receiver's __dict__, and must not refer to it.
+
+    Attributes:
+        im_func: where PySide looks for the function of a method. It takes only that for
+            the receiver's own method which has the same function as what was connected.
+    """
+
+    def __init__(self, slot: Callable[..., None], receiver: Any) -> None:
+        self.im_func = slot
+        self._receiver = weakref.ref(receiver)
+
+    def __call__(self, *args: Any) -> None:
+        receiver = self._receiver()
+        if receiver is not None:
+            self.im_func(receiver, *args)
 
 
 def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> Any:
@@ -115,7 +139,7 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
         if is_here(fn):
             answer(args)
         else:
-            hand_over(fn, functools.partial(answer, args))
+            hand_over(fn, functools.partial(answer_later, this(), args))
 
     this = weakref.ref(slot)  # a function that refers to itself is not collected when its connection goes
 
@@ -125,11 +149,17 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
             repeats = _kept_by(receiver).setdefault(this(), shared.anew())
         repeats.emit(functools.partial(start_task, args, receiver))
 
+    def answer_later(slot: Any, args: Tuple[Any, ...]) -> None:
+        if not is_deleted(_receiver(slot, args, is_bound)):
+            answer(args)
+
     def start_task(args: Tuple[Any, ...], receiver: Any = None) -> Optional[asyncio.Task[Any]]:
-        if is_bound and is_deleted(args[0]):
+        if is_bound:
+            receiver = args[0]
+        if receiver is not None and is_deleted(receiver):
             return None
         task = start(fn, args[:most])
-        if task is not None and options.cancel_with_receiver and not task.done() and hasattr(receiver, "destroyed"):
+        if options.cancel_with_receiver and receiver is not None and task is not None and not task.done():
             _cancel_with(receiver, task)
         return task
 
@@ -166,14 +196,62 @@ def _receiver(slot: Any, args: Tuple[Any, ...], is_bound: bool) -> Any:
 
 
 def _cancel_with(receiver: Any, task: asyncio.Task[Any]) -> None:
-    """Have the task cancelled when Qt deletes its receiver, whose Python side the running coroutine keeps alive.
+    """Have the task cancelled when Qt deletes its receiver, whose Python side the running coroutine keeps alive."""
+    try:
+        destroyed = getattr(receiver, "destroyed", None)
+        if is_bound_signal(destroyed):
+            _Tie(destroyed, task)
+    except (RuntimeError, TypeError):
+        task.cancel()  # Qt has deleted it while the first step ran: by its code, or in a dialog that it has opened
 
-    Connected only while the task runs. When a widget and a function that is connected to
-    its `destroyed` are part of the same garbage, a purged plug-in's, PyQt calls the
-    function after the collector has emptied it, and the process ends (5.15.11, seen 2026-11).
+
+class _Tie:
+    """The connection by which the end of a receiver cancels a task, as long as the task runs.
+
+    When a widget and a function that is connected to its `destroyed` are part of the
+    same garbage, a purged plug-in's, PyQt calls the function after the collector has
+    emptied it, and the process ends (5.15.11, seen 2026-11). So the task's owner closes
+    this as it closes a transport: a task that would not end may never tell that it is done.
+
+    Attributes:
+        is_quiet: detach() does not tell of it.
     """
-    connection = connect(receiver.destroyed, lambda _: task.cancel(), lambda _: None)
-    task.add_done_callback(lambda _: connection.disconnect())
+
+    is_quiet = True
+
+    def __init__(self, destroyed: Any, task: asyncio.Task[Any]) -> None:
+        self._loop = task.get_loop()
+        self._thread = threading.get_ident()
+        self._cancel = task.cancel
+        self._is_closed = False
+        self._connection = connect(destroyed, self._on_destroyed, lambda _: None)
+        task.add_done_callback(self._on_done)
+        owner_of_task = getattr(self._loop, "_as_owner_of_task", None)
+        owner = None if owner_of_task is None else owner_of_task(task)
+        if owner is not None:
+            owner.resources.add(self)
+
+    def is_closing(self) -> bool:
+        """Whether it has ended."""
+        return self._is_closed
+
+    def close(self) -> None:
+        """Disconnect. Loop's thread only; a second call does nothing."""
+        self._is_closed = True
+        self._connection.disconnect()
+
+    def _on_done(self, _: object) -> None:
+        self.close()
+
+    def _on_destroyed(self, _: object) -> None:
+        """Hear of the receiver's end in the thread in which it ends. Never raises: above us is Qt."""
+        try:
+            if threading.get_ident() == self._thread:
+                self._cancel()
+            else:
+                self._loop.call_soon_threadsafe(self._cancel)
+        except RuntimeError:
+            pass  # the loop was closed meanwhile
 
 
 def is_coroutine_function(fn: Any) -> bool:

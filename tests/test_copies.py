@@ -232,3 +232,101 @@ print([name for name in vars(asyncio) if "asyncslot" in name])
 """
     )
     assert out == ["[]"]
+
+
+# -- purged, with something of Qt's left -----------------------------------------
+
+# A plug-in of one module, which is garbage all at once when it has been purged.
+MODULE = """
+import asyncio, threading
+from qtpy import QtCore, QtWidgets
+from ._vendor import asyncslot
+
+class Sender(QtCore.QObject):
+    fired = QtCore.Signal(int)
+
+class Dock(QtWidgets.QWidget):
+    async def cling(self):
+        while True:
+            try:
+                await asyncio.get_event_loop().create_future()
+            except asyncio.CancelledError:
+                pass
+
+lease = asyncslot.attach()
+window = QtWidgets.QWidget()
+dock = Dock(window)
+senders = [Sender() for _ in range(4)]
+timers = [QtCore.QTimer() for _ in range(4)]
+heard = []
+
+def tick():
+    pass
+
+for timer in timers:
+    timer.timeout.connect(tick)
+
+async def listen(sender):
+    async for _ in asyncslot.asyncSignals(sender.fired):
+        heard.append(True)
+
+def emit_in_a_thread():
+    thread = threading.Thread(target=emit)
+    thread.start()
+    thread.join()
+
+def emit():
+    for _ in range(50):
+        for sender in senders:
+            sender.fired.emit(1)
+
+def unload():
+    for timer in timers:
+        timer.timeout.disconnect(tick)
+    return lease.detach(timeout=0.01)
+"""
+
+
+@pytest.fixture
+def run_module(run, plugins):
+    """A function that runs a program with such a module, `one.module`; what goes out into Qt is printed."""
+    (plugins / "one" / "module.py").write_text(MODULE)
+    prelude = "\nsys.excepthook = sys.unraisablehook = lambda *args: print('raised into Qt:', args)\n"
+    return lambda source: run(prelude + source)
+
+
+def test_a_purged_plugin_may_leave_a_task_that_would_not_end(run_module):
+    """When it is collected, Qt deletes the receiver with which the task was to be cancelled, and calls nothing."""
+    out = run_module(
+        """
+for _ in range(5):
+    from one import module
+    module.lease.slot(module.dock.cling, cancel_with_receiver=True)()
+    gc.collect()
+    print(len(module.unload().abandoned))
+    del module
+    purge("one")
+"""
+    )
+    assert out == ["1"] * 5
+
+
+@pytest.mark.parametrize("hear", ["pass", "spin(lambda: module.heard)"], ids=["none heard yet", "some heard"])
+def test_a_purged_plugin_may_leave_emissions_in_a_queue(run_module, hear):
+    """Qt brings them to what PyQt has made for a signal whose class is no more."""
+    out = run_module(
+        f"""
+for _ in range(20):
+    from one import module
+    app.processEvents()  # now that there is something else where the last one's signals were
+    tasks = [module.lease.run_task(module.listen(sender)) for sender in module.senders]
+    module.emit_in_a_thread()
+    {hear}
+    module.emit_in_a_thread()
+    module.unload()
+    del module, tasks
+    purge("one")
+print("alive")
+"""
+    )
+    assert out == ["alive"]

@@ -1,8 +1,10 @@
 """asyncModal: a dialog that is awaited stands outside every step."""
 
 import asyncio
+import contextlib
 import functools
 import gc
+import os
 import threading
 
 import pytest
@@ -300,6 +302,75 @@ def test_a_hundred_dialogs_leave_no_qobject(app, lease, spin):
     spin(task.done)
     del task
     assert timers() <= before
+
+
+def test_a_task_that_nobody_refers_to_gets_its_dialog(app, spin):
+    """As one does that sleeps: the loop refers to what waits for Qt's next turn."""
+    called = []
+
+    async def ask():
+        await asyncModal(called.append, 1)
+
+    with contextlib.closing(asyncslot.AsyncSlotEventLoop()) as loop, loop:
+        loop.run_task(ask())
+        gc.collect()
+        spin(lambda: called)
+
+
+@pytest.mark.parametrize("when", ["before the call", "during the call"])
+def test_a_loop_may_be_closed_under_a_task_that_waits_for_a_dialog(run_python, when):
+    """What was not called is not, what is called has nobody to tell; nothing goes out into Qt."""
+    done = run_python(
+        f"""
+import sys
+from qtpy import QtWidgets
+app = QtWidgets.QApplication([])
+import asyncslot
+sys.excepthook = sys.unraisablehook = lambda *args: print("raised into Qt:", args)
+
+def end():
+    loop.__exit__(None, None, None)
+    loop.close()
+
+def dialog():
+    print("called")
+    if loop.is_running():
+        end()
+
+loop = asyncslot.AsyncSlotEventLoop()
+loop.__enter__()
+task = loop.run_task(asyncslot.asyncModal(dialog))
+if {when == "before the call"}:
+    end()
+for _ in range(100):
+    app.processEvents()
+print(loop.is_closed(), task.done())
+task._log_destroy_pending = False
+"""
+    )
+    called = {"before the call": [], "during the call": ["called"]}[when]
+    assert done.stdout.splitlines() == [*called, "True False"]
+
+
+def test_the_application_may_go_before_the_task_is_cancelled(run_python):
+    """It is cancelled like any other, though PyQt has deleted with the application what was to call the function."""
+    done = run_python(
+        f"""
+import sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from qtpy import QtWidgets
+app = QtWidgets.QApplication([])
+import asyncslot
+from senders import delete_at_once
+
+lease = asyncslot.attach("test")
+task = lease.run_task(asyncslot.asyncModal(print, "called"))
+delete_at_once(app)
+lease.detach()
+print(task.cancelled())
+"""
+    )
+    assert done.stdout.split() == ["True"]
 
 
 # -- bad input -----------------------------------------------------------------

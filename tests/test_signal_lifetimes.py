@@ -1,6 +1,7 @@
 """How long a connection lives that a coroutine waits for: emission, timeout, dead sender, detach."""
 
 import asyncio
+import contextlib
 import gc
 import threading
 import weakref
@@ -78,6 +79,27 @@ def test_a_waiting_task_lives_as_long_as_its_sender(sender, app, spin):
         spin(lambda: found)
     loop.close()
     assert found == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["asyncSignal", "asyncSignals"])
+def test_a_waiting_task_lives_if_nobody_refers_to_it_or_to_its_sender(app, spin, kind):
+    """As one does that sleeps; Qt's objects come to life by themselves."""
+    found = []
+
+    async def wait():
+        timer = QtCore.QTimer()
+        timer.start(1)
+        if kind == "asyncSignal":
+            found.append(await asyncSignal(timer.timeout))
+        async for arguments in asyncSignals(timer.timeout):
+            found.append(arguments)
+            if len(found) == 2:
+                return
+
+    with contextlib.closing(asyncslot.AsyncSlotEventLoop()) as loop, loop:
+        loop.run_task(wait())
+        gc.collect()
+        spin(lambda: len(found) == 2)
 
 
 def let_go(sender_and_more):
@@ -321,6 +343,51 @@ with asyncslot.attach("plugin") as lease:
     task.result()
 """
     assert run_python(program.replace("{wait}", wait.strip())).stdout.split() == ["fine"]
+
+
+def test_a_wait_may_be_collected_with_its_sender_and_what_the_sender_has_emitted(run_python):
+    """Qt still brings what threads have emitted, after the loop has been closed under the wait."""
+    done = run_python(
+        """
+import gc, threading
+from qtpy import QtCore
+app = QtCore.QCoreApplication([])
+import asyncslot
+
+async def wait(signal, kind):
+    if kind == "asyncSignal":
+        await asyncslot.asyncSignal(signal)
+    async for _ in asyncslot.asyncSignals(signal):
+        pass
+
+def come_and_go(kind):
+    class Sender(QtCore.QObject):
+        fired = QtCore.Signal(int)
+
+    class Holder:
+        pass
+
+    holder = Holder()  # which is for the collector to find
+    holder.itself, holder.sender = holder, Sender()
+    sender = holder.sender
+    with asyncslot.AsyncSlotEventLoop() as loop:
+        task = loop.run_task(wait(sender.fired, kind))
+        task._log_destroy_pending = False
+        threads = [threading.Thread(target=lambda: [sender.fired.emit(1) for _ in range(50)]) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+            thread.join()
+    loop.close()
+
+for number in range(50):
+    come_and_go(["asyncSignal", "asyncSignals"][number % 2])
+    gc.collect()
+    other = [type("Other", (QtCore.QObject,), {"fired": QtCore.Signal(str, str, str)}) for _ in range(10)]
+    app.processEvents()
+print("alive")
+"""
+    )
+    assert done.stdout.split() == ["alive"]
 
 
 def test_what_the_garbage_collector_has_emptied_may_be_called():
