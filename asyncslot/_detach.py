@@ -118,7 +118,10 @@ class Ending:
             # A plug-in that is only loaded and unloaded need not wait for turns in which nothing happens.
             if self._is_anything_left():
                 self._end_work()
-            self._try("dropping what it has scheduled", self._forget)
+            try:
+                self._report.closed += self._loop._as_forget(self._owner, self._report.kept)
+            except BaseException as exc:
+                self._owner.report(f"{self._owner.name}: dropping what it has scheduled failed", exc)
             self._end_time()
             if self._abandoned:
                 self._owner.report(str(self._report), None)
@@ -271,9 +274,6 @@ class Ending:
     def _abandon_jobs(self) -> None:
         if self._owner.executor is not None:
             self._report.jobs = self._owner.executor.abandon()
-
-    def _forget(self) -> None:
-        self._report.closed += self._loop._as_forget(self._owner, self._report.kept)
 
     def _freeze(self) -> None:
         for task in self._pending():
