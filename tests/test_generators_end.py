@@ -40,8 +40,13 @@ def bravo(request, app):
     bravo.detach()
 
 
+kept = []
+
+
 async def forever():
-    await asyncio.get_event_loop().create_future()
+    # Somebody must hold it, or the garbage collector finds a task that waits for it and that nobody else holds.
+    kept.append(asyncio.get_event_loop().create_future())
+    await kept[-1]
 
 
 # -- what a generator does in its `finally` --------------------------------------------------------------
@@ -216,12 +221,10 @@ async def drop_it_in_a_cycle(make):
     await forever()
 
 
-kept = []
-
-
 async def keep_it(make):
-    kept.append(make())
-    async for _ in kept[-1]:
+    generator = make()
+    kept.append(generator)
+    async for _ in generator:
         await forever()
 
 
