@@ -197,6 +197,8 @@ class Ending:
         self._cancel(task for task in self._own_tasks if is_alive(task))
         self._stop_accepting()
         self._run_until(_AllEnded(self._own_tasks), _FOR_OWN_TASKS)
+        # What a generator's closing waits for must not be cancelled either; so it comes first.
+        self._run_until(_AllEnded(self._closing(), self._closing), _FOR_CLOSING)
         # Those that were there. What is made meanwhile may be what the closing of a generator waits for.
         waited_for = self._tasks
         self._cancel(waited_for)

@@ -58,6 +58,7 @@ TREATY: Dict[str, Dict[str, str]] = {
         "_as_join": "(name, module, copy, report): a new owner, who is known from now on",
         "_as_begin_leaving": "(owner): its package may have a newer lease",
         "_as_take_leave": "(owner): know it no more",
+        "_as_owner_of_task": "(task, contexts): the owner or None",
         "_as_owner": "the context variable that carries the owner",
         "_as_owner_of_handle": "(handle): the owner or None",
         "_as_call_for": "(owner, fn, *args): call in the name of an owner",

@@ -245,7 +245,8 @@ def test_what_resists_is_frozen_when_the_stack_has_unwound_and_nothing_else_is(a
     assert "sit cleaned up" in log
     report = alpha.lease.detach()
     assert ["resist" in abandoned.stack for abandoned in report.abandoned] == [True]
-    assert tasks[0].cancelled()
+    assert not tasks[0].done()
+    assert tasks[0]._coro.cr_frame is None
     assert [exc for _, exc in alpha.host.reports] == [None]
     assert alpha.lease.loop.is_closed() == (bravo is None)
 
