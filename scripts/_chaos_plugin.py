@@ -143,6 +143,7 @@ class Plugin:
         """Answer an emission."""
         self.answers += 1
         life = Life(work.record, "slot", is_cancelled, is_promised=False)
+        life.is_cancelled_twice = is_cancelled  # by the next emission or its receiver's end, and by detach()
         await life.run(work.slot, self.rng, receiver)
 
     def emit(self, rng):
