@@ -81,7 +81,9 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     if place is not None:
         place.loop._as_revive(qt_core, application)
     lease = _lease.find_own(module, owner) if _lease.held else None
-    if lease is None:
+    if lease is not None:
+        lease._hook_anew()
+    else:
         lease = _make_lease(module, owner, adapter, place or _open_place(qt_core, application))
     return lease
 
@@ -291,7 +293,7 @@ def _start(module: str, fn: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task
             task: asyncio.Task[Any] = loop.run_task(fn(*args))
             task.add_done_callback(report_failure)
             return task
-        if _lease.find_ended(_module_of(fn)) is not None or _lease.find_ended(module) is not None:
+        if any(_lease.has_ended(name) for name in (_module_of(fn), module)):
             return None
         running = _get_running_loop()
         is_foreign = running is not None and not hasattr(running, "run_task")

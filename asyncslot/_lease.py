@@ -68,6 +68,7 @@ class Lease:
         self._report: Optional[DetachReport] = None
         self._ending: Optional[Ending] = None
         self._unhook: Callable[[], None] = _unhook_nothing
+        self._probe: Any = None  # of the application whose quitting we hear of
 
     def _begin(self, place: _meeting.Place) -> None:
         """Hear of the host's quitting, and be known; if the adapter fails, the lease has never been.
@@ -78,7 +79,7 @@ class Lease:
         place.enter(self)
         held.append(self)
         try:
-            self._unhook = self.host.on_quit(self._on_host_quit)
+            self._hook()
         except BaseException:
             if self._report is None:
                 self._report = DetachReport(self.name)
@@ -88,6 +89,16 @@ class Lease:
         if self._report is not None:
             self._unhook_safely()  # the adapter has called back at once: the host is quitting
         note_host(self.host)
+
+    def _hook(self) -> None:
+        self._unhook = self.host.on_quit(self._on_host_quit)
+        self._probe = self.loop._as_probe
+
+    def _hook_anew(self) -> None:
+        """Hear of the quitting of an application that was made anew; the old one's is gone with it."""
+        if self._probe is not self.loop._as_probe:
+            self._unhook_safely()
+            self._hook()
 
     def __repr__(self) -> str:
         return f"<Lease of {self.name!r} in {name_of_host(self.host)}, {'attached' if self.is_attached else 'ended'}>"
@@ -400,6 +411,11 @@ def find_ended(module: str, name: Optional[str] = None) -> Optional[DetachReport
         found = list(_ended)
     reports = [_ended[key] for key in found if name is None or name in (key[1], _ended[key].owner)]
     return reports[-1] if reports else None
+
+
+def has_ended(module: str) -> bool:
+    """Whether a caller has had leases, whose end has begun or is over."""
+    return bool(find(module, is_attached=False)) or find_ended(module) is not None
 
 
 def reports() -> List[DetachReport]:

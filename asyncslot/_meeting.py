@@ -76,6 +76,7 @@ TREATY: Dict[str, Dict[str, str]] = {
         "_as_is_alone_for": "(owner): whether somebody waits for it while no Qt loop runs",
         "_as_notice_end_of_qt": "(): ask nothing of Qt if the application is gone",
         "_as_revive": "(qt_core, application): be called by an application that was made anew",
+        "_as_probe": "a QObject that lives as long as the application; another one after _as_revive()",
         "_as_lasting": "the loop itself while a program of its own runs it",
         "_as_shut_down": "(): be called no more, and close",
         "_as_facts": "(): what it is doing, in plain values: state, waits by, longest, failed polls, ready, timed,"
