@@ -79,6 +79,7 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
         _lease.note_host(adapter)
         raise
     if place is not None:
+        _lease.adopt(place)
         place.loop._as_revive(qt_core, application)
     lease = _lease.find_own(module, owner) if _lease.held else None
     if lease is not None:
@@ -138,6 +139,8 @@ def detach(owner: Optional[str] = None, *, timeout: float = 2.0, process_events:
     Thread: GUI thread only.
     """
     module = _caller()
+    if not _lease.held:
+        _lease.adopt(_meeting.find())
     # Also of one whose end has begun, and could not be finished then.
     leases = _lease.find(module, owner) or _lease.find(module, owner, is_attached=False)
     reports = [lease.detach(timeout=timeout, process_events=process_events) for lease in leases]

@@ -342,6 +342,14 @@ held: List[Lease] = []
 _ended: Dict[Tuple[str, Optional[str]], DetachReport] = {}
 
 
+def adopt(place: Optional[_meeting.Place]) -> None:
+    """Take over what this copy had given out when its modules were purged and imported anew without detach()."""
+    held[:] = [lease for lease in held if lease.is_attached or type(lease) is Lease]
+    for lease in [] if place is None else place.leases.values():
+        if lease._owner.copy == COPY and lease.is_attached and lease not in held:
+            held.append(lease)
+
+
 def forget_ends(module: str) -> None:
     """Forget what a plug-in's earlier leases have left: it is back."""
     top = module.partition(".")[0]

@@ -95,6 +95,7 @@ TREATY: Dict[str, Dict[str, str]] = {
     },
     "owner": {
         "name": "what people read",
+        "copy": "the full name of the copy that it came through",
         "report": "(message, exc): tell the users of its host; never raises",
         "resources": "a weak set of what is closed with its lease; each has is_closing() and close(), or is a server",
         "async_generators": "a weak set",
@@ -159,6 +160,12 @@ def here() -> Optional[Place]:
     if record["protocol"] != PROTOCOL:
         raise IncompatibleCopyError(_describe(_record()), _describe(record))
     return Place(record)
+
+
+def find() -> Optional[Place]:
+    """Return the calling thread's place, if there is one and this copy understands it."""
+    record = _all_places().get(threading.get_ident())
+    return Place(record) if record is not None and record["protocol"] == PROTOCOL else None
 
 
 def open_place(loop: Any) -> Place:

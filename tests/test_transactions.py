@@ -129,10 +129,7 @@ BROKEN = {
     "a task's get_coro": "use_class(get_coro=boom); lease.create_task(forever())",
     "a task's get_context": "use_class(get_context=boom); lease.create_task(forever())",
     "a task's get_stack": "use_class(get_stack=boom); lease.create_task(forever())",
-    "all of a task": "use_class(__repr__=boom, get_name=boom, cancel=boom, get_coro=boom, "
-    "add_done_callback=boom, get_context=boom); lease.create_task(forever())",
     "a stubborn task's repr": "use_class(__repr__=boom); lease.create_task(stubborn())",
-    "a stubborn task's get_name": "use_class(get_name=boom); lease.create_task(stubborn())",
     "a stubborn task's get_coro": "use_class(get_coro=boom); lease.create_task(stubborn())",
     "a stubborn task that is only like a future": "use_future_like(); lease.create_task(stubborn())",
     "a stubborn future that is no task": "use_plain_future(); lease.create_task(stubborn())",
