@@ -37,6 +37,7 @@ INEVITABLE = {
     ("_BaseSelectorImpl.get_map", None): "a lookup",
     ("_SelectorMapping.__len__", None): "the same",
     ("Semaphore.release", None): "a lock",
+    ("Thread.ident", None): "a number",
     ("close", None): "a descriptor that cannot be closed stays open",
     ("EpollSelector.close", None): "the same",
     ("_UnixSelectorEventLoop.close", None): "the same, where it begins",
