@@ -204,7 +204,13 @@ def test_what_it_replaces_works(app, lease, spin):
     async def work():
         ran.append("create_task")
 
-    names = {"__name__": __name__, "asyncslot": asyncslot, "asyncio": asyncio, "lease": lease, "fn": lambda: ran.append("fn")}
+    names = {
+        "__name__": __name__,
+        "asyncslot": asyncslot,
+        "asyncio": asyncio,
+        "lease": lease,
+        "fn": lambda: ran.append("fn"),
+    }
     names.update(dialog=QtWidgets.QDialog(), reply=Reply(), coro=work())
     rest = {"@": "\n    async def fn(): pass", ":": " pass"}  # of what is only the beginning of a statement
     for code in snippets:
