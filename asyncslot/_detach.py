@@ -93,7 +93,10 @@ class Ending:
         """Do all that can be done now, and the rest when the stack has unwound. Never raises."""
         self._start = monotonic()
         self._end = self._start + self._timeout
-        self._try("looking whether Qt has gone", self._loop._as_notice_end_of_qt)
+        try:
+            self._loop._as_notice_end_of_qt()
+        except BaseException as exc:
+            self._owner.report(f"{self._owner.name}: looking whether Qt has gone failed while it was detached", exc)
         self._tasks = self._try("looking for its tasks", self._pending) or []
         if not self._is_on_stack():
             self._finish()

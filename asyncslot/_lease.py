@@ -79,7 +79,8 @@ class Lease:
         place.enter(self)
         held.append(self)
         try:
-            self._hook()
+            self._unhook = self.host.on_quit(self._on_host_quit)
+            self._probe = self.loop._as_probe
         except BaseException:
             if self._report is None:
                 self._report = DetachReport(self.name)
@@ -90,15 +91,12 @@ class Lease:
             self._unhook_safely()  # the adapter has called back at once: the host is quitting
         note_host(self.host)
 
-    def _hook(self) -> None:
-        self._unhook = self.host.on_quit(self._on_host_quit)
-        self._probe = self.loop._as_probe
-
     def _hook_anew(self) -> None:
         """Hear of the quitting of an application that was made anew; the old one's is gone with it."""
         if self._probe is not self.loop._as_probe:
             self._unhook_safely()
-            self._hook()
+            self._unhook = self.host.on_quit(self._on_host_quit)
+            self._probe = self.loop._as_probe
 
     def __repr__(self) -> str:
         return f"<Lease of {self.name!r} in {name_of_host(self.host)}, {'attached' if self.is_attached else 'ended'}>"

@@ -18,6 +18,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import pytest
 
 from asyncslot import _meeting
+from callers import call_as
 from mini_host_user import MiniHost
 
 
@@ -125,13 +126,6 @@ def lease(app, attach_as, request):
 def attach_as(app):
     """Return a function that calls attach() as another module would: attach_as("plugin.dock", *arguments)."""
     return lambda module, *args, **kwargs: call_as(module, "attach", *args, **kwargs)
-
-
-def call_as(module, function, *args, **kwargs):
-    """Call a function of asyncslot's from code of a module of that name."""
-    namespace = {"__name__": module, "args": args, "kwargs": kwargs}
-    exec(f"import asyncslot\nresult = asyncslot.{function}(*args, **kwargs)", namespace)
-    return namespace["result"]
 
 
 class Recorder:

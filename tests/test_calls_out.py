@@ -20,8 +20,8 @@ from qtpy import QtWidgets
 import calls_out
 from asyncslot import _lease, _meeting
 from asyncslot._binding import BINDINGS
+from callers import call_as
 from calls_recorder import Recorder
-from conftest import call_as
 
 # Seconds for detach(): so much, and no more, is spent in the scenes in which tasks resist.
 TIMEOUT = 0.1
