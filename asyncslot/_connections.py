@@ -121,13 +121,9 @@ class OwnCallable:
 
     def disconnect(self) -> None:
         """End the connection, if the sender has not ended it by its death."""
-        is_standing = self.stands()
-        self._forget()
-        if is_standing:
-            self._disconnect()
-
-    def _forget(self) -> None:
         self._receivers.clear()
+        if self.stands():
+            self._disconnect()
         self._receiver = None  # and with it the call to `on_gone`
 
     def _disconnect(self) -> None:
@@ -167,17 +163,19 @@ class OwnPyQtCallable(OwnCallable):
         self._is_direct = is_direct
         self._thread = threading.get_ident()
 
-    def __del__(self) -> None:
-        # The collector has found it together with its sender. It has taken the weak reference away
-        # by now, and has emptied nothing.
+    def disconnect(self) -> None:
+        """End the connection, if the sender has not ended it by its death."""
+        self._receivers.clear()
+        # If we are garbage together with the sender, and somebody's __del__ ends us, the collector has taken the weak
+        # reference's object away, and nothing else. So what it says is not asked.
         if self._receiver is not None:
-            self._forget()
+            self._receiver = None
             self._disconnect()
+            if not self._is_direct:
+                self._keep_until_delivered()
 
-    def _disconnect(self) -> None:
-        super()._disconnect()
-        if not self._is_direct:
-            self._keep_until_delivered()
+    def __del__(self) -> None:
+        self.disconnect()
 
     def _keep_until_delivered(self) -> None:
         """Keep what a queued emission needs until Qt has delivered it.

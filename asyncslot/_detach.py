@@ -211,10 +211,13 @@ class Ending:
             waited_for = self._closing()
             if not waited_for or self._is_time_over(_FOR_CLOSING):
                 break
+        # Tasks may start others while they clean up, so look again each time; but not before they have ended, for they
+        # may wait for those.
         others = self._pending()
-        self._cancel(others)
-        # Tasks may start others while they clean up, so look again each time.
-        self._run_until(_AllEnded(others, self._pending), _FOR_TASKS)
+        while others and not self._is_time_over(_FOR_TASKS):
+            self._cancel(others)
+            self._run_until(_AllEnded(others), _FOR_TASKS)
+            others = self._pending()
         # Some may end when what they wait for is closed; but not in time, and not as they wanted.
         self._note_abandoned()
 

@@ -197,12 +197,15 @@ def _receiver(slot: Any, args: Tuple[Any, ...], is_bound: bool) -> Any:
 
 def _cancel_with(receiver: Any, task: asyncio.Task[Any]) -> None:
     """Have the task cancelled when Qt deletes its receiver, whose Python side the running coroutine keeps alive."""
-    try:
-        destroyed = getattr(receiver, "destroyed", None)
-        if is_bound_signal(destroyed):
+    if is_deleted(receiver):  # while the first step ran: by its code, or in a dialog that it has opened
+        task.cancel()
+        return
+    destroyed = getattr(receiver, "destroyed", None)
+    if is_bound_signal(destroyed):
+        try:
             _Tie(destroyed, task)
-    except (RuntimeError, TypeError):
-        task.cancel()  # Qt has deleted it while the first step ran: by its code, or in a dialog that it has opened
+        except (RuntimeError, TypeError):
+            task.cancel()  # it has been deleted just now, in its own thread
 
 
 class _Tie:

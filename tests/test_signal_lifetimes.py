@@ -345,6 +345,51 @@ with asyncslot.attach("plugin") as lease:
     assert run_python(program.replace("{wait}", wait.strip())).stdout.split() == ["fine"]
 
 
+def test_a_wait_may_be_collected_with_its_sender_and_what_the_sender_has_emitted(run_python):
+    """Qt still brings what threads have emitted, after the loop has been closed under the wait."""
+    done = run_python(
+        """
+import gc, threading
+from qtpy import QtCore
+app = QtCore.QCoreApplication([])
+import asyncslot
+
+async def wait(signal, kind):
+    if kind == "asyncSignal":
+        await asyncslot.asyncSignal(signal)
+    async for _ in asyncslot.asyncSignals(signal):
+        pass
+
+def come_and_go(kind):
+    class Sender(QtCore.QObject):
+        fired = QtCore.Signal(int)
+
+    class Holder:
+        pass
+
+    holder = Holder()  # which is for the collector to find
+    holder.itself, holder.sender = holder, Sender()
+    sender = holder.sender
+    with asyncslot.AsyncSlotEventLoop() as loop:
+        task = loop.run_task(wait(sender.fired, kind))
+        task._log_destroy_pending = False
+        threads = [threading.Thread(target=lambda: [sender.fired.emit(1) for _ in range(50)]) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+            thread.join()
+    loop.close()
+
+for number in range(50):
+    come_and_go(["asyncSignal", "asyncSignals"][number % 2])
+    gc.collect()
+    other = [type("Other", (QtCore.QObject,), {"fired": QtCore.Signal(str, str, str)}) for _ in range(10)]
+    app.processEvents()
+print("alive")
+"""
+    )
+    assert done.stdout.split() == ["alive"]
+
+
 def test_what_the_garbage_collector_has_emptied_may_be_called():
     """PyQt does, with an emission that was queued, when a receiver and its sender have been one garbage."""
     received = []
