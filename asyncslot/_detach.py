@@ -125,7 +125,7 @@ class Ending:
                 self._report.closed += self._loop._as_forget(self._owner, self._report.kept)
             except BaseException as exc:
                 self._owner.report(f"{self._owner.name}: dropping what it has scheduled failed", exc)
-            self._end_time()
+            self._report.seconds = self._spent = self._spent + monotonic() - self._start
             if self._abandoned:
                 self._owner.report(str(self._report), None)
                 self._try("freezing what would not end", self._freeze)

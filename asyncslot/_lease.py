@@ -89,7 +89,7 @@ class Lease:
             raise
         if self._report is not None:
             self._unhook_safely()  # the adapter has called back at once: the host is quitting
-        note_host(self.host)
+        _hosts[:] = [weakref.ref(self.host)]
 
     def _hook_anew(self) -> None:
         """Hear of the quitting of an application that was made anew; the old one's is gone with it."""

@@ -102,9 +102,10 @@ class SelectorMixin(LoopBase):
     def _as_forget_io(self, owner: Any, kept: Optional[List[str]]) -> List[str]:
         """Remove the readers and writers that an owner's code has added; describe them.
 
-        What an installed library has added in a task of the owner's is removed if it leads to the owner's code, or if
-        nobody else is here. Else it stays: the library is everybody's who imports it, and may serve another plug-in
-        with it (grpc.aio adds one reader to each loop, in whose task it happens to be used first; 1.85, 2026-11).
+        What an installed library has added in a task of the owner's is removed if it leads to the owner's code.
+        Else it stays, until the last lease closes the loop: the library is everybody's who imports it, and may serve
+        another plug-in with it (grpc.aio adds one reader to each loop, in whose task it happens to be used first;
+        1.85, 2026-11).
 
         Args:
             kept: to this is added what stays; None: as in _as_forget().
@@ -119,8 +120,9 @@ class SelectorMixin(LoopBase):
                 if kept is None and not self._as_is_plain(handle):
                     continue
                 library = library_of(handle._callback)
-                if kept is not None and library and not is_alone and not self._as_leads_to(owner, handle._callback):
-                    kept.append(f"{kind} of descriptor {key.fd}, registered by {library}")
+                if kept is not None and library and not self._as_leads_to(owner, handle._callback):
+                    if not is_alone:
+                        kept.append(f"{kind} of descriptor {key.fd}, registered by {library}")
                     continue
                 removed.append(f"{kind} of descriptor {key.fd}")
                 remove = self._remove_reader if kind == "reader" else self._remove_writer
