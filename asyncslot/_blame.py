@@ -13,7 +13,7 @@ import asyncio
 import traceback
 from typing import Any, Dict, Optional
 
-from ._owners import plugin_of
+from ._owners import is_in, plugin_of
 from ._report import safe_repr
 
 _DETAILS = ("task", "future", "handle", "transport")
@@ -75,7 +75,7 @@ def _owner_of(loop: Any, context: Dict[str, Any]) -> Optional[Any]:
         if isinstance(suspect, asyncio.Task):
             owner = loop._as_owner_of_task(suspect)
         else:
-            owner = next((owner for owner in loop._as_owners if _is_in(suspect, owner.resources)), None)
+            owner = next((owner for owner in loop._as_owners if is_in(suspect, owner.resources)), None)
         if owner is not None:
             return owner
     # A task that has ended tells no context below Python 3.12; its traceback tells whose code it was.
@@ -88,10 +88,3 @@ def _owner_of(loop: Any, context: Dict[str, Any]) -> Optional[Any]:
             likely = [owner for owner in owners if owner is loop._as_owner.get() or owner.name == plugin_of(module)]
             return (likely or owners)[0]
     return loop._as_owner.get()
-
-
-def _is_in(thing: Any, weak_set: Any) -> bool:
-    try:
-        return thing in weak_set
-    except TypeError:  # of a class without a hash
-        return False

@@ -290,7 +290,7 @@ class OwningMixin(LoopBase):
         context = self._as_context_of(task, contexts)
         owner = None if context is None else context.get(OWNER)
         if owner is None and not _TASKS_TELL:
-            owner = next((owner for owner in self._as_owners if _is_in(task, owner._noted)), None)
+            owner = next((owner for owner in self._as_owners if is_in(task, owner._noted)), None)
         if owner is None and self._as_owners:
             for frame in frames_of(task):
                 owner = self._as_owner_of_module(frame.f_globals.get("__name__") or "")
@@ -323,8 +323,7 @@ class OwningMixin(LoopBase):
 
     def _as_all_handles(self) -> List[Handle]:
         """Return what is queued, and what is on the stack."""
-        running = [handle for handle in (*self._as_stack, self._as_handle) if handle is not None]
-        return [*running, *self._as_held, *tuple(self._as_batch), *tuple(self._ready)]
+        return [*self._as_on_stack(), *self._as_held, *tuple(self._as_batch), *tuple(self._ready)]
 
     def _as_owner_of_handle(self, handle: Handle) -> Optional[Owner]:
         """Return whose a callback is."""
@@ -493,7 +492,8 @@ def _common_length(one_module: str, other_module: str) -> int:
     return count
 
 
-def _is_in(thing: Any, weak_set: Any) -> bool:
+def is_in(thing: Any, weak_set: Any) -> bool:
+    """Whether a thing is in a weak set."""
     try:
         return thing in weak_set
     except TypeError:  # of a class without a hash

@@ -3,7 +3,6 @@
 import asyncio
 import gc
 import logging
-import os
 import weakref
 
 import pytest
@@ -200,54 +199,6 @@ lease.detach()
 
 
 # -- the end of the receiver ---------------------------------------------------
-
-# What the programs begin with: a receiver that may end in its first step. What goes out into Qt is printed, and
-# PyQt does not end the process for it.
-RECEIVER = f"""
-import asyncio, sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
-from qtpy import QtCore, QtWidgets
-app = QtWidgets.QApplication([])
-import asyncslot
-from senders import delete_at_once
-
-sys.excepthook = sys.unraisablehook = lambda *args: print("raised into Qt:", args)
-log = []
-
-class Button(QtCore.QObject):
-    clicked = QtCore.Signal(str)
-
-class Dock(QtCore.QObject):
-    async def work(self, how):
-        ends[how](self)
-        try:
-            await asyncio.get_event_loop().create_future()
-        except asyncio.CancelledError:
-            log.append("cancelled")
-            raise
-
-    @asyncslot.asyncSlot(cancel_with_receiver=True)
-    async def on_clicked(self, how):
-        await self.work(how)
-
-def delete_in_a_dialog(dock):
-    dialog = QtWidgets.QDialog()
-    dock.destroyed.connect(dialog.accept)
-    QtCore.QTimer.singleShot(1, dock.deleteLater)
-    (getattr(dialog, "exec", None) or dialog.exec_)()
-
-ends = {{"not": lambda dock: None, "at once": delete_at_once, "in a dialog": delete_in_a_dialog}}
-button, dock = Button(), Dock()
-"""
-
-each_way_to_connect = pytest.mark.parametrize(
-    "slot",
-    [
-        pytest.param("dock.on_clicked", id="decorated"),
-        pytest.param("asyncslot.asyncSlot(dock.work, cancel_with_receiver=True)", id="wrapped"),
-        pytest.param("asyncslot.asyncSlot(dock.work, cancel_with_receiver=True, on_repeat='queue')", id="in a queue"),
-    ],
-)
 
 
 # -- errors --------------------------------------------------------------------
