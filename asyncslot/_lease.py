@@ -79,8 +79,7 @@ class Lease:
         place.enter(self)
         held.append(self)
         try:
-            self._unhook = self.host.on_quit(self._on_host_quit)
-            self._probe = self.loop._as_probe
+            self._hook()
         except BaseException:
             if self._report is None:
                 self._report = DetachReport(self.name)
@@ -95,8 +94,15 @@ class Lease:
         """Hear of the quitting of an application that was made anew; the old one's is gone with it."""
         if self._probe is not self.loop._as_probe:
             self._unhook_safely()
+            self._hook()
+
+    def _hook(self) -> None:
+        before, self._probe = self._probe, self.loop._as_probe  # first: an adapter may attach this plug-in again
+        try:
             self._unhook = self.host.on_quit(self._on_host_quit)
-            self._probe = self.loop._as_probe
+        except BaseException:
+            self._probe = before
+            raise
 
     def __repr__(self) -> str:
         return f"<Lease of {self.name!r} in {name_of_host(self.host)}, {'attached' if self.is_attached else 'ended'}>"
