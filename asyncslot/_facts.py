@@ -34,14 +34,14 @@ def fact(label: str, look: Callable[[], Union[str, List[str]]]) -> Fact:
     """Return what `look` finds: a text, or a list of which each item gets a line. Never raises."""
     try:
         found = look()
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:  # code of a plug-in's own
         return Fact(label, cannot_read(exc), [])
     if isinstance(found, str):
         return Fact(label, found, [])
     return Fact(label, f"{len(found):,}" if found else "none", capped(found))
 
 
-def cannot_read(exc: Exception) -> str:
+def cannot_read(exc: BaseException) -> str:
     """Say that something cannot be read. Not why in the error's own words: they may quote a plug-in's data."""
     return f"cannot be read ({type(exc).__name__})"
 
@@ -58,6 +58,6 @@ def each(things: Iterable[Any], describe: Callable[[Any], str]) -> List[str]:
     for thing in things:
         try:
             lines.append(describe(thing))
-        except Exception as exc:
+        except (Exception, SystemExit) as exc:
             lines.append(f"{type(thing).__name__}: {cannot_read(exc)}")
     return lines

@@ -41,7 +41,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, Ty
 
 from ._base import Handle, LoopBase, Task
 from ._report import frames_of
-from ._tasks import coro_of, is_alive
+from ._tasks import all_tasks, coro_of, is_alive
 
 _T = TypeVar("_T")
 
@@ -270,10 +270,7 @@ class OwningMixin(LoopBase):
 
     def _as_tasks(self) -> List[Any]:
         """Return pairs of all tasks of this loop that go on and their owners, which may be None."""
-        try:
-            tasks = [task for task in asyncio.all_tasks(self) if is_alive(task)]
-        except Exception:  # done() of a class of a plug-in's own
-            tasks = []
+        tasks = all_tasks(self)
         contexts = {} if _TASKS_TELL or not tasks else self._as_contexts_in_queues()
         pairs = [(task, self._as_owner_of_task(task, contexts)) for task in tasks]
         for owner in self._as_owners:

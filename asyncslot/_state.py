@@ -12,7 +12,6 @@ This module does not know how it is written down.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import re
 import threading
@@ -23,6 +22,7 @@ from . import _lease, _meeting
 from ._facts import Fact, Section, each, fact
 from ._report import frames_of
 from ._surroundings import describe_host
+from ._tasks import all_tasks
 
 # How often a set is read that another thread may change meanwhile.
 _ATTEMPTS = 100
@@ -75,7 +75,7 @@ def _loop_sections(title: str, record: Dict[str, Any]) -> List[Section]:
     owned: Set[int] = set()
     for name, lease in leases.items():
         sections.append(_owner_section(name, lease, owned))
-    nobodys = fact("tasks", lambda: _describe_tasks(task for task in asyncio.all_tasks(loop) if id(task) not in owned))
+    nobodys = fact("tasks", lambda: _describe_tasks(task for task in all_tasks(loop) if id(task) not in owned))
     if nobodys.text != "none":
         sections.append(Section("Nobody's in particular", [nobodys]))
     return sections

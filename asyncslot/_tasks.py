@@ -8,17 +8,23 @@ the first `await` that really waits on, the task is like any other.
 
 This module relies on the loop being ours: call_soon() of `_steps` recognises
 the first step by the coroutine that it belongs to, and nothing that another
-thread queues meanwhile can be mistaken for it. It reads `Task._coro` and
-`Task._fut_waiter`, there in Python 3.7 to 3.14.
+thread queues meanwhile can be mistaken for it. It reads `Task._coro`, `Task._loop` and
+`Task._fut_waiter`, there in Python 3.7 to 3.14, and asyncio's registries of tasks.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any, Coroutine, Optional, TypeVar
+from typing import Any, Coroutine, List, Optional, TypeVar
 
 _T = TypeVar("_T")
+
+# Where asyncio notes its tasks: up to Python 3.11, and from 3.12 on.
+_REGISTRIES = ("_all_tasks", "_scheduled_tasks", "_eager_tasks")
+
+# What a class of a plug-in's own may raise when it is asked for something.
+_ANYTHING = (Exception, SystemExit)
 
 
 def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
@@ -79,11 +85,30 @@ def is_first_step(callback: Any) -> bool:
 
 def is_alive(task: asyncio.Task[Any]) -> bool:
     """Whether a task goes on: it is not done, and detach() has not frozen it. Never raises."""
+    coro = coro_of(task)
     try:
-        coro = coro_of(task)
-        return not task.done() and (coro is None or getattr(coro, "cr_frame", coro) is not None)
-    except Exception:  # of a class of a plug-in's own: nothing can be known of it, and nothing be waited for
+        return not _is_done(task) and (coro is None or getattr(coro, "cr_frame", coro) is not None)
+    except _ANYTHING:  # of a class that is not even asyncio's: nothing can be known of it, and nothing be waited for
         return False
+
+
+def all_tasks(loop: Any) -> List[asyncio.Task[Any]]:
+    """Return those of asyncio's tasks that run on a loop and go on. Never raises."""
+    try:
+        return [task for task in asyncio.all_tasks(loop) if is_alive(task)]
+    except _ANYTHING:
+        # Where done() of a plug-in's own class raises, asyncio tells of no task at all.
+        registries = [getattr(asyncio.tasks, name, ()) for name in _REGISTRIES]
+        tasks = {id(task): task for registry in registries for task in list(registry)}.values()
+        return [task for task in tasks if getattr(task, "_loop", None) is loop and is_alive(task)]
+
+
+def _is_done(task: Any) -> bool:
+    try:
+        is_done: bool = task.done()
+    except _ANYTHING:
+        is_done = asyncio.Task.done(task)
+    return is_done
 
 
 def coro_of(task: Any) -> Any:

@@ -94,7 +94,7 @@ LAYERS = {
     ],
     "_facts": [],
     "_surroundings": ["_binding", "_facts", "_meeting", "host_adapters"],
-    "_state": ["_executor", "_facts", "_lease", "_meeting", "_report", "_surroundings"],
+    "_state": ["_executor", "_facts", "_lease", "_meeting", "_report", "_surroundings", "_tasks"],
     "_bug_report": ["_facts", "_state", "_surroundings"],
     "_watch": ["_report"],
     "_monitor_view": ["_binding", "_watch"],

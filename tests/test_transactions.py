@@ -121,6 +121,8 @@ BROKEN = {
     "lease.create_task(stubborn())",
     # tasks
     "a task's repr": "use_class(__repr__=boom); lease.create_task(forever())",
+    "a task's done": "use_class(done=boom); lease.create_task(forever())",
+    "a stubborn task's done": "use_class(done=boom); lease.create_task(stubborn())",
     "a task's get_name": "use_class(get_name=boom); lease.create_task(forever())",
     "a task's cancel": "use_class(cancel=boom); lease.create_task(forever())",
     "a task's add_done_callback": "use_class(add_done_callback=boom); lease.create_task(forever())",
