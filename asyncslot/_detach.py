@@ -190,7 +190,7 @@ class Ending:
             ("closing its async generators", self._close_async_generators),
             ("closing what it has left open", self._close_resources),
             ("cancelling what was begun meanwhile", self._cancel_latecomers),
-            ("looking for what has not ended", self._note_abandoned),
+            ("looking for what has not ended", lambda: self._note_abandoned(self._pending())),
             ("ending its executor's jobs", self._abandon_jobs),
             ("counting what has ended", self._count),
         ):
@@ -218,8 +218,9 @@ class Ending:
             self._cancel(others)
             self._run_until(_AllEnded(others), _FOR_TASKS)
             others = self._pending()
-        # Some may end when what they wait for is closed; but not in time, and not as they wanted.
-        self._note_abandoned()
+        # Some may end when what they wait for is closed; but not in time, and not as they wanted. What closes a
+        # generator has not been cancelled, and may still end well.
+        self._note_abandoned(task for task in self._pending() if not _closes_generator(task))
 
     def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks, each once: a second time would interrupt the clean-up that the first has begun."""
@@ -309,8 +310,8 @@ class Ending:
         """Return the tasks that close async generators which were dropped."""
         return [task for task in self._pending() if _closes_generator(task)]
 
-    def _note_abandoned(self) -> None:
-        for task in self._pending():
+    def _note_abandoned(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        for task in tasks:
             if id(task) not in self._abandoned:
                 self._abandoned[id(task)] = task
                 self._report.abandoned.append(AbandonedTask(task, self._owner.name))

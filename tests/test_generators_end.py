@@ -270,13 +270,6 @@ async def until(condition):
 @pytest.mark.parametrize("use", USES)
 def test_a_generator_that_is_in_use_ends_with_its_plugin(alpha, use, clean_up):
     """Its `finally` runs to its end before detach() returns."""
-    if use is take_the_first_in_a_child and clean_up in (
-        make_tasks,
-        wait_with_a_timeout,
-        wait_for_nothing_in_vain,
-        say_goodbye,
-    ):
-        pytest.skip("closed before detach(), which cancels the tasks that the closing has made, as others")
     log = []
     alpha.lease.create_task(use(lambda: rows(log, clean_up)))
     alpha.lease.run_until_complete(until(lambda: log))
@@ -299,7 +292,7 @@ def test_a_generator_that_is_in_use_ends_with_its_plugin_and_not_with_others(alp
     gc.collect()
     assert log == ENDED
     if bravo is not None:
-        assert others == ENDED[:1] or use is take_the_first_in_a_child  # which nobody holds
+        assert others == ENDED[:1]
         bravo.detach()
         assert others == ENDED
         assert bravo.host.reports == []
