@@ -301,7 +301,7 @@ class OwningMixin(LoopBase):
             try:
                 context: Optional[Context] = get_context()
                 return context
-            except Exception:
+            except (Exception, SystemExit):
                 return None  # a class of a plug-in's own
         for callback, context in getattr(getattr(task, "_fut_waiter", None), "_callbacks", None) or ():
             if getattr(callback, "__self__", None) is task:
@@ -506,7 +506,7 @@ def bound_to(callback: Any) -> Any:
     """Return the object whose method a callback is, or None. Never raises."""
     try:
         return callback.__self__
-    except Exception:  # of a plug-in's own __getattr__(), too
+    except (Exception, SystemExit):  # of a plug-in's own __getattr__(), too
         return None
 
 
@@ -517,7 +517,7 @@ def _module_of(thing: Any) -> str:
             thing = thing.func
         module = getattr(thing, "__module__", None)
         return module if isinstance(module, str) else type(thing).__module__
-    except Exception:  # a plug-in's own __getattr__()
+    except (Exception, SystemExit):  # of a plug-in's own __getattr__()
         return ""
 
 

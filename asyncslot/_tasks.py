@@ -115,7 +115,7 @@ def coro_of(task: Any) -> Any:
     """Return what a task runs; None if it is of a class that does not tell. Never raises."""
     try:
         return task._coro
-    except Exception:
+    except _ANYTHING:
         return None
 
 

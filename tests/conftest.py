@@ -6,6 +6,7 @@ another). Tests that need a virgin process start one with `run_python`.
 
 import gc
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -49,6 +50,9 @@ _unix.PlatformLoop._as_make_wait = _selector_loop.SelectorMixin._as_make_wait
 
 
 def pytest_configure(config):
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that starts something in the background has it ignore Ctrl+C, which tests send.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if config.getoption("--wait") == "thread":
         exec(FORCE_THREAD)
 
