@@ -44,7 +44,7 @@ import typing as _typing
 # Above the imports, because copies that meet tell each other their versions.
 __version__ = "0.5.0.dev0"
 
-from ._attach import asyncSlot, attach, create_task, detach
+from ._attach import asyncSlot, attach, create_task, detach, progress, run_until_complete
 from ._errors import (
     AdapterError,
     AmbiguousLeaseError,
@@ -105,7 +105,9 @@ __all__ = [
     "create_task",
     "detach",
     "monitor",
+    "progress",
     "report",
+    "run_until_complete",
 ]
 
 # Imported when somebody asks for it, for no plug-in needs it to be loaded. Only what the front door itself is asked

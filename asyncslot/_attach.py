@@ -1,4 +1,4 @@
-"""The public functions: attach, detach, create_task and asyncSlot, each for whoever calls.
+"""The public functions: attach, detach, create_task, run_until_complete, progress, asyncSlot, each for whoever calls.
 
 Who calls, `_lease` tells: the plug-in whose copy this is, or the calling package where several share one.
 """
@@ -10,7 +10,7 @@ import functools
 import sys
 from asyncio.events import _get_running_loop
 from contextvars import Context
-from typing import Any, Callable, Coroutine, List, Optional, Tuple, TypeVar
+from typing import Any, Awaitable, Callable, Coroutine, List, Optional, Tuple, TypeVar
 
 from . import _lease, _meeting
 from ._binding import require_application
@@ -27,6 +27,7 @@ from ._hosts import check_adapter, explain_no_application, find_host, report_saf
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
 from ._owners import plugin_of
+from ._progress import Progress
 from ._report import DetachReport
 from ._slots import Options, Starter, make_slot, report_failure
 
@@ -162,20 +163,59 @@ def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) ->
 
     Thread: GUI thread only.
     """
-    try:
-        lease = _lease.find_one(_caller(), "create_task()")
-        loop = _programs_own_loop()
-        if lease is None and loop is None:
-            raise NoLoopError("create_task()")
-    except Exception:
-        coro.close()
-        raise
+    lease, loop = _lease_or_loop(_caller(), "create_task()", coro)
     if lease is not None:
         return lease.create_task(coro, name=name)
     task: asyncio.Task[_T] = loop.create_task(coro)
     if name is not None and hasattr(task, "set_name"):  # Python 3.8
         task.set_name(name)
     return task
+
+
+def run_until_complete(awaitable: Awaitable[_T], *, timeout: Optional[float] = None) -> _T:
+    """Block until `awaitable` is done, and return its result: for plain functions, such as a `closeEvent()`.
+
+    asyncio runs alone meanwhile, Qt's loop does not, and the GUI stands still: see Lease.run_until_complete().
+
+    Args:
+        timeout: seconds, >= 0; None = no limit.
+
+    Raises:
+        TaskTimeoutError: it took longer; what was waited for has been cancelled.
+        DetachedError: the plug-in has been detached meanwhile.
+        NoLoopError, AmbiguousLeaseError, ThreadError: as from create_task().
+        Exception: whatever `awaitable` raises.
+
+    Thread: GUI thread only.
+    """
+    lease, loop = _lease_or_loop(_caller(), "run_until_complete()", awaitable)
+    if lease is not None:
+        return lease.run_until_complete(awaitable, timeout=timeout)
+    return _lease.run_alone(loop, awaitable, timeout, None, None)
+
+
+def progress(title: str, total: Optional[float] = None) -> Progress:
+    """Return an asynchronous context manager that shows how far the task is which enters it; see Lease.progress().
+
+    In a program that runs the loop itself, in a small dialog.
+
+    Args:
+        title: what is going on, in a word or two.
+        total: how many there are to do; None or 0 while nobody can tell.
+
+    Raises:
+        NoLoopError, AmbiguousLeaseError, ThreadError: as from create_task().
+
+    Thread: GUI thread only.
+    """
+    lease, loop = _lease_or_loop(_caller(), "progress()")
+    if lease is not None:
+        return lease.progress(title, total)
+
+    def tell(message: str, exc: Optional[BaseException]) -> None:
+        loop.call_exception_handler({"message": message, "exception": exc})
+
+    return Progress(loop, tell, "this program", find_host(), title, total)
 
 
 def asyncSlot(  # the name that the original README gave it
@@ -256,6 +296,24 @@ def _find_for_slot(module: str, fn: Any) -> Optional[Lease]:
     """Return the lease of the package in which `fn` was defined, else that of the module that has made the slot."""
     what = f"The slot {getattr(fn, '__qualname__', fn)}()"
     return _lease.find_one(_module_of(fn), what) or _lease.find_one(module, what)
+
+
+def _lease_or_loop(module: str, what: str, coro: Any = None) -> Tuple[Optional[Lease], Any]:
+    """Return the lease of whoever calls, and the loop that this program runs; a coroutine that will not run is closed.
+
+    Raises:
+        NoLoopError: there is neither.
+        AmbiguousLeaseError: there are several leases.
+    """
+    try:
+        lease, loop = _lease.find_one(module, what), _programs_own_loop()
+        if lease is None and loop is None:
+            raise NoLoopError(what)
+    except Exception:
+        if asyncio.iscoroutine(coro):
+            coro.close()
+        raise
+    return lease, loop
 
 
 def _programs_own_loop() -> Any:

@@ -33,7 +33,7 @@ from ._detach import Ending
 from ._errors import AmbiguousLeaseError, DetachedError, TaskTimeoutError, ThreadError
 from ._hosts import find_host, name_of_host, report_safely
 from ._loop import AsyncSlotEventLoop
-from ._owners import nearest, plugin_of
+from ._owners import Owner, nearest, plugin_of
 from ._progress import Progress
 from ._report import DetachReport, where
 from ._slots import Options, Starter, make_slot, report_failure
@@ -174,7 +174,7 @@ class Lease:
             ThreadError: called from another thread.
         """
         self._check("progress()")
-        return Progress(self.loop, self._owner, self.host, title, total)
+        return Progress(self.loop, self._owner.report, self.name, self.host, title, total)
 
     def run_until_complete(self, awaitable: Awaitable[_T], *, timeout: Optional[float] = None) -> _T:
         """Block until `awaitable` is done, and return its result.
@@ -194,20 +194,7 @@ class Lease:
             Exception: whatever `awaitable` raises.
         """
         self._check("run_until_complete()", awaitable)
-        ensure_future = functools.partial(asyncio.ensure_future, awaitable, loop=self.loop)
-        future: asyncio.Future[_T] = self.loop._as_call_for(self._owner, ensure_future)
-        future.add_done_callback(lambda future: future.cancelled() or future.exception())
-        deadline = None if timeout is None else monotonic() + timeout
-        # What resists the end of its lease is never done.
-        self.loop._as_run_alone(lambda: future.done() or not self.is_attached, deadline, self._owner)
-        if not self.is_attached and (not future.done() or future.cancelled()):
-            raise DetachedError("run_until_complete()", self.name)
-        if not future.done():
-            stack = where(future)
-            future.cancel()
-            assert timeout is not None, "without a deadline it runs until the future is done"
-            raise TaskTimeoutError(self.name, timeout, stack)
-        return future.result()
+        return run_alone(self.loop, awaitable, timeout, self._owner, self)
 
     def detach(self, *, timeout: float = 2.0, process_events: bool = False) -> DetachReport:
         """End the lease: cancel its tasks, close what it left open; return what became of it.
@@ -328,6 +315,27 @@ class Lease:
             if asyncio.iscoroutine(coro):
                 coro.close()
             raise error
+
+
+def run_alone(
+    loop: Any, awaitable: Awaitable[_T], timeout: Optional[float], owner: Optional[Owner], lease: Optional[Lease]
+) -> _T:
+    """Run asyncio without Qt until `awaitable` is done, for a lease, or for a program that owns its application."""
+    name = "this program" if lease is None else lease.name
+    ensure_future = functools.partial(asyncio.ensure_future, awaitable, loop=loop)
+    future: asyncio.Future[_T] = loop._as_call_for(owner, ensure_future)
+    future.add_done_callback(lambda future: future.cancelled() or future.exception())
+    deadline = None if timeout is None else monotonic() + timeout
+    # What resists the end of its lease is never done.
+    loop._as_run_alone(lambda: future.done() or not (lease is None or lease.is_attached), deadline, owner)
+    if lease is not None and not lease.is_attached and (not future.done() or future.cancelled()):
+        raise DetachedError("run_until_complete()", name)
+    if not future.done():
+        stack = where(future)
+        future.cancel()
+        assert timeout is not None, "without a deadline it runs until the future is done"
+        raise TaskTimeoutError(name, timeout, stack)
+    return future.result()
 
 
 # -- which leases this copy gave out --------------------------------------------

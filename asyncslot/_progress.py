@@ -12,19 +12,18 @@ keeps count, is sparing with the GUI, and lets the display's Cancel button cance
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Optional
+from typing import Any, Callable, Optional
 
 from ._base import LoopBase
 from ._dialog import make_dialog
 from ._hosts import name_of_host
-from ._owners import Owner
 
 # Seconds from one update of the display to the next.
 _INTERVAL = 0.05
 
 
 class Progress:
-    """How far a task is, shown by the host; an asynchronous context manager, made by Lease.progress().
+    """How far a task is, shown by the host; an asynchronous context manager, made by progress() or Lease.progress().
 
     The user's Cancel cancels the task that entered the block. A display that fails is
     reported once, and the work goes on without it.
@@ -37,12 +36,21 @@ class Progress:
     Thread: GUI thread only.
     """
 
-    def __init__(self, loop: LoopBase, owner: Owner, host: Any, title: str, total: Optional[float]) -> None:
+    def __init__(
+        self,
+        loop: LoopBase,
+        tell: Callable[[str, Optional[BaseException]], None],
+        whose: str,
+        host: Any,
+        title: str,
+        total: Optional[float],
+    ) -> None:
         self.total = total or None  # of nothing, nobody can tell how much is done
         self.done: float = 0
         self.text = ""
         self._loop = loop
-        self._owner = owner
+        self._tell = tell
+        self._whose = whose
         self._host = host
         self._title = title
         self._display: Any = None
@@ -119,9 +127,7 @@ class Progress:
 
     def _failed(self, exc: Exception) -> None:
         self._display = None
-        self._owner.report(
-            f"{self._owner.name}: the adapter for {name_of_host(self._host)} failed to show progress", exc
-        )
+        self._tell(f"{self._whose}: the adapter for {name_of_host(self._host)} failed to show progress", exc)
 
     def _cancel(self) -> None:
         """Cancel the task, once: a user who presses again must not interrupt its clean-up."""

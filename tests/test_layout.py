@@ -54,7 +54,7 @@ LAYERS = {
     "_modal": ["_errors", "_binding"],
     "_dialog": [],
     "_hosts": ["_errors", "_binding", "host_adapters"],
-    "_progress": ["_base", "_dialog", "_hosts", "_owners"],
+    "_progress": ["_base", "_dialog", "_hosts"],
     "_meeting": ["_errors"],
     "_wait": ["_binding", "_clock"],
     "_wait_notifier": ["_binding", "_wait"],
@@ -117,6 +117,7 @@ LAYERS = {
         "_loop",
         "_meeting",
         "_owners",
+        "_progress",
         "_report",
         "_slots",
     ],
@@ -485,7 +486,9 @@ PUBLIC = {
     "create_task",
     "detach",
     "monitor",
+    "progress",
     "report",
+    "run_until_complete",
 }
 
 ERRORS = {

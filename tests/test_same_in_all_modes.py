@@ -1,0 +1,205 @@
+"""The public functions mean the same whoever runs the loop: a host, a Runner, `with loop:`, run_until_complete()."""
+
+import pytest
+
+PRELUDE = """
+import asyncio, sys, time
+from qtpy import QtCore, QtWidgets
+app = QtWidgets.QApplication([])
+import asyncslot
+
+def run_app():
+    app.exec_() if hasattr(app, "exec_") else app.exec()
+
+def run(main):
+    "Run a coroutine to its end in MODE; return what it returns, as every mode should."
+    if MODE == "attached":
+        with asyncslot.attach() as lease:
+            task = lease.create_task(main())
+            task.add_done_callback(lambda _: app.quit())
+            run_app()
+            return task.result()
+    elif MODE == "nested":
+        loop = asyncslot.AsyncSlotEventLoop()
+        try:
+            return loop.run_until_complete(main())
+        finally:
+            loop.close()
+    else:
+        make = {"Runner": asyncslot.AsyncSlotRunner, "with loop": asyncslot.AsyncSlotEventLoop}[MODE]
+        with make() as loop:
+            task = loop.create_task(main())
+            task.add_done_callback(lambda _: app.quit())
+            run_app()
+            return task.result()
+        if MODE == "with loop":
+            loop.close()
+
+def from_qt(fn):
+    "Have Qt call a plain function, as it calls slots and event handlers; wait for that."
+    done = asyncio.get_event_loop().create_future()
+    def call():
+        try:
+            done.set_result(fn())
+        except BaseException as exc:
+            done.set_exception(exc)
+    QtCore.QTimer.singleShot(0, call)
+    return done
+"""
+
+USES = {
+    "create_task": """
+async def main():
+    return await from_qt(lambda: asyncslot.create_task(asyncio.sleep(0.01, "done"))) and await (
+        await from_qt(lambda: asyncslot.create_task(asyncio.sleep(0.01, "done"))))
+""",
+    "run_until_complete": """
+async def main():
+    return await from_qt(lambda: asyncslot.run_until_complete(asyncio.sleep(0.01, "done"), timeout=10))
+""",
+    "run_until_complete, and it takes too long": """
+async def main():
+    try:
+        await from_qt(lambda: asyncslot.run_until_complete(asyncio.sleep(100), timeout=0.01))
+    except asyncslot.TaskTimeoutError:
+        return "done"
+""",
+    "run_until_complete, and it raises": """
+async def fail():
+    raise ZeroDivisionError
+async def main():
+    try:
+        await from_qt(lambda: asyncslot.run_until_complete(fail()))
+    except ZeroDivisionError:
+        return "done"
+""",
+    "progress": """
+async def main():
+    async with asyncslot.progress("Work", total=2) as progress:
+        progress.advance()
+        await asyncio.sleep(0.01)
+        assert progress.done == 1
+        boxes = [widget for widget in app.topLevelWidgets() if isinstance(widget, QtWidgets.QDialog)]
+        assert len(boxes) == 1 and boxes[0].isVisible(), boxes
+    return "done"
+""",
+    "asyncSlot": """
+class Button(QtCore.QObject):
+    clicked = QtCore.Signal()
+async def main():
+    heard, button = asyncio.Event(), Button()
+    @asyncslot.asyncSlot
+    async def on_click():
+        await asyncio.sleep(0.01)
+        heard.set()
+    button.clicked.connect(on_click)
+    await from_qt(button.clicked.emit)
+    await asyncio.wait_for(heard.wait(), 10)
+    return "done"
+""",
+    "asyncSignal": """
+async def main():
+    timer = QtCore.QTimer()
+    timer.start(1)
+    await asyncslot.asyncSignal(timer.timeout)
+    async for _ in asyncslot.asyncSignals(timer.timeout):
+        return "done"
+""",
+    "asyncModal": """
+async def main():
+    return await asyncslot.asyncModal(lambda: "done")
+""",
+    "report": """
+async def main():
+    assert "main() at" in asyncslot.report(), asyncslot.report()
+    assert "main() at" in await from_qt(asyncslot.report)
+    return "done"
+""",
+    "monitor": """
+async def main():
+    window = await from_qt(asyncslot.monitor)
+    assert window.isVisible()
+    window.close()
+    return "done"
+""",
+}
+
+
+@pytest.mark.parametrize("use", USES)
+@pytest.mark.parametrize("mode", ["attached", "Runner", "with loop", "nested"])
+def test_a_public_function_works_in_each_mode(run_python, mode, use):
+    """In coroutines, and in plain functions that Qt calls."""
+    done = run_python(f"MODE = {mode!r}\n{PRELUDE}\n{USES[use]}\nprint(run(main))")
+    assert done.stdout.splitlines()[-1:] == ["done"]
+
+
+@pytest.mark.parametrize("function", ["create_task", "run_until_complete"])
+def test_without_any_loop_a_coroutine_is_closed_and_the_error_says_what_to_do(run_python, function):
+    """Nothing is left that was never awaited."""
+    done = run_python(
+        f"""
+import asyncio, warnings
+warnings.simplefilter("error")
+import asyncslot
+try:
+    asyncslot.{function}(asyncio.sleep(1))
+except asyncslot.NoLoopError as exc:
+    print(exc)
+"""
+    )
+    assert "AsyncSlotRunner" in done.stdout
+    assert "attach()" in done.stdout
+    assert "never awaited" not in done.stderr
+
+
+# README's recipe, in both of its forms.
+CLOSING = {
+    "it blocks": """
+    def closeEvent(self, event):
+        asyncslot.run_until_complete(self.save(), timeout=5)
+        event.accept()
+""",
+    "the window stays open meanwhile": """
+    is_saved = False
+
+    def closeEvent(self, event):
+        if self.is_saved:
+            event.accept()
+            return
+        event.ignore()
+        asyncslot.create_task(self.save_and_close())
+
+    async def save_and_close(self):
+        await self.save()
+        self.is_saved = True
+        self.close()
+""",
+}
+
+
+@pytest.mark.parametrize("how", CLOSING)
+@pytest.mark.parametrize("mode", ["attached", "Runner", "with loop", "nested"])
+def test_a_window_that_is_closed_waits_until_its_work_is_saved(run_python, mode, how):
+    """A recipe for `closeEvent()`."""
+    done = run_python(
+        f"MODE = {mode!r}\n{PRELUDE}"
+        + f"""
+class Window(QtWidgets.QWidget):
+    async def save(self):
+        await asyncio.sleep(0.02)
+        print("saved")
+{CLOSING[how]}
+
+async def main():
+    app.setQuitOnLastWindowClosed(False)
+    window = Window()
+    window.show()
+    closed = await from_qt(window.close)
+    while window.isVisible():
+        await asyncio.sleep(0.001)
+    return "done"
+
+print(run(main))
+"""
+    )
+    assert done.stdout.splitlines()[-2:] == ["saved", "done"]
