@@ -7,10 +7,11 @@ together are all Pythons from 3.7 to 3.13; and the oldest bindings in reach, on 
 Interpreters are looked for among pyenv's and on PATH, and are not installed from here. What is missing is said at the
 end, and is an error with --require. The environments lie under .work/matrix/ and are used again by the next run.
 
-The slow tests, which start a host for each case, run once for each binding, in the cells of --quick. One cell of
-each Python also runs CPython's own asyncio tests on our loop, nested and attached. Their columns show
-passed/failed/skipped. A quick run leaves them out, and so does one with arguments for pytest. One old and one new cell
-run the tests with real libraries (tests/guests), too; what those need besides Qt is the same everywhere.
+The slow tests, which start a host for each case, run once for each binding: here for all but PyQt5, on which
+scripts/test.py runs them. One cell of each Python also runs CPython's own asyncio tests on our loop, nested and
+attached. Their columns show passed/failed/skipped. A quick run leaves them out, and so does one with arguments for
+pytest. One old and one new cell run the tests with real libraries (tests/guests), too; what those need besides Qt is
+the same everywhere.
 
     python3 scripts/matrix.py                             all of it
     python3 scripts/matrix.py --quick                     each binding once, with the oldest and the newest Python
@@ -73,7 +74,8 @@ class Cell:
 
     Args:
         name: "<binding>-<Python>", or "<binding>==<version>-<Python>" for a binding that is not the newest.
-        is_quick: whether --quick runs it, and it runs the slow tests.
+        is_quick: whether --quick runs it.
+        runs_slow: whether it runs the slow tests, too.
         runs_cpythons: whether it runs CPython's own tests, too.
         has_guests: whether it runs the tests with real libraries, too.
         waits_in_thread: whether its loop waits as on other systems, in a thread. Such a cell shares the environment of
@@ -84,10 +86,21 @@ class Cell:
         result: what happened, as it goes into the JSON file. `status` is "passed", "failed" or "missing".
     """
 
-    def __init__(self, name, *, is_quick=False, runs_cpythons=False, has_guests=False, waits_in_thread=False, tests=()):
+    def __init__(
+        self,
+        name,
+        *,
+        is_quick=False,
+        runs_slow=False,
+        runs_cpythons=False,
+        has_guests=False,
+        waits_in_thread=False,
+        tests=(),
+    ):
         self.options = ["--wait", "thread"] if waits_in_thread else []
         self.name = " ".join([name, *self.options])
         self.is_quick = is_quick
+        self.runs_slow = runs_slow
         self.runs_cpythons = runs_cpythons
         self.has_guests = has_guests
         self.tests = tests
@@ -123,13 +136,13 @@ TABLE = [
     Cell("PyQt5-3.11", runs_cpythons=True, has_guests=True),
     Cell("PyQt5-3.11", has_guests=True, waits_in_thread=True),
     Cell("PySide2-3.7"),
-    Cell("PySide2-3.10", runs_cpythons=True, is_quick=True),
+    Cell("PySide2-3.10", runs_cpythons=True, is_quick=True, runs_slow=True),
     Cell("PyQt6-3.9", runs_cpythons=True),
     Cell("PyQt6-3.12"),
-    Cell("PyQt6-3.13", runs_cpythons=True, is_quick=True),
+    Cell("PyQt6-3.13", runs_cpythons=True, is_quick=True, runs_slow=True),
     Cell("PySide6-3.9"),
     Cell("PySide6-3.11"),
-    Cell("PySide6-3.12", runs_cpythons=True, is_quick=True),
+    Cell("PySide6-3.12", runs_cpythons=True, is_quick=True, runs_slow=True),
     Cell("PySide6-3.13", has_guests=True),
     Cell("PyQt5==5.12-3.7", tests=ATTACH_TESTS),
     Cell("PySide2==5.12-3.7", tests=ATTACH_TESTS),
@@ -265,7 +278,7 @@ def _run_pytest(cell, env, for_pytest):
     # and not CPython's, which have columns of their own. The others are offscreen; a process that crashes could not
     # end an Xvfb that it had started.
     left_out = ["qgis", "hosts", "soak", "once", "cpython"]
-    if not cell.is_quick:
+    if not cell.runs_slow:
         left_out += ["slow"] if cell.has_guests else ["slow", "neighbour"]
     command = ["-m", "pytest", f"--junitxml={report}", "-m", f"not ({' or '.join(left_out)})", "--no-xvfb"]
     command += ["--require-guests"] if cell.has_guests else ["--ignore=tests/guests"]

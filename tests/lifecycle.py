@@ -295,6 +295,39 @@ async def attach_anew(machine, run):
     await asyncio.get_event_loop().create_future()
 
 
+async def quit_host(machine, run):
+    machine.tick(run)
+    await asyncio.sleep(0.001)
+    machine.quit_on_stack(run)
+    await asyncio.sleep(0.001)
+    machine.complain(f"{run} went on after its host had quit")
+
+
+async def quit_host_in_a_dialog(machine, run):
+    machine.tick(run)
+    await asyncio.sleep(0.001)
+    run.is_on_stack = True
+    machine.run_qt(0.003, lambda: machine.quit_on_stack(run))
+    run.is_on_stack = False
+    await asyncio.sleep(0.001)
+
+
+class OwnTask(asyncio.Task):
+    """A task class of a plug-in's own, which does not tell all that asyncio's does."""
+
+    def __repr__(self):
+        raise RuntimeError("broken")
+
+    def get_coro(self):
+        raise RuntimeError("broken")
+
+
+async def bring_a_task_class(machine, run):
+    loop = asyncio.get_event_loop()
+    loop.set_task_factory(lambda loop, coro, **options: OwnTask(coro, loop=loop, **options))
+    await have_children(machine, run)
+
+
 KINDS = {
     "works": work,
     "ends soon": end_soon,
@@ -313,6 +346,9 @@ KINDS = {
     "detaches itself": detach_itself,
     "detaches others": detach_others,
     "attaches anew": attach_anew,
+    "quits the host": quit_host,
+    "quits in a dialog": quit_host_in_a_dialog,
+    "brings a task class": bring_a_task_class,
 }
 
 # Those that tick for as long as their lease holds.

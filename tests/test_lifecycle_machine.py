@@ -1,8 +1,8 @@
 """Leases, the loop, hosts that quit and plug-ins that are reloaded, in every order that Hypothesis thinks of.
 
-Three plug-ins, two of them with vendored copies of their own, come and go on one loop. Their tasks do what tasks of
-plug-ins do, bad ones included, and write down each of their steps; a model knows which of them may still take any.
-After each rule the whole state is compared with the model.
+Four plug-ins come and go on one loop: two share a copy, two have vendored copies of their own and the same name. Their
+tasks do what tasks of plug-ins do, bad ones included, and write down each of their steps; a model knows which of them
+may still take any. After each rule the whole state is compared with the model.
 
 The same examples in each run. To look for new ones, and for the shortest one that fails:
 
@@ -42,8 +42,10 @@ EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "0"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(0 if EXAMPLES else 120)]
 
-# The first has no copy of its own: it uses the one that the other tests use.
-OWNERS = ("one", "two", "three")
+# What attach() is given, by owner. Two use the copy that the other tests use; the others have the same name.
+NAMES = {"one": "one", "two": "alike", "three": "alike", "four": "four"}
+OWNERS = tuple(NAMES)
+SHARE_A_COPY = ("one", "four")
 
 POLICIES = ("drop", "queue", "restart", "concurrent")
 
@@ -119,12 +121,14 @@ class Lifecycle(RuleBasedStateMachine):
 
     def attach_now(self, owner):
         """Attach, and compare with the model."""
-        lease = self.copies[owner].attach(owner, host=self.hosts[owner])
+        lease = self.copies[owner].attach(NAMES[owner], host=self.hosts[owner])
         held = self.held.get(owner)
         if held is not None and held.is_attached:
             assert lease is held.lease, "the same owner gets the same lease"
             return held
         assert lease.is_attached
+        others = [other.lease.name for other in self.held.values() if other.is_attached and other.owner != owner]
+        assert lease.name not in others, "people can tell plug-ins apart"
         held = self.held[owner] = Held(owner, lease)
         if not any(lease.loop is loop for loop in self.loops):
             self.loops.append(lease.loop)
@@ -143,17 +147,17 @@ class Lifecycle(RuleBasedStateMachine):
     def detach_now(self, held, by_owner=False, process_events=False):
         """Detach, and compare with the model."""
         if not held.is_attached:
-            assert held.lease.detach().owner == held.owner
+            assert held.lease.detach().owner == held.lease.name
             return
         clinging = [run for run in held.living() if run.clings]
         jobs = len([gate for gate in held.gates if not gate.is_set()])
         held.is_attached = False
         detach = held.lease.detach
         if by_owner:
-            copy, owner = self.copies[held.owner], held.owner
-            detach = lambda **options: copy.detach(owner, **options)  # noqa: E731 - the two are one
+            copy, name = self.copies[held.owner], NAMES[held.owner]
+            detach = lambda **options: copy.detach(name, **options)  # noqa: E731 - the two are one
         report = detach(timeout=IMPATIENT if clinging else PATIENT, process_events=process_events)
-        assert report.owner == held.owner
+        assert report.owner == held.lease.name
         assert len(report.jobs) >= jobs, f"{report.jobs} are {jobs}"
         self.after_detach(held)
         if held.is_over and not clinging:
@@ -255,7 +259,7 @@ class Lifecycle(RuleBasedStateMachine):
         )
         self.wait(lambda: all(slot.is_up_to_date() for slot in self.slots), "the newest emission is answered")
 
-    @rule(owner=st.sampled_from(OWNERS[1:]), in_order=st.booleans())
+    @rule(owner=st.sampled_from(sorted({*OWNERS} - {*SHARE_A_COPY})), in_order=st.booleans())
     def reload(self, owner, in_order):
         """The plug-in's modules are purged and imported anew, its lease detached before or not."""
         if in_order and owner in self.held:
@@ -271,6 +275,16 @@ class Lifecycle(RuleBasedStateMachine):
         for held in [held for held in self.held.values() if any(run.clings for run in held.living())]:
             self.detach_now(held)
         self.somewhere(where, self.quit_now)
+
+    def quit_on_stack(self, run):
+        """Quit in a step of a run's task, or in a dialog that it has opened."""
+        run.is_on_stack = True
+        try:
+            self.quit_now()
+        except AssertionError as exc:
+            self.complain(str(exc))  # for the test, and not for the task
+        finally:
+            run.is_on_stack = False
 
     def quit_now(self):
         for owner, host in self.hosts.items():
@@ -326,7 +340,8 @@ class Lifecycle(RuleBasedStateMachine):
         place = _meeting.here()
         assert (place is None) == (not self.held), "there is a meeting place as long as there is a lease"
         if place is not None:
-            assert place.leases == {owner: held.lease for owner, held in self.held.items()}
+            assert {*place.leases.values()} == {held.lease for held in self.held.values()}
+            assert all(place.leases[name].name == name for name in place.leases)
             assert all(held.lease.loop is place.loop for held in self.held.values())
         for loop in self.loops:
             assert loop.is_closed() == (place is None or loop is not place.loop), "the last lease closes the loop"
@@ -342,7 +357,7 @@ class Lifecycle(RuleBasedStateMachine):
     def errors_are_reported_to_their_owners(self):
         for owner, message, exc in self.reports:
             run = exc.run if isinstance(exc, Fault) else exc.args[0] if isinstance(exc, SystemExit) else None
-            assert message.startswith(f"{owner}: "), message
+            assert message.startswith((f"{NAMES[owner]}: ", f"{NAMES[owner]} (")), message
             if run is not None:
                 assert run.held.owner == owner, f"{run}: reported as {owner}'s: {message}"
                 run.reports += 1
@@ -407,7 +422,7 @@ def load(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
     import vendor
 
-    for owner in OWNERS[1:]:
+    for owner in {*OWNERS} - {*SHARE_A_COPY}:
         dest = tmp_path / f"plugin_{owner}" / "_vendor"
         vendor.copy(dest)
         (dest / "__init__.py").write_text("")
@@ -415,7 +430,7 @@ def load(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def load(owner):
-        if owner == OWNERS[0]:
+        if owner in SHARE_A_COPY:
             return asyncslot
         name = f"plugin_{owner}._vendor.asyncslot"
         copy = importlib.import_module(name)

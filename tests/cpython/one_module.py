@@ -9,6 +9,7 @@ import argparse
 import faulthandler
 import importlib
 import json
+import signal
 import unittest
 
 import expected
@@ -92,6 +93,9 @@ def main():
     args = parser.parse_args()
 
     faulthandler.enable()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell that starts something in the background has it ignore Ctrl+C, which tests send.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     application = None if args.mode == "plain" else loops.make_application()
     # Has classes that descend from asyncio's; so it comes before asyncio is changed.
     importlib.import_module("test.test_asyncio.utils")
