@@ -21,7 +21,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _loop       AsyncSlotEventLoop: attached, nested, alone
     _steps      what a step is: budget, queues. Start reading here  _polling  what is ready
     _nesting    steps within steps, the running loop            _overruns whose callback was too long
-    _alone      asyncio without Qt, for clean-up
+    _application  which Qt loop nested mode runs               _alone   asyncio without Qt, for clean-up
     _base       what the parts of the loop may count on, for type checkers
     _tasks      run_task: the first step now                   _owners   whose is it   _blame  whose error
     _interrupts Ctrl+C, in a program that owns its loop
@@ -48,6 +48,7 @@ from ._attach import asyncSlot, attach, create_task, detach, progress, run_until
 from ._errors import (
     AdapterError,
     AmbiguousLeaseError,
+    ApplicationQuitError,
     AsyncSlotError,
     AttachedLoopError,
     DetachedError,
@@ -76,6 +77,7 @@ __all__ = [
     "AbandonedTask",
     "AdapterError",
     "AmbiguousLeaseError",
+    "ApplicationQuitError",
     "AsyncSlotError",
     "AsyncSlotEventLoop",
     "AsyncSlotRunner",

@@ -74,19 +74,20 @@ class AloneMixin(SteppingMixin):
             self._as_unwind()
         return is_done()
 
-    def _as_run_with_events(self, is_done: Callable[[], bool], deadline: float) -> bool:
-        """Like _as_run_alone(), but handle Qt's events meanwhile, all but the user's."""
+    def _as_run_with_events(self, is_done: Callable[[], bool], deadline: float, with_input: bool = False) -> bool:
+        """Like _as_run_alone(), but handle Qt's events meanwhile; the user's only `with_input`."""
         qt_core = self._as_qt_core
         if qt_core.QCoreApplication.instance() is None:
             return self._as_run_alone(is_done, deadline)
-        exclude_input = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "ExcludeUserInputEvents")
-        wait_for_more = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "WaitForMoreEvents")
+        flags = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "WaitForMoreEvents")
+        if not with_input:
+            flags |= enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "ExcludeUserInputEvents")
         # Event by event and not exec(): a host that is quitting ends every QEventLoop at once (Picard
         # 2.8 on SIGTERM, 2026-11). The timer is for the deadline.
         qt_loop, alarm = qt_core.QEventLoop(), qt_core.QTimer()
         alarm.start(_LOOK_AGAIN_MS)
         while not is_done() and monotonic() < deadline:
-            qt_loop.processEvents(exclude_input | wait_for_more)
+            qt_loop.processEvents(flags)
         alarm.stop()
         # What the user did meanwhile waits in Qt, which on X11 under GLib looks for it only when it is woken (5.15).
         qt_core.QAbstractEventDispatcher.instance().wakeUp()

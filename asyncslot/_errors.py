@@ -151,6 +151,25 @@ class TaskTimeoutError(AsyncSlotError, TimeoutError):
         )
 
 
+class ApplicationQuitError(AsyncSlotError, RuntimeError):
+    """The application has quit while run_until_complete() waited for a coroutine, which was cancelled.
+
+    Attributes:
+        exit_code: what QCoreApplication.exec() has returned.
+    """
+
+    def __init__(self, exit_code: int, timeout: float, has_ended: bool, where: Optional[str]) -> None:
+        self.exit_code = exit_code
+        ending = (
+            "" if has_ended else f" and did not end within {timeout} s" + (f": it stands at {where}" if where else "")
+        )
+        super().__init__(
+            f"The application has quit, with exit code {exit_code}, before the coroutine had ended that "
+            f"run_until_complete() or asyncio.run() was given; it was cancelled{ending}. Have it wait for the "
+            "application's end, await asyncSignal(app.aboutToQuit), and return; or catch this error"
+        )
+
+
 class OutsideCoroutineError(AsyncSlotError, RuntimeError):
     """Something to be awaited was asked for where no loop is running."""
 

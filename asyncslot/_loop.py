@@ -8,7 +8,7 @@ by a `_wait_*`. This file says when it runs, and who is in charge:
                 asyncio's running loop during steps only; `with loop:` and
                 AsyncSlotRunner use it in a program that owns its application,
                 and there the loop stays the running loop throughout.
-    nested      run_forever(): a QEventLoop is run until stop().
+    nested      run_forever(): Qt is run until stop(). Which Qt loop, says `_application`.
     alone       no Qt loop runs; asyncio blocks in select() as it does without Qt,
                 for as long as clean-up takes (`_alone`).
 
@@ -37,19 +37,25 @@ from concurrent.futures import Executor
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ._alone import AloneMixin
+from ._application import NoRun, choose_run
 from ._base import T, Ts, Unpack
-from ._binding import find_qt_core, run_qt_loop
-from ._errors import AttachedLoopError, NoApplicationError
+from ._binding import find_qt_core
+from ._clock import monotonic
+from ._errors import ApplicationQuitError, AttachedLoopError, NoApplicationError
 from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch
 from ._owners import ExceptionHandler, Owner, OwningMixin
-from ._report import safe_repr
+from ._report import safe_repr, where
 from ._tasks import run_task
 
 if sys.platform == "win32":
     from ._windows import PlatformLoop
 else:
     from ._unix import PlatformLoop
+
+
+# The part of `shutdown_timeout` that a coroutine has to end by itself when the application has quit.
+_SHARE_TO_END = 0.2
 
 
 class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
@@ -62,12 +68,39 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
         asyncio.run(main(), loop_factory=AsyncSlotEventLoop)    # nested: it runs Qt
 
+    Nested, where no Qt loop runs yet in the application's thread, is the application's own run, as
+    app.exec() is. What happens to run_until_complete(main()), of which asyncio.run() is made:
+
+        main returns or raises         that is returned or raised. The application has not quit: aboutToQuit is not
+                                       emitted, windows stay, and the loop can be run again
+        app.quit(), app.exit(code),    as in app.exec(): lastWindowClosed, aboutToQuit. main has a fifth of
+        the last window is closed,     `shutdown_timeout` to end by itself, with Qt's events handled; then its result
+        the session ends               is returned. Else it is cancelled, has the rest of that time to clean up, and
+                                       ApplicationQuitError is raised. `exit_code` is the code
+        sys.exit() in a task,          the application quits, with 1, and SystemExit is raised. Tasks are the
+        callback or asyncSlot          caller's to end, as in asyncio: asyncio.run() cancels them
+        Ctrl+C                         the same, with KeyboardInterrupt; under asyncio.run(), from Python 3.11 on, the
+                                       first one cancels main instead
+        an exception in a callback     is reported, and main goes on
+        loop.stop()                    RuntimeError, as in asyncio
+        a job is stuck in a thread     shutdown_default_executor() waits `shutdown_timeout`, logs its name and goes on
+
+    run_forever() returns where the application quits. Nested inside a running Qt loop, a QEventLoop is run; that
+    the application quits is its own affair then.
+
+    Attributes:
+        exit_code: the application's exit code, if it has quit in the last run, else None.
+        shutdown_timeout: seconds for the end, as told above.
+
     Raises, when it is entered or run:
         NoApplicationError: there is no QCoreApplication.
 
     Thread: it belongs to the thread in which it is entered or run; from others
     only call_soon_threadsafe() may be called.
     """
+
+    exit_code: Optional[int] = None
+    shutdown_timeout = 10.0
 
     def __init__(self) -> None:
         self._as_signals: Optional[SignalWatch] = None  # while this program owns the loop
@@ -76,7 +109,9 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         except BaseException:
             self._closed = True  # out of descriptors: there is nothing that __del__ could close
             raise
-        self._as_qt_loop: Any = None  # nested mode: the QEventLoop that run_forever() runs
+        self._as_run: Any = None  # nested mode: the Qt loop that run_forever() runs, see `_application`
+        self._as_main: Any = None  # what run_until_complete() waits for
+        self._as_is_cut = False  # it was cancelled, because the application has quit
         self._as_probe: Any = None  # in a host: a QObject that lives as long as its application
         self._as_entered: Optional[Tuple[Any, ...]] = None  # 'with loop:', what to put back
         self._as_exception: Optional[BaseException] = None
@@ -157,50 +192,102 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
     # -- nested mode ---------------------------------------------------------
 
     def run_forever(self) -> None:
-        """Run a Qt loop until stop() is called, or until Qt is told to quit.
+        """Run Qt until stop() is called, or until Qt is told to quit; see `exit_code`.
 
         Raises:
             RuntimeError: this loop, or another one in this thread, is running.
             SystemExit, KeyboardInterrupt: one of them ended a callback or task.
         """
         self._as_check_may_run()
-        self._as_attach(self._as_find_qt_core("run_forever()"))
+        qt_core = self._as_find_qt_core("run_forever()")
+        self.exit_code = None
+        self._as_run_own(qt_core, choose_run(qt_core), self._as_run_nested)
+
+    def _as_run_own(self, qt_core: Any, run: Any, body: Callable[[], None]) -> None:
+        """Call `body`, which runs Qt, as the running loop."""
+        self._as_attach(qt_core)
         outer = self._as_enter()
         try:
+            self._as_run = run
             self._as_signals = SignalWatch(self._csock.fileno(), self._as_interrupted)
             self._as_rest()  # now that there are signals to wait for
-            self._as_qt_loop = self._as_qt_core.QEventLoop()
             self._as_lasting = self
-            if self._stopping:
-                # stop() before run_forever() means one turn, as in asyncio.
-                self._as_collect(0)
-                self._as_wait.wake_soon()
-            if run_qt_loop(self._as_qt_loop) == -1 and not self._stopping and self._as_exception is None:
-                # The application is quitting, and Qt refuses to start a loop.
-                self._as_run_alone(lambda: self._stopping or self._as_exception is not None, None)
+            body()
         finally:
-            self._as_qt_loop = self._as_lasting = None
+            self._as_run = self._as_lasting = None
             self._stopping = False
             self._as_forget_signals()
             self._as_leave(outer)
             self._as_detach()
         self._as_raise_what_interrupted()
 
+    def _as_run_nested(self) -> None:
+        if self._stopping:
+            # stop() before run_forever() means one turn, as in asyncio.
+            self._as_collect(0)
+            self._as_wait.wake_soon()
+        run = self._as_run
+        code = run.exec()
+        if self._as_exception is not None:
+            return
+        if run.is_applications:
+            self.exit_code = code
+            if code is not None and self._as_main is not None:
+                self._as_finish(self._as_main)
+        elif code == -1 and not self._stopping:
+            # The application is quitting, and Qt refuses to start a loop.
+            self._as_run_alone(lambda: self._stopping or self._as_exception is not None, None)
+
+    def _as_finish(self, main: Any) -> None:
+        """Let `main` end, now that the application has quit."""
+
+        def is_over() -> bool:
+            return main.done() or self._stopping or self._as_exception is not None
+
+        self._as_run = NoRun()
+        now = monotonic()
+        self._as_run_with_events(is_over, now + self.shutdown_timeout * _SHARE_TO_END, with_input=True)
+        if not is_over():
+            self._as_is_cut = True
+            main.cancel()
+            self._as_run_with_events(is_over, now + self.shutdown_timeout, with_input=True)
+
     # nest_asyncio looks for this, and leaves a loop alone that has it.
     _nest_patched = True
 
     def run_until_complete(self, future: Any) -> Any:
-        """Run a Qt loop until `future` is done, and return its result.
+        """Run Qt until `future` is done, and return its result. The class says what else may happen.
 
         Inside a task of ours it is refused, as by any loop, unless nest_asyncio was applied.
+
+        Raises:
+            ApplicationQuitError: the application has quit, and `future` did not end by itself.
         """
         if self.is_running() and hasattr(asyncio, "_nest_patched"):
             # What nest_asyncio would have patched in sees only one of our two queues, and runs no Qt.
             future = asyncio.ensure_future(future, loop=self)
             self._as_run_alone(future.done, None)
             return future.result()
-        # Not super()'s, which may be nest_asyncio's.
-        return asyncio.BaseEventLoop.run_until_complete(self, future)
+        self._as_check_may_run()
+        is_new = not asyncio.isfuture(future)
+        self._as_main = main = asyncio.ensure_future(future, loop=self)
+        self._as_is_cut = False
+        if is_new:
+            main._log_destroy_pending = False  # as asyncio does: the caller hears of it
+        try:
+            # Not super()'s, which may be nest_asyncio's.
+            return asyncio.BaseEventLoop.run_until_complete(self, main)
+        except BaseException as exc:
+            if is_new and main.done() and not main.cancelled():
+                main.exception()  # the same
+            is_cut = self._as_is_cut and isinstance(exc, (asyncio.CancelledError, RuntimeError))
+            if not is_cut or not (main.cancelled() or not main.done()):
+                raise
+        finally:
+            self._as_main = None
+        assert self.exit_code is not None, "main is cut where the application has quit"
+        stack = None if main.done() else where(main)
+        raise ApplicationQuitError(self.exit_code, self.shutdown_timeout, main.done(), stack)
 
     def stop(self) -> None:
         """Make run_forever() return after the current turn.
@@ -208,15 +295,15 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         Raises:
             AttachedLoopError: the loop is attached; the host stops it, not we.
         """
-        if self._as_wait is not None and self._as_qt_loop is None:
+        if self._as_wait is not None and self._as_run is None:
             raise AttachedLoopError("stop()")
         self._stopping = True
         if self._as_idle:
             self._as_wake()
 
     def _as_stop(self) -> None:
-        if self._as_qt_loop is not None:
-            self._as_qt_loop.quit()
+        if self._as_run is not None:
+            self._as_run.leave()
 
     def _as_interrupted(self, exc: BaseException) -> None:
         """Deal with what must not pass through Qt.
@@ -224,9 +311,9 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         Where this program owns the loop, end it, and raise in its caller; in a
         host, report it: a plug-in's sys.exit() is not the host's.
         """
-        if self._as_qt_loop is not None:
+        if self._as_run is not None:
             self._as_exception = exc
-            self._as_qt_loop.quit()
+            self._as_run.end()
         elif self._as_entered is not None:
             self._as_exception = exc
             # Not QCoreApplication.exit(): a program may run us in a QThread of its own.

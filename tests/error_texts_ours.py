@@ -121,6 +121,24 @@ said(lambda: lease.run_until_complete(asyncio.sleep(3600), timeout=0.01))
 lease.run_until_complete(fine(), timeout=20)
 """,
     ),
+    "The application has quit, with exit code": (
+        """
+app = QtWidgets.QApplication(["program"])
+loop = asyncslot.AsyncSlotEventLoop()
+loop.shutdown_timeout = 0.1
+loop.call_soon(app.quit)
+said(lambda: loop.run_until_complete(asyncio.sleep(3600)))
+""",
+        """
+async def main():
+    loop.call_later(0.01, app.quit)
+    await asyncslot.asyncSignal(app.aboutToQuit)
+    await fine()
+loop.run_until_complete(main())
+loop.close()
+start()
+""",
+    ),
     "was called where no asyncio loop is running": (
         """
 start()

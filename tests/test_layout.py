@@ -63,11 +63,14 @@ LAYERS = {
     "_selector_loop": ["_base", "_owners", "_wait", "_wait_thread"],
     "_unix": ["_selector", "_selector_loop", "_wait", "_wait_notifier"],
     "_windows": ["_clock", "_selector", "_selector_loop", "_wait", "_wait_thread"],
+    "_application": ["_binding"],
     "_loop": [
         "_alone",
+        "_application",
         "_base",
         "_errors",
         "_binding",
+        "_clock",
         "_executor",
         "_interrupts",
         "_owners",
@@ -494,6 +497,7 @@ PUBLIC = {
 ERRORS = {
     "AdapterError": TypeError,
     "AmbiguousLeaseError": RuntimeError,
+    "ApplicationQuitError": RuntimeError,
     "AsyncSlotError": Exception,
     "AttachedLoopError": RuntimeError,
     "DetachedError": RuntimeError,

@@ -1,0 +1,136 @@
+"""Which Qt loop nested mode runs: the application's own, or one inside that.
+
+Where a Qt loop runs already, or in a thread that is not the application's, run_forever()
+runs a QEventLoop. Where none runs yet, it is the application's own run, and only
+QCoreApplication.exec() will do. Without it Qt does not emit lastWindowClosed or aboutToQuit,
+and in Qt 6 quit() does nothing: all three ask whether exec() runs, and nobody can tell Qt so
+from outside (qcoreapplication.cpp, qguiapplication.cpp: `in_exec`; 5.15 and 6.12, 2026-11).
+
+What makes exec() return is QCoreApplication.exit(), and then Qt emits aboutToQuit. That is
+right where the application quits, and wrong where a coroutine has merely ended: asyncio.run()
+alone runs its loop four times, and programs save and close things at aboutToQuit. So:
+
+    aboutToQuit is emitted when the application quits, and only then: by quit(), exit(), the
+    last window or the session. A run that ends by itself is left, with the application's
+    signals blocked from our exit() until exec() has returned.
+
+Such an exit() must not come after another one that has just been called, whose exit code it
+would replace. So we do not call it in the step that ends the run, but when Qt is about to
+sleep (aboutToBlock), for the second time, in the loop that we have started:
+
+- Qt begins another turn only if nobody has called exit() in the one before;
+- GLib's dispatcher is about to block at the beginning of a turn, others at its end. Between
+  two times everything has been delivered that was posted before: the last window posts
+  that the application is to quit;
+- dialogs that are still open are loops of their own, and go on until they are closed.
+
+With Qt's own dispatcher on Unix nothing is handled between our exit() and the return of
+exec(); with others it may be what has come in at the same moment.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+from ._binding import run_qt_loop
+
+# An exit code that nobody else uses.
+_LEFT = -0x0A51
+
+
+def choose_run(qt_core: Any) -> Any:
+    """Return what run_forever() is to run here and now."""
+    thread = qt_core.QThread.currentThread()
+    if thread.loopLevel() == 0 and thread == qt_core.QCoreApplication.instance().thread():
+        return ApplicationRun(qt_core)
+    return NestedRun(qt_core)
+
+
+class ApplicationRun:
+    """QCoreApplication.exec(), which can be left without quitting."""
+
+    is_applications = True
+
+    def __init__(self, qt_core: Any) -> None:
+        self._qt_core = qt_core
+        self._application = qt_core.QCoreApplication.instance()
+        self._is_running = False
+        self._dispatcher: Any = None  # while we wait for it to block
+        self._times = 0  # that it was about to
+        self._were_blocked: Optional[bool] = None  # the application's signals, when we have blocked them
+
+    def exec(self) -> Optional[int]:
+        """Run; return the application's exit code if it has quit, None if leave() was called."""
+        self._is_running = True
+        try:
+            code = run_qt_loop(self._application)
+        finally:
+            self._is_running = False
+            self._stop_waiting()
+            was_left = self._were_blocked is not None
+            if was_left:
+                self._application.blockSignals(self._were_blocked)
+        if not was_left:
+            return code
+        if code == _LEFT:
+            return None
+        # Somebody has called exit() in the moment between, and Qt has emitted this while signals were blocked.
+        self._application.aboutToQuit.emit()
+        return code
+
+    def leave(self) -> None:
+        """Have exec() return soon, without quitting, once no nested Qt loop runs any more."""
+        if self._is_running and self._dispatcher is None and self._were_blocked is None:
+            self._times = 0
+            self._dispatcher = self._qt_core.QAbstractEventDispatcher.instance()
+            self._dispatcher.aboutToBlock.connect(self._on_about_to_block)
+
+    def end(self) -> None:
+        """Have the application quit, nested Qt loops and all."""
+        self._application.exit(1)
+
+    def _on_about_to_block(self) -> None:
+        if self._qt_core.QThread.currentThread().loopLevel() != 1:
+            self._times = 0
+            return
+        self._times += 1
+        if self._times == 1:
+            self._dispatcher.wakeUp()
+        elif self._times == 2:
+            self._were_blocked = self._application.blockSignals(True)
+            self._application.exit(_LEFT)
+
+    def _stop_waiting(self) -> None:
+        dispatcher, self._dispatcher = self._dispatcher, None
+        if dispatcher is not None:
+            dispatcher.aboutToBlock.disconnect(self._on_about_to_block)
+
+
+class NestedRun:
+    """A QEventLoop."""
+
+    is_applications = False
+
+    def __init__(self, qt_core: Any) -> None:
+        self._qt_loop = qt_core.QEventLoop()
+
+    def exec(self) -> Optional[int]:
+        """Run; return -1 if Qt refuses to, because the application is quitting."""
+        return run_qt_loop(self._qt_loop)
+
+    def leave(self) -> None:
+        """Have exec() return soon, once no Qt loop nested in it runs any more."""
+        self._qt_loop.quit()
+
+    end = leave
+
+
+class NoRun:
+    """What stands for the Qt loop while Qt's events are handled one by one, or Qt is gone."""
+
+    is_applications = False
+
+    def leave(self) -> None:
+        """Nothing to do: who handles the events looks for himself."""
+
+    end = leave

@@ -1,0 +1,185 @@
+"""Nested mode is the application's own run: what ends it, and what the caller, Qt's signals and asyncio's tasks see.
+
+Each program is a process of its own: an application quits once, and what it leaves must not reach the next test.
+"""
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = """
+import asyncio, signal, sys, threading, time
+from qtpy import QtCore, QtGui, QtWidgets
+import asyncslot
+from asyncslot import AsyncSlotEventLoop, asyncSignal
+
+QUIT = QtCore.QEvent.Type(20)  # QEvent::Quit, which PyQt5 does not name
+app = QtWidgets.QApplication([])
+log = []
+app.lastWindowClosed.connect(lambda: log.append("lastWindowClosed"))
+app.aboutToQuit.connect(lambda: log.append("aboutToQuit"))
+loop = AsyncSlotEventLoop()
+loop.shutdown_timeout = 1.0
+
+def run(qt_loop):
+    return (getattr(qt_loop, "exec", None) or qt_loop.exec_)()
+
+def later(fn, seconds=0.02):
+    QtCore.QTimer.singleShot(int(seconds * 1000), fn)
+
+def raises(kind, fn, *args):
+    try:
+        fn(*args)
+    except kind as exc:
+        return exc
+    raise AssertionError(f"no {kind}")
+
+async def serve():
+    log.append("main begins")
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        await asyncio.sleep(0.01)
+        log.append("main is over")
+
+def expect(*what):
+    if "lastWindowClosed" not in what and "lastWindowClosed" in log:
+        log.remove("lastWindowClosed")  # Qt 6 closes the windows when it is told to quit
+    assert log == list(what), log
+    log.clear()
+
+def works_again():
+    # Later runs of the loop are like the first: with Qt, and ended by main.
+    ticks = []
+    timer = QtCore.QTimer()
+    timer.timeout.connect(lambda: ticks.append(1))
+    timer.start(2)
+    assert loop.run_until_complete(asyncio.sleep(0.05, 7)) == 7
+    assert len(ticks) >= 2, ticks
+    assert loop.exit_code is None
+    timer.stop()
+"""
+
+
+@pytest.fixture
+def program(run_python):
+    """Return a function that runs a program which has an application, a loop and a log."""
+    return lambda source, **kwargs: run_python(PROGRAM + source, **kwargs)
+
+
+# How an application quits, from a slot of Qt's and from inside a task; and its exit code.
+QUITS = {
+    "quit()": ("app.quit", 0, []),
+    "exit(9)": ("lambda: app.exit(9)", 9, []),
+    "the last window": ("window.close", 0, ["lastWindowClosed"]),
+    "an action connected to quit": ("action.trigger", 0, []),
+    "a quit that is posted": ("lambda: app.postEvent(app, QtCore.QEvent(QUIT))", 0, []),
+}
+CALLERS = {
+    "a slot": "later({how})",
+    "a task": "async def end():\n    await asyncio.sleep(0.02)\n    ({how})()\nending = loop.create_task(end())",
+    "a callback": "loop.call_later(0.02, {how})",
+    "a dialog": """
+def sit():
+    later({how})
+    run(QtWidgets.QDialog(window))
+later(sit)
+""",
+    "a task's dialog": """
+async def sit():
+    later({how})
+    run(QtWidgets.QDialog(window))
+ending = loop.create_task(sit())
+""",
+}
+HAS_WINDOW = """
+window = QtWidgets.QWidget()
+window.show()
+action = getattr(QtWidgets, "QAction", None) or QtGui.QAction
+action = action(window)
+action.triggered.connect(app.quit)
+"""
+
+each_quit = pytest.mark.parametrize(("how", "code", "before"), QUITS.values(), ids=list(QUITS))
+each_caller = pytest.mark.parametrize("caller", CALLERS.values(), ids=list(CALLERS))
+
+
+def quitting(caller, how):
+    return HAS_WINDOW + caller.format(how=how)
+
+
+@each_caller
+@each_quit
+def test_the_application_quits_and_main_learns_of_it(program, how, code, before, caller):
+    """As in app.exec(): signals, exit code; main, which does not end by itself, cleans up; the caller is told."""
+    if "QDialog" in caller and how == "window.close":
+        pytest.skip("a dialog is a window, too")
+    program(
+        quitting(caller, how)
+        + f"""
+exc = raises(asyncslot.ApplicationQuitError, loop.run_until_complete, serve())
+assert isinstance(exc, RuntimeError)
+assert exc.exit_code == loop.exit_code == {code}, exc.exit_code
+expect("main begins", *{before}, "aboutToQuit", "main is over")
+works_again()
+assert log == []
+"""
+    )
+
+
+@each_caller
+@each_quit
+def test_run_forever_returns_when_the_application_quits(program, how, code, before, caller):
+    """As app.exec() does; the code is kept."""
+    if "QDialog" in caller and how == "window.close":
+        pytest.skip("a dialog is a window, too")
+    program(
+        quitting(caller, how)
+        + f"""
+loop.run_forever()
+assert loop.exit_code == {code}, loop.exit_code
+expect(*{before}, "aboutToQuit")
+works_again()
+"""
+    )
+
+
+WAITS = {
+    "an event of asyncio's, as with qasync": """
+asyncio.set_event_loop(loop)
+event = asyncio.Event()
+app.{signal}.connect(event.set)
+main = event.wait
+""",
+    "asyncSignal": """
+async def main():
+    await asyncSignal(app.{signal})
+    return True
+""",
+    "asyncSignal, and more to do": """
+async def main():
+    await asyncSignal(app.{signal})
+    fired = asyncio.Event()
+    later(fired.set)
+    await fired.wait()
+    await asyncio.sleep(0.02)
+    return True
+""",
+}
+
+
+@pytest.mark.parametrize("waits", WAITS.values(), ids=list(WAITS))
+@pytest.mark.parametrize("signal", ["aboutToQuit", "lastWindowClosed"])
+@pytest.mark.parametrize("caller", ["a slot", "a task", "a callback"])
+def test_main_that_waits_for_the_end_ends_with_its_result(program, waits, signal, caller):
+    """Qt's events are handled meanwhile; nothing is cancelled."""
+    program(
+        waits.format(signal=signal)
+        + quitting(CALLERS[caller], "window.close")
+        + """
+assert loop.run_until_complete(main()) is True
+assert loop.exit_code in (0, None)
+expect("lastWindowClosed", *["aboutToQuit"] * (loop.exit_code == 0))
+works_again()
+"""
+    )
