@@ -100,6 +100,7 @@ if TYPE_CHECKING:
         # Ours
         _as_batch: Deque[Handle]
         _as_copies: Set[str]
+        _as_exception: Optional[BaseException]
         _as_failed_polls: int
         _as_handle: Optional[Handle]
         _as_has_run: bool

@@ -114,7 +114,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_is_cut = False  # it was cancelled, because the application has quit
         self._as_probe: Any = None  # in a host: a QObject that lives as long as its application
         self._as_entered: Optional[Tuple[Any, ...]] = None  # 'with loop:', what to put back
-        self._as_exception: Optional[BaseException] = None
+        self._as_level = 0  # how deep Qt loops are nested where the one runs that is ours
         self._as_on_error: Optional[Callable[[Any, Any], None]] = None
         self._as_nudge: Optional[Callable[[], None]] = None  # while the loop waits in a thread
 
@@ -175,8 +175,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_attach(self._as_find_qt_core("AsyncSlotEventLoop"))
         self._as_entered = self._as_enter()
         self._as_lasting = self
-        self._as_signals = SignalWatch(self._csock.fileno(), self._as_interrupted)
-        self._as_rest()  # now that there are signals to wait for
+        self._as_listen()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -209,8 +208,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         outer = self._as_enter()
         try:
             self._as_run = run
-            self._as_signals = SignalWatch(self._csock.fileno(), self._as_interrupted)
-            self._as_rest()  # now that there are signals to wait for
+            self._as_listen()
             self._as_lasting = self
             body()
         finally:
@@ -227,7 +225,8 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._as_collect(0)
             self._as_wait.wake_soon()
         run = self._as_run
-        code = run.exec()
+        if self._as_exception is None:
+            code = run.exec()
         if self._as_exception is not None:
             return
         if run.is_applications:
@@ -302,8 +301,18 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._as_wake()
 
     def _as_stop(self) -> None:
-        if self._as_run is not None:
+        if self._as_exception is not None:
+            self._as_end()
+        elif self._as_run is not None:
             self._as_run.leave()
+
+    def _as_end(self) -> None:
+        """End Qt's loop, because something is to be raised by whoever runs it."""
+        if self._as_run is not None:
+            self._as_run.end()
+        else:
+            # Not QCoreApplication.exit(): a program may run us in a QThread of its own.
+            self._as_qt_core.QThread.currentThread().exit(1)
 
     def _as_interrupted(self, exc: BaseException) -> None:
         """Deal with what must not pass through Qt.
@@ -311,13 +320,11 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         Where this program owns the loop, end it, and raise in its caller; in a
         host, report it: a plug-in's sys.exit() is not the host's.
         """
-        if self._as_run is not None:
+        if self._as_run is not None or self._as_entered is not None:
             self._as_exception = exc
-            self._as_run.end()
-        elif self._as_entered is not None:
-            self._as_exception = exc
-            # Not QCoreApplication.exit(): a program may run us in a QThread of its own.
-            self._as_qt_core.QThread.currentThread().exit(1)
+            self._as_end()
+            if self._as_wait is not None:
+                self._as_wait.wake_soon()  # the Qt loop that it must end is perhaps only about to start; see _as_rest()
         else:
             context = {"message": f"{type(exc).__name__} in a callback{_cause_of(exc)}", "exception": exc}
             handle = self._as_handle
@@ -381,6 +388,15 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         super().add_signal_handler(sig, callback, *args)
         if self._as_idle:
             self._as_wake()  # there is something new to wait for
+
+    def remove_signal_handler(self, sig: int) -> bool:
+        """Handle a signal no more."""
+        was_there = super().remove_signal_handler(sig)
+        if self._as_signals is not None:
+            self._as_signals.renew()
+            if self._as_idle:
+                self._as_wake()
+        return was_there
 
     def set_exception_handler(self, handler: Optional[ExceptionHandler]) -> None:
         """Have `handler` called for errors; in a host for the caller's own, until its lease ends."""
@@ -482,6 +498,21 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         if qt_core.QCoreApplication.instance() is None:
             raise NoApplicationError(what)
         return qt_core
+
+    def _as_listen(self) -> None:
+        """Hear of signals, in a program that owns this loop."""
+        self._as_level = self._as_qt_core.QThread.currentThread().loopLevel() + 1
+        self._as_signals = SignalWatch(self)
+        self._as_rest()  # now that there are signals to wait for
+
+    def _as_may_interrupt(self) -> bool:
+        """Whether KeyboardInterrupt, raised now, comes to whom it is meant for: a callback, or the program itself."""
+        level = self._as_qt_core.QThread.currentThread().loopLevel()
+        if level > self._as_level:
+            return False  # Qt may have called the code that runs now, out of a dialog
+        if self._as_handle is not None:
+            return True
+        return self._as_entered is not None and level < self._as_level
 
     def _as_forget_signals(self) -> None:
         if self._as_signals is not None:

@@ -100,6 +100,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         # True: call_soon() has to do more than to queue. Always outside of callbacks, and in
         # one as long as nobody has promised the next step, or when it has called into Qt, and in debug mode.
         self._as_alert = True
+        self._as_exception: Optional[BaseException] = None  # what is to end the loop, and to be raised where it is run
         self._as_wanted_coro: Any = None
         self._as_first_step: Optional[Handle] = None
         self._as_ended = 0.0  # when the last step did
@@ -375,7 +376,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         """Say when the next step is wanted. The last thing that a step does."""
         if self._closed or self._as_wait is None:
             return
-        if self._stopping and not self._as_batch:
+        if self._as_exception is not None or (self._stopping and not self._as_batch):
             self._as_stop()
         self._as_alert = self._as_idle = True
         # After the flag: another thread may add something meanwhile, and to the batch, if it

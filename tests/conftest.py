@@ -18,6 +18,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
 
+import own_programs
 from asyncslot import _meeting
 from callers import call_as
 from mini_host_user import MiniHost
@@ -204,6 +205,12 @@ def run_python(request):
         return done
 
     return run
+
+
+@pytest.fixture
+def program(run_python):
+    """Return a function that runs a program which has an application, a loop of ours and a log, see own_programs.py."""
+    return lambda source, **kwargs: run_python(own_programs.PROGRAM + source, **kwargs)
 
 
 @pytest.fixture

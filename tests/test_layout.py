@@ -170,7 +170,8 @@ OUT_OF_BOUNDS = [
 ALLOWANCES = {
     ("_binding", "os.environ"): "puts back what QtPy writes there",
     ("_interrupts", "signal.set_wakeup_fd"): "where the program owns the loop; given back",
-    ("_interrupts", "signal.signal"): "the same, and only over Python's own handler",
+    ("_interrupts", "signal.signal"): "the same; the handler that was there is called",
+    ("_interrupts", "sys.excepthook"): "the same, from a Ctrl+C to the loop's next turn; what was there is called",
     ("_leftovers", "gc"): "in a plug-in's own tests only",
     ("_leftovers", "sys.path"): "looks at it",
     ("_nesting", "sys.set_asyncgen_hooks"): "for the length of a step, then put back",

@@ -7,66 +7,6 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-PROGRAM = """
-import asyncio, signal, sys, threading, time
-from qtpy import QtCore, QtGui, QtWidgets
-import asyncslot
-from asyncslot import AsyncSlotEventLoop, asyncSignal
-
-QUIT = QtCore.QEvent.Type(20)  # QEvent::Quit, which PyQt5 does not name
-app = QtWidgets.QApplication([])
-log = []
-app.lastWindowClosed.connect(lambda: log.append("lastWindowClosed"))
-app.aboutToQuit.connect(lambda: log.append("aboutToQuit"))
-loop = AsyncSlotEventLoop()
-loop.shutdown_timeout = 1.0
-
-def run(qt_loop):
-    return (getattr(qt_loop, "exec", None) or qt_loop.exec_)()
-
-def later(fn, seconds=0.02):
-    QtCore.QTimer.singleShot(int(seconds * 1000), fn)
-
-def raises(kind, fn, *args):
-    try:
-        fn(*args)
-    except kind as exc:
-        return exc
-    raise AssertionError(f"no {kind}")
-
-async def serve():
-    log.append("main begins")
-    try:
-        await asyncio.sleep(3600)
-    finally:
-        await asyncio.sleep(0.01)
-        log.append("main is over")
-
-def expect(*what):
-    if "lastWindowClosed" not in what and "lastWindowClosed" in log:
-        log.remove("lastWindowClosed")  # Qt 6 closes the windows when it is told to quit
-    assert log == list(what), log
-    log.clear()
-
-def works_again():
-    # Later runs of the loop are like the first: with Qt, and ended by main.
-    ticks = []
-    timer = QtCore.QTimer()
-    timer.timeout.connect(lambda: ticks.append(1))
-    timer.start(2)
-    assert loop.run_until_complete(asyncio.sleep(0.05, 7)) == 7
-    assert len(ticks) >= 2, ticks
-    assert loop.exit_code is None
-    timer.stop()
-"""
-
-
-@pytest.fixture
-def program(run_python):
-    """Return a function that runs a program which has an application, a loop and a log."""
-    return lambda source, **kwargs: run_python(PROGRAM + source, **kwargs)
-
-
 # How an application quits, from a slot of Qt's and from inside a task; and its exit code.
 QUITS = {
     "quit()": ("app.quit", 0, []),
