@@ -117,6 +117,7 @@ class DaemonExecutor(Executor):
         self._threads: Set[threading.Thread] = set()  # the living ones that take jobs
         self._running: Dict[int, Callable[..., Any]] = {}  # by thread
         self._is_shut_down = False
+        self._on_end: Optional[Callable[[], object]] = None  # called by the last thread that ends
         # One item for each job, and one for the shutdown: what threads wait for. More of them do no harm.
         self._news: SimpleQueue[None] = SimpleQueue()
 
@@ -214,6 +215,14 @@ class DaemonExecutor(Executor):
         self.shutdown(wait=False, cancel_futures=True)
         return self.running()
 
+    def when_ended(self, fn: Callable[[], object]) -> None:
+        """After shutdown(), have `fn` called in the last thread that ends; now, if there is none."""
+        with self._lock:
+            if self._threads:
+                self._on_end = fn
+                return
+        fn()
+
     def running(self) -> List[str]:
         """Return the names of the functions that run in its threads now. Any thread."""
         with self._lock:
@@ -242,7 +251,10 @@ class DaemonExecutor(Executor):
         finally:
             with self._lock:
                 self._threads.discard(thread)
+                on_end = None if self._threads else self._on_end
             self._news.put(None)  # the next one is to end as well, or to do what this one did not
+            if on_end is not None:
+                on_end()
 
     def _run_jobs(self, ident: int) -> None:
         while True:
@@ -288,6 +300,21 @@ class DaemonExecutor(Executor):
         """Let the next job count on this thread."""
         with self._lock:
             self._running.pop(threading.get_ident(), None)
+
+
+async def end_jobs(executor: DaemonExecutor, loop: Any, timeout: Optional[float]) -> None:
+    """Take no more jobs, and wait for those there are; log and leave what still runs after `timeout` seconds."""
+    ended = loop.create_future()
+    executor.shutdown(wait=False)
+    executor.when_ended(functools.partial(_Awaited(ended, loop).set_result, None))
+    await asyncio.wait([ended], timeout=timeout)
+    if not ended.done():
+        waiting = executor.waiting()
+        dropped = f", and {waiting} that waited for a thread dropped" if waiting else ""
+        running = ", ".join(executor.abandon())
+        logging.getLogger("asyncio").warning(
+            "Still running after %s s, and left alone%s: %s", timeout, dropped, running
+        )
 
 
 def _log(message: str, *args: Any) -> None:

@@ -30,6 +30,7 @@ Relies on these private parts of asyncio besides those named in `_steps`, `_owne
 from __future__ import annotations
 
 import asyncio
+import asyncio.constants
 import sys
 import threading
 from asyncio import events
@@ -42,7 +43,7 @@ from ._base import T, Ts, Unpack
 from ._binding import find_qt_core
 from ._clock import monotonic
 from ._errors import ApplicationQuitError, AttachedLoopError, NoApplicationError
-from ._executor import DaemonExecutor
+from ._executor import DaemonExecutor, end_jobs
 from ._interrupts import SignalWatch
 from ._owners import ExceptionHandler, Owner, OwningMixin
 from ._report import safe_repr, where
@@ -83,7 +84,8 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                                        first one cancels main instead
         an exception in a callback     is reported, and main goes on
         loop.stop()                    RuntimeError, as in asyncio
-        a job is stuck in a thread     shutdown_default_executor() waits `shutdown_timeout`, logs its name and goes on
+        a job is stuck in a thread     shutdown_default_executor(), and so asyncio.run(), waits `shutdown_timeout`, logs
+                                       its name and goes on
 
     run_forever() returns where the application quits. Nested inside a running Qt loop, a QEventLoop is run; that
     the application quits is its own affair then.
@@ -202,7 +204,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self.exit_code = None
         self._as_run_own(qt_core, choose_run(qt_core), self._as_run_nested)
 
-    def _as_run_own(self, qt_core: Any, run: Any, body: Callable[[], None]) -> None:
+    def _as_run_own(self, qt_core: Any, run: Any, body: Callable[[], object]) -> None:
         """Call `body`, which runs Qt, as the running loop."""
         self._as_attach(qt_core)
         outer = self._as_enter()
@@ -250,6 +252,29 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._as_is_cut = True
             main.cancel()
             self._as_run_with_events(is_over, now + self.shutdown_timeout, with_input=True)
+
+    def _as_run_until(self, is_done: Callable[[], bool], deadline: float) -> bool:
+        """Run, for a clean-up, until `is_done()` or `deadline`; return is_done(). Qt's events are handled, if Qt lives.
+
+        Raises:
+            SystemExit, KeyboardInterrupt: one of them ended a callback or task.
+        """
+
+        def is_over() -> bool:
+            return is_done() or self._as_exception is not None
+
+        qt_core = self._as_qt_core
+        if qt_core.QCoreApplication.instance() is None:
+            self._as_run = NoRun()
+            try:
+                self._as_run_alone(is_over, deadline)
+            finally:
+                self._as_run = None
+            self._as_raise_what_interrupted()
+        else:
+            self._as_check_may_run()
+            self._as_run_own(qt_core, NoRun(), lambda: self._as_run_with_events(is_over, deadline, with_input=True))
+        return is_done()
 
     # nest_asyncio looks for this, and leaves a loop alone that has it.
     _nest_patched = True
@@ -376,6 +401,34 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 self._check_callback(func, "run_in_executor")
             return executor.submit_for(self, func, *args)
         return super().run_in_executor(executor, func, *args)
+
+    async def shutdown_default_executor(self, timeout: Optional[float] = None) -> None:
+        """Wait for the jobs of the default executor, and take no more of them.
+
+        What still runs when the time is over is logged by name, and left to its daemon thread.
+
+        Args:
+            timeout: seconds; None, or asyncio's own default of five minutes: `shutdown_timeout`.
+        """
+        if timeout in (None, getattr(asyncio.constants, "THREAD_JOIN_TIMEOUT", None)):
+            timeout = self.shutdown_timeout
+        executor = self._default_executor
+        if executor is not None and not isinstance(executor, DaemonExecutor):
+            # A program's own; its threads keep the process from exiting, whatever is done here.
+            await self._as_shut_down_foreign(executor, timeout)
+            return
+        self._executor_shutdown_called = True
+        if executor is not None:
+            await end_jobs(executor, self, timeout)
+
+    async def _as_shut_down_foreign(self, executor: Any, timeout: Optional[float]) -> None:
+        shut_down: Any = getattr(super(), "shutdown_default_executor", None)
+        if sys.version_info >= (3, 12):
+            await shut_down(timeout)
+        elif shut_down is not None:
+            await shut_down()
+        else:  # Python below 3.9
+            executor.shutdown(wait=False)
 
     def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts]) -> None:
         """Handle a signal, where this program owns its application.

@@ -13,7 +13,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Callable, Coroutine, Optional
 
+from ._clock import monotonic
 from ._loop import AsyncSlotEventLoop
+from ._report import name_of, where
+
+# Seconds.
+_GRACE = 1.0
 
 
 class AsyncSlotRunner:
@@ -22,6 +27,8 @@ class AsyncSlotRunner:
     Args:
         debug: asyncio's debug mode; None: as PYTHONASYNCIODEBUG and `-X dev` say.
         loop_factory: makes the loop; by default AsyncSlotEventLoop.
+        timeout: seconds that leaving waits, at most: for tasks that it has cancelled, then for async generators, then
+            for jobs in threads. What takes longer is named in the log, and left.
 
     Raises, on entering:
         NoApplicationError: there is no QCoreApplication yet.
@@ -32,9 +39,14 @@ class AsyncSlotRunner:
     """
 
     def __init__(
-        self, *, debug: Optional[bool] = None, loop_factory: Optional[Callable[[], AsyncSlotEventLoop]] = None
+        self,
+        *,
+        debug: Optional[bool] = None,
+        loop_factory: Optional[Callable[[], AsyncSlotEventLoop]] = None,
+        timeout: float = 10.0,
     ) -> None:
         self._debug = debug
+        self._timeout = timeout
         self._loop_factory = loop_factory or AsyncSlotEventLoop
         self._loop: Optional[AsyncSlotEventLoop] = None
 
@@ -56,41 +68,43 @@ class AsyncSlotRunner:
         try:
             loop.__exit__(*exc_info)
         finally:
+            loop.shutdown_timeout = self._timeout
             try:
                 _cancel_all_tasks(loop)
-                _run(loop, loop.shutdown_asyncgens())
-                shutdown_executor = getattr(loop, "shutdown_default_executor", None)  # Python 3.9
-                if shutdown_executor is not None:
-                    _run(loop, shutdown_executor())
+                _run(loop, "closing async generators", loop.shutdown_asyncgens())
+                # It stops waiting by itself, and says for which job.
+                _run(loop, "waiting for threads", loop.shutdown_default_executor(), _GRACE)
             finally:
                 loop.close()
 
 
-def _run(loop: AsyncSlotEventLoop, coro: Coroutine[Any, Any, Any]) -> None:
-    """Run a part of the clean-up: with a Qt loop, so that the GUI stays alive, or without, if Qt has gone first."""
-    if loop._as_qt_core.QCoreApplication.instance() is not None:
-        loop.run_until_complete(coro)
-    else:
-        task = loop.create_task(coro)
-        loop._as_run_alone(task.done, None)
+def _run(loop: AsyncSlotEventLoop, what: str, coro: Coroutine[Any, Any, Any], more_time: float = 0.0) -> None:
+    """Run a part of the clean-up: with Qt's events, so that the GUI stays alive, or without, if Qt has gone first."""
+    task = loop.create_task(coro)
+    if loop._as_run_until(task.done, monotonic() + loop.shutdown_timeout + more_time):
         task.result()
+    else:
+        _give_up(loop, task, what)
 
 
 def _cancel_all_tasks(loop: AsyncSlotEventLoop) -> None:
     """Cancel what is still running, let it finish, and report what went wrong with it."""
     tasks = asyncio.all_tasks(loop)
-    if not tasks:
-        return
     for task in tasks:
         task.cancel()
-    # Waited for together by a task of its own: gather() would look for a running loop.
-    _run(loop, _wait_for(tasks))
+    if tasks:
+        loop._as_run_until(lambda: all(task.done() for task in tasks), monotonic() + loop.shutdown_timeout)
     for task in tasks:
-        if not task.cancelled() and task.exception() is not None:
+        if not task.done():
+            _give_up(loop, task, f"task {name_of(task)}, which was cancelled")
+        elif not task.cancelled() and task.exception() is not None:
             loop.call_exception_handler(
                 {"message": "Exception during clean-up", "exception": task.exception(), "task": task}
             )
 
 
-async def _wait_for(tasks: Any) -> None:
-    await asyncio.wait(tasks)
+def _give_up(loop: AsyncSlotEventLoop, task: Any, what: str) -> None:
+    task._log_destroy_pending = False  # asyncio would say the same, later
+    stack = where(task)
+    place = f"; it stands at {stack}" if stack else ""
+    loop.call_exception_handler({"message": f"Not ended within {loop.shutdown_timeout} s: {what}{place}", "task": task})

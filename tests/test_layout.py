@@ -80,7 +80,7 @@ LAYERS = {
         "_wait_thread",
         "_windows",
     ],
-    "_runner": ["_errors", "_loop"],
+    "_runner": ["_clock", "_loop", "_report"],
     "_detach": ["_clock", "_loop", "_owners", "_report", "_tasks"],
     "_lease": [
         "_base",
