@@ -10,13 +10,15 @@ import functools
 import sys
 from asyncio.events import _get_running_loop
 from contextvars import Context
-from typing import Any, Awaitable, Callable, Coroutine, List, Optional, Tuple, TypeVar
+from typing import Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar
 
 from . import _lease, _meeting
 from ._binding import require_application
 from ._blame import report_error
+from ._calls import report_failure, unstarted
 from ._errors import (
     AmbiguousLeaseError,
+    DetachedError,
     ForeignLoopError,
     IncompatibleCopyError,
     NoApplicationError,
@@ -29,7 +31,7 @@ from ._loop import AsyncSlotEventLoop
 from ._owners import plugin_of
 from ._progress import Progress
 from ._report import DetachReport
-from ._slots import Options, Starter, make_slot, report_failure
+from ._slots import Options, Starter, make_slot
 
 _T = TypeVar("_T")
 
@@ -254,6 +256,14 @@ def asyncSlot(  # the name that the original README gave it
         OptionError: `on_repeat` is none of the four, or `cancel_with_receiver` is
             wanted for a method of something that is no QObject.
 
+    Called by your own code, the slot returns its task: `await self.save()` has the result of
+    `save`, or its exception, which is reported where nobody awaits it. Qt ignores what a slot
+    returns. With "drop" a call that is ignored returns the task that runs; with "queue" and
+    "restart" one that must wait returns a future that becomes what its task will, and is
+    cancelled when a newer one takes its place. A call that starts nothing returns a future, too:
+    it fails with what is wrong, DetachedError after detach(), or is cancelled if Qt has deleted
+    the receiver. In another thread the call is handed over, and cannot be awaited there.
+
     The slot itself never raises, once this copy has given a lease: what is wrong with a call is
     reported. Before that it raises NoLoopError or ForeignLoopError when it is called and there
     is no loop to start on.
@@ -287,9 +297,7 @@ def _warn_of_namesake(owner: str, host: Any) -> None:
 @functools.lru_cache(maxsize=None)
 def _starter_of(module: str) -> Starter:
     """Return how a slot starts that this module has made; the same each time, as equal slots are to be equal."""
-    return Starter(
-        functools.partial(_is_here, module), functools.partial(_hand_over, module), functools.partial(_start, module)
-    )
+    return Starter(*(functools.partial(act, module) for act in (_is_here, _hand_over, _start, _find_loop)))
 
 
 def _find_for_slot(module: str, fn: Any) -> Optional[Lease]:
@@ -338,7 +346,16 @@ def _hand_over(module: str, fn: Any, again: Callable[[], object]) -> None:
         lease._hand_over(fn, again)
 
 
-def _start(module: str, fn: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task[Any]]:
+def _find_loop(module: str, fn: Any) -> Any:
+    """Return the loop on which the slot's tasks run; None if there is none."""
+    try:
+        lease = _find_for_slot(module, fn)
+    except AmbiguousLeaseError:
+        return None
+    return _programs_own_loop() if lease is None else lease.loop
+
+
+def _start(module: str, fn: Any, args: Tuple[Any, ...], keywords: Dict[str, Any]) -> asyncio.Future[Any]:
     """Start a slot's coroutine where it belongs; not after its plug-in's detach, which is no error."""
     what = f"The slot {getattr(fn, '__qualname__', fn)}()"
     error: Exception
@@ -348,14 +365,14 @@ def _start(module: str, fn: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task
         error = exc
     else:
         if lease is not None:
-            return lease._start(fn, args)
+            return lease._start(fn, args, keywords)
         loop = _programs_own_loop()
         if loop is not None:
-            task: asyncio.Task[Any] = loop.run_task(fn(*args))
+            task: asyncio.Task[Any] = loop.run_task(fn(*args, **keywords))
             task.add_done_callback(report_failure)
             return task
         if any(_lease.has_ended(name) for name in (_module_of(fn), module)):
-            return None
+            return unstarted(DetachedError(what, plugin_of(_module_of(fn))))
         running = _get_running_loop()
         is_foreign = running is not None and not hasattr(running, "run_task")
         error = ForeignLoopError(what, running) if is_foreign else NoLoopError(what)
@@ -364,7 +381,7 @@ def _start(module: str, fn: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task
         raise error
     # There is a host, in which an exception that goes out into Qt may end the process.
     tell(f"{plugin_of(_module_of(fn))}: {what} could not be started", error)
-    return None
+    return unstarted(error)
 
 
 def _module_of(fn: Any) -> str:

@@ -28,6 +28,7 @@ from typing import Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Se
 
 from . import _meeting
 from ._base import Ts, Unpack
+from ._calls import failed, report_failure, unstarted
 from ._clock import monotonic
 from ._detach import Ending
 from ._errors import AmbiguousLeaseError, DetachedError, TaskTimeoutError, ThreadError
@@ -36,7 +37,7 @@ from ._loop import AsyncSlotEventLoop
 from ._owners import Owner, nearest, plugin_of
 from ._progress import Progress
 from ._report import DetachReport, where
-from ._slots import Options, Starter, make_slot, report_failure
+from ._slots import Options, Starter, make_slot
 
 _T = TypeVar("_T")
 _Coro = Coroutine[Any, Any, _T]
@@ -133,14 +134,15 @@ class Lease:
         """Return a slot for Qt signals that starts `coro_fn` under this lease, its first step at once.
 
         Takes the same as asyncSlot(), and drops arguments of the signal that `coro_fn`
-        does not take. After detach, emissions are ignored.
+        does not take. A call returns what that one's does: the task, to be awaited. After
+        detach, emissions are ignored.
 
         Raises:
             NotCoroutineFunctionError: `coro_fn` is not a coroutine function.
             OptionError: as from asyncSlot().
         """
         options = Options(on_repeat, cancel_with_receiver)
-        starter = Starter(self._is_here, self._hand_over, self._start)
+        starter = Starter(self._is_here, self._hand_over, self._start, self._find_loop)
         if coro_fn is ...:  # left out: a decorator is wanted
             return functools.partial(make_slot, starter=starter, options=options)
         return make_slot(coro_fn, starter, options)
@@ -269,23 +271,26 @@ class Lease:
         except RuntimeError:
             pass  # detached, or detached meanwhile
 
-    def _start(self, fn: Any, args: Tuple[Any, ...]) -> Optional[asyncio.Task[Any]]:
+    def _find_loop(self, _: Any) -> AsyncSlotEventLoop:
+        return self.loop
+
+    def _start(self, fn: Any, args: Tuple[Any, ...], keywords: Dict[str, Any]) -> asyncio.Future[Any]:
         """Start a slot's task. Reports what is wrong with the call: raised, it would go out into Qt."""
         if self._report is not None:
-            return None  # after detach, which is no error
+            return unstarted(DetachedError(f"The slot {getattr(fn, '__qualname__', fn)}()", self.name))
         try:
-            coro = fn(*args)
+            coro = fn(*args, **keywords)
         except Exception as exc:
             name = getattr(fn, "__qualname__", fn)
-            self._owner.report(f"{self.name}: the slot {name}() cannot be called with what the signal brings", exc)
-            return None
+            return self._fail(f"the slot {name}() cannot be called with what the signal brings", exc)
         try:
             task: asyncio.Task[Any] = self.loop._as_call_for(self._owner, self.loop.run_task, coro)
             # Many are done in their first step, and need no callback in a step to come.
             if not task.done():
                 self.loop._as_call_for(self._owner, task.add_done_callback, report_failure)
                 return self._keep(task, None)
-            if not task.cancelled() and task.exception() is not None:
+            # Not asked for its exception: somebody may await it.
+            if not task.cancelled() and getattr(task, "_log_traceback", True):
                 if self.loop.is_closed():
                     report_failure(task)  # it has ended its own lease, the last one
                 else:
@@ -293,8 +298,18 @@ class Lease:
             return task
         except Exception as exc:  # a task factory of somebody's
             coro.close()
-            self._owner.report(f"{self.name}: no task could be made for the slot", exc)
-            return None
+            return self._fail("no task could be made for the slot", exc)
+
+    def _fail(self, what: str, exc: Exception) -> asyncio.Future[Any]:
+        """Return a future of a call that has failed, and report that if nobody awaits it."""
+        future = failed(self.loop, exc)
+        tell = functools.partial(self._owner.report, f"{self.name}: {what}")
+        report = functools.partial(report_failure, tell=tell)
+        if self.loop.is_closed():
+            report(future)
+        else:
+            self.loop._as_call_for(self._owner, future.add_done_callback, report)
+        return future
 
     def _keep(self, task: asyncio.Task[_T], name: Optional[str]) -> asyncio.Task[_T]:
         if name is not None and hasattr(task, "set_name"):  # Python 3.8

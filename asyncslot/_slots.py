@@ -12,8 +12,8 @@ them stands a plain function, which Qt's bindings treat like any slot:
 - what `Slot` or `pyqtSlot` have written on the function below is kept, and they
   can be applied on top.
 
-An exception in a slot's task is reported at once. Nobody awaits such a task, and
-asyncio alone would report only when it is garbage-collected.
+A call returns the slot's task, or another future (`_calls`), which Qt ignores. An
+exception that nobody has awaited is reported at once.
 
 This module does not know which loop a coroutine runs on: it is given a `Starter`.
 """
@@ -30,8 +30,9 @@ import weakref
 from typing import Any, Callable, Coroutine, Dict, NamedTuple, Optional, Tuple
 
 from ._binding import is_deleted
+from ._calls import Call, unstarted
 from ._connections import calls_by_name, connect, is_bound_signal
-from ._errors import NotCoroutineFunctionError, OptionError
+from ._errors import NotCoroutineFunctionError, OptionError, ThreadError
 from ._repeat import POLICIES, Repeats
 
 # asyncio's own version knows more below Python 3.12 (mocks, marked functions), and
@@ -47,13 +48,16 @@ class Starter(NamedTuple):
     Attributes:
         is_here: (fn); whether that is this thread.
         hand_over: (fn, again); if it is not, have `again` called where it is.
-        start: (fn, args); calls `fn` for a coroutine and starts a task of it, whose
-            failure it has reported (report_failure), or ignores the emission.
+        start: (fn, args, keywords); calls `fn` for a coroutine and starts a task of it, whose
+            failure it has reported (report_failure), or ignores the emission. Returns the
+            task, or a future that is done.
+        find_loop: (fn); the loop of these tasks, or None.
     """
 
     is_here: Callable[[Any], bool]
     hand_over: Callable[[Any, Callable[[], object]], None]
-    start: Callable[[Any, Tuple[Any, ...]], Optional[asyncio.Task[Any]]]
+    start: Callable[[Any, Tuple[Any, ...], Dict[str, Any]], asyncio.Future[Any]]
+    find_loop: Callable[[Any], Any]
 
 
 class Options(NamedTuple):
@@ -132,39 +136,42 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
         raise NotCoroutineFunctionError(fn, inspect.iscoroutine(fn))
 
     most = _most_positional_arguments(fn)
-    is_here, hand_over, start = starter
+    is_here, hand_over, start, find_loop = starter
     shared = Repeats(options.on_repeat)
 
-    def slot(*args: Any) -> None:
+    def slot(*args: Any, **keywords: Any) -> asyncio.Future[Any]:
         if is_here(fn):
-            answer(args)
-        else:
-            hand_over(fn, functools.partial(answer_later, this(), args))
+            return answer(args, keywords)
+        hand_over(fn, functools.partial(answer_later, this(), args, keywords))
+        # The call goes its way. Only its result is not to be had in this thread.
+        what = f"await {getattr(fn, '__qualname__', fn)}()"
+        return unstarted(ThreadError(what, threading.current_thread().name))
 
     this = weakref.ref(slot)  # a function that refers to itself is not collected when its connection goes
 
-    def count_and_start(args: Tuple[Any, ...]) -> None:
+    def count_and_start(args: Tuple[Any, ...], keywords: Dict[str, Any]) -> asyncio.Future[Any]:
         repeats, receiver = shared, _receiver(this(), args, is_bound)
         if receiver is not None:
             repeats = _kept_by(receiver).setdefault(this(), shared.anew())
-        repeats.emit(functools.partial(start_task, args, receiver))
+        start_later = functools.partial(start_task, args, keywords, receiver)
+        return repeats.emit(Call(start_later, functools.partial(find_loop, fn)))
 
-    def answer_later(slot: Any, args: Tuple[Any, ...]) -> None:
+    def answer_later(slot: Any, args: Tuple[Any, ...], keywords: Dict[str, Any]) -> None:
         if not is_deleted(_receiver(slot, args, is_bound)):
-            answer(args)
+            answer(args, keywords)
 
-    def start_task(args: Tuple[Any, ...], receiver: Any = None) -> Optional[asyncio.Task[Any]]:
+    def start_task(args: Tuple[Any, ...], keywords: Dict[str, Any], receiver: Any = None) -> asyncio.Future[Any]:
         if is_bound:
             receiver = args[0]
         if receiver is not None and is_deleted(receiver):
-            return None
-        task = start(fn, args[:most])
-        if options.cancel_with_receiver and receiver is not None and task is not None and not task.done():
+            return unstarted()
+        task = start(fn, args[:most], keywords)
+        if options.cancel_with_receiver and receiver is not None and not task.done():
             _cancel_with(receiver, task)
         return task
 
     # The rule is quick: nothing is counted.
-    answer: Callable[[Tuple[Any, ...]], object] = start_task if options == Options() else count_and_start
+    answer = start_task if options == Options() else count_and_start
 
     # What Slot and pyqtSlot leave on a function is in its __dict__, and is kept. But
     # where the receiver is bound already, Qt knows its *own* method by that declaration,
@@ -195,7 +202,7 @@ def _receiver(slot: Any, args: Tuple[Any, ...], is_bound: bool) -> Any:
     return None
 
 
-def _cancel_with(receiver: Any, task: asyncio.Task[Any]) -> None:
+def _cancel_with(receiver: Any, task: asyncio.Future[Any]) -> None:
     """Have the task cancelled when Qt deletes its receiver, whose Python side the running coroutine keeps alive."""
     if is_deleted(receiver):  # while the first step ran: by its code, or in a dialog that it has opened
         task.cancel()
@@ -222,7 +229,7 @@ class _Tie:
 
     is_quiet = True
 
-    def __init__(self, destroyed: Any, task: asyncio.Task[Any]) -> None:
+    def __init__(self, destroyed: Any, task: asyncio.Future[Any]) -> None:
         self._loop = task.get_loop()
         self._thread = threading.get_ident()
         self._cancel = task.cancel
@@ -277,13 +284,3 @@ def _most_positional_arguments(fn: Any) -> Optional[int]:
         if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             count += 1
     return count
-
-
-def report_failure(task: asyncio.Task[Any]) -> None:
-    """Report the exception of a task that nobody awaits."""
-    if task.cancelled():
-        return
-    exc = task.exception()  # which also tells asyncio that it has been seen
-    # Python 3.7 takes a task for failed that returns in the step in which it was cancelled.
-    if exc is not None and not isinstance(exc, (SystemExit, KeyboardInterrupt, asyncio.CancelledError)):
-        task.get_loop().call_exception_handler({"message": "Exception in a slot", "exception": exc, "task": task})
