@@ -10,9 +10,22 @@ import functools
 import sys
 from asyncio.events import _get_running_loop
 from contextvars import Context
-from typing import Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Dict,
+    List,
+    Optional,
+    Tuple,
+    TypeVar,
+    overload,
+)
 
 from . import _lease, _meeting
+from ._base import P
 from ._binding import require_application
 from ._blame import report_error
 from ._calls import report_failure, unstarted
@@ -32,6 +45,9 @@ from ._owners import plugin_of
 from ._progress import Progress
 from ._report import DetachReport
 from ._slots import Options, Starter, make_slot
+
+if TYPE_CHECKING:
+    from ._slots import Class, CoroFn, Slot, SlotDecorator
 
 _T = TypeVar("_T")
 
@@ -220,6 +236,18 @@ def progress(title: str, total: Optional[float] = None) -> Progress:
     return Progress(loop, tell, "this program", find_host(), title, total)
 
 
+@overload
+def asyncSlot(*, on_repeat: str = ..., cancel_with_receiver: bool = ...) -> SlotDecorator: ...
+@overload
+def asyncSlot(
+    coro_fn: staticmethod[P, Coroutine[Any, Any, _T]], *, on_repeat: str = ..., cancel_with_receiver: bool = ...
+) -> staticmethod[P, asyncio.Future[_T]]: ...
+@overload
+def asyncSlot(
+    coro_fn: classmethod[Class, P, Coroutine[Any, Any, _T]], *, on_repeat: str = ..., cancel_with_receiver: bool = ...
+) -> classmethod[Class, P, asyncio.Future[_T]]: ...
+@overload
+def asyncSlot(coro_fn: CoroFn[P, _T], *, on_repeat: str = ..., cancel_with_receiver: bool = ...) -> Slot[P, _T]: ...
 def asyncSlot(  # the name that the original README gave it
     coro_fn: Any = ..., *, on_repeat: str = "concurrent", cancel_with_receiver: bool = False
 ) -> Any:
@@ -297,7 +325,12 @@ def _warn_of_namesake(owner: str, host: Any) -> None:
 @functools.lru_cache(maxsize=None)
 def _starter_of(module: str) -> Starter:
     """Return how a slot starts that this module has made; the same each time, as equal slots are to be equal."""
-    return Starter(*(functools.partial(act, module) for act in (_is_here, _hand_over, _start, _find_loop)))
+    return Starter(
+        functools.partial(_is_here, module),
+        functools.partial(_hand_over, module),
+        functools.partial(_start, module),
+        functools.partial(_find_loop, module),
+    )
 
 
 def _find_for_slot(module: str, fn: Any) -> Optional[Lease]:

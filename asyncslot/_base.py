@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from socket import socket
     from typing import Any, Callable, Deque, List, Optional, Sequence, Set, TypeVar
 
-    from typing_extensions import TypeVarTuple
+    from typing_extensions import ParamSpec, TypeVarTuple
     from typing_extensions import Unpack as Unpack  # "as": others import it from here
 
-    # A callback's result, and its arguments: typeshed ties them together.
+    # A callback's result, and its arguments: typeshed ties them together. P, where they may have names.
     T = TypeVar("T")
     Ts = TypeVarTuple("Ts")
+    P = ParamSpec("P")
 
     class Handle(asyncio.Handle):
         """asyncio.Handle, with its private parts."""
@@ -140,4 +141,4 @@ else:
     TimerHandle = asyncio.TimerHandle
     Task = asyncio.Task
     LoopBase = object
-    T = Ts = Unpack = None
+    T = Ts = P = Unpack = None

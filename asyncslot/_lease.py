@@ -24,10 +24,23 @@ import functools
 import threading
 import weakref
 from contextvars import copy_context
-from typing import Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Set, Tuple, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Dict,
+    List,
+    Optional,
+    Set,
+    Tuple,
+    TypeVar,
+    overload,
+)
 
 from . import _meeting
-from ._base import Ts, Unpack
+from ._base import P, Ts, Unpack
 from ._calls import failed, report_failure, unstarted
 from ._clock import monotonic
 from ._detach import Ending
@@ -38,6 +51,9 @@ from ._owners import Owner, nearest, plugin_of
 from ._progress import Progress
 from ._report import DetachReport, where
 from ._slots import Options, Starter, make_slot
+
+if TYPE_CHECKING:
+    from ._slots import CoroFn, Slot, SlotDecorator
 
 _T = TypeVar("_T")
 _Coro = Coroutine[Any, Any, _T]
@@ -130,6 +146,12 @@ class Lease:
         self._check("run_task()", coro)
         return self._keep(self.loop._as_call_for(self._owner, self.loop.run_task, coro), name)
 
+    @overload
+    def slot(self, *, on_repeat: str = ..., cancel_with_receiver: bool = ...) -> SlotDecorator: ...
+    @overload
+    def slot(
+        self, coro_fn: CoroFn[P, _T], *, on_repeat: str = ..., cancel_with_receiver: bool = ...
+    ) -> Slot[P, _T]: ...
     def slot(self, coro_fn: Any = ..., *, on_repeat: str = "concurrent", cancel_with_receiver: bool = False) -> Any:
         """Return a slot for Qt signals that starts `coro_fn` under this lease, its first step at once.
 

@@ -18,6 +18,7 @@ import asyncio
 import inspect
 from typing import Any, Callable, Optional, Tuple, TypeVar
 
+from ._base import P
 from ._binding import find_qt_core, require_application
 from ._errors import NotFunctionError
 
@@ -27,7 +28,7 @@ _T = TypeVar("_T")
 _LONG_INTERVAL = 24 * 3600.0
 
 
-async def asyncModal(fn: Callable[..., _T], *args: Any, **kwargs: Any) -> _T:
+async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> _T:
     """Call `fn(*args, **kwargs)`, which may open a dialog or menu, outside any step; return its result.
 
         answer = await asyncModal(QMessageBox.question, window, "Stop", "Stop the download?")

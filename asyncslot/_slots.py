@@ -27,8 +27,9 @@ import sys
 import threading
 import types
 import weakref
-from typing import Any, Callable, Coroutine, Dict, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, NamedTuple, Optional, Tuple
 
+from ._base import P, T
 from ._binding import is_deleted
 from ._calls import Call, unstarted
 from ._connections import calls_by_name, connect, is_bound_signal
@@ -39,7 +40,27 @@ from ._repeat import POLICIES, Repeats
 # is deprecated from 3.14 on.
 _is_coroutine_function = inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction
 
-CoroFn = Callable[..., Coroutine[Any, Any, Any]]
+if TYPE_CHECKING:
+    from typing import TypeVar, overload
+
+    from typing_extensions import Protocol
+
+    # What a coroutine function is made of and becomes, for type checkers.
+    CoroFn = Callable[P, Coroutine[Any, Any, T]]
+    Slot = Callable[P, asyncio.Future[T]]
+    Class = TypeVar("Class")
+
+    class SlotDecorator(Protocol):
+        """What asyncSlot() and Lease.slot() are, options aside; with options only, they return one."""
+
+        @overload
+        def __call__(self, coro_fn: staticmethod[P, Coroutine[Any, Any, T]]) -> staticmethod[P, asyncio.Future[T]]: ...
+        @overload
+        def __call__(
+            self, coro_fn: classmethod[Class, P, Coroutine[Any, Any, T]]
+        ) -> classmethod[Class, P, asyncio.Future[T]]: ...
+        @overload
+        def __call__(self, coro_fn: CoroFn[P, T]) -> Slot[P, T]: ...
 
 
 class Starter(NamedTuple):

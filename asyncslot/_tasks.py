@@ -83,7 +83,7 @@ def is_first_step(callback: Any) -> bool:
     return isinstance(task, asyncio.Task) and not has_begun(coro_of(task))
 
 
-def is_alive(task: asyncio.Task[Any]) -> bool:
+def is_alive(task: asyncio.Future[Any]) -> bool:
     """Whether a task goes on: it is not done, and detach() has not frozen it. Never raises."""
     coro = coro_of(task)
     try:

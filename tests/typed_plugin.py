@@ -42,6 +42,56 @@ def arguments_are_checked(lease: asyncslot.Lease) -> None:
     lease.create_task(count)  # type: ignore[arg-type]
 
 
+class Dock:
+    """Slots of every kind."""
+
+    @asyncslot.asyncSlot
+    async def refresh(self, rows: int, *, fast: bool = False) -> str:
+        """Return a text."""
+        return str(rows)
+
+    @asyncslot.asyncSlot(on_repeat="drop")
+    async def save(self) -> int:
+        """Return a number."""
+        return 1
+
+    @asyncslot.asyncSlot
+    @staticmethod
+    async def load(path: str) -> bytes:
+        """Return what is there."""
+        return path.encode()
+
+    @asyncslot.asyncSlot
+    @classmethod
+    async def open(cls, path: str) -> bytes:
+        """Return what is there."""
+        return path.encode()
+
+
+async def slots_keep_their_types(dock: Dock, lease: asyncslot.Lease) -> None:
+    """Their arguments, and the result of who awaits their task."""
+    assert_type(await dock.refresh(1, fast=True), str)
+    assert_type(await dock.save(), int)
+    assert_type(await Dock.load("path"), bytes)
+    assert_type(await Dock.open("path"), bytes)
+    assert_type(dock.save(), "asyncio.Future[int]")
+    assert_type(await asyncslot.asyncSlot(count, on_repeat="queue")(), int)
+    assert_type(await lease.slot(count)(), int)
+    assert_type(await lease.slot(on_repeat="restart")(count)(), int)
+    assert_type(dock.save().done(), bool)
+    dock.refresh("all")  # type: ignore[arg-type]
+    dock.save(1)  # type: ignore[call-arg]
+    asyncslot.asyncSlot(spell)  # type: ignore[arg-type]
+    asyncslot.asyncSlot(int)  # type: ignore[arg-type]
+    lease.slot(spell)  # type: ignore[arg-type]
+
+
+async def a_dialog_keeps_its_types() -> None:
+    """Of the function that opens it."""
+    assert_type(await asyncslot.asyncModal(spell, 1, language="Latin"), str)
+    await asyncslot.asyncModal(spell, "Latin", 1)  # type: ignore[arg-type]
+
+
 def a_loop_is_asyncios(lease: asyncslot.Lease) -> asyncio.AbstractEventLoop:
     """It goes wherever an event loop is wanted."""
     return lease.loop
