@@ -50,7 +50,11 @@ def is_planned(exc):
 def _judge_name(world, message, exc, adapter):
     """See that an error is reported in the name of the plug-in whose it is, through its adapter."""
     labels = {label.split(":")[0] for label in _labels(exc)}
-    names = {label.rstrip("0123456789") for label in labels}
+    own = [record for record in world.records if record.label in labels and record.lease is not None]
+    # One of an earlier seed's may come to light in this one. And a name is only one's own as long as the lease holds.
+    if not own or any(message.startswith(f"{record.lease.owner}: ") for record in own):
+        return
+    names = {record.plugin_name for record in own}
     for record in world.records:
         if not record.is_attached or record.plugin_name in names:
             continue

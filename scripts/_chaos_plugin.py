@@ -202,6 +202,10 @@ class Plugin:
                 then = self._spawn_if_attached
             way = rng.choice(("soon", "later", "at", "threadsafe"))
             delay = rng.choice((0, 0.001, 0.01, 0.05))
+            if way == "soon" and not self.world.has_stepped:
+                # Before its first step in a dialog, call_soon() takes whoever calls for the code that has opened it,
+                # whose context it is: to look at the frames each time would cost everybody too much.
+                way = "threadsafe"
             call = Call(record, way, 0 if way in ("soon", "threadsafe") else delay, error, then)
             if way == "soon":
                 loop.call_soon(call)

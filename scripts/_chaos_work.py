@@ -213,6 +213,7 @@ class Work:
         if not self.lease.is_attached:
             return None
         life = Life(self.record, kind, may_be_cancelled)
+        life.is_cancelled_twice = may_be_cancelled
         is_inside = asyncio._get_running_loop() is self.loop
         how = how or rng.choice(WAYS)
         if not is_inside and how in ("asyncio", "ensure_future", "eager"):
@@ -258,6 +259,7 @@ class Work:
         """Show that the loop goes on."""
         while True:
             self.record.beats += 1
+            self.world.has_stepped = True
             life.tick()
             await asyncio.sleep(0.002)
 
@@ -386,12 +388,19 @@ class Work:
         if way == "group" and not hasattr(asyncio, "TaskGroup"):
             way = "gather"
         for life, *_ in children:
-            life.is_cancelled_twice = way in ("group", "wait_for")
+            # gather() goes on with the first child that has ended, and leaves the others to their clean-up.
+            life.is_cancelled_twice = way in ("group", "wait_for", "gather")
         coros = [life.run(*rest) for life, *rest in children]
         if way == "group":
             async with asyncio.TaskGroup() as group:
                 for coro in coros:
-                    group.create_task(coro)
+                    try:
+                        group.create_task(coro)
+                    except RuntimeError as exc:
+                        # asyncio's: a child that was eager has failed, and the group takes no other.
+                        if "is shutting down" not in str(exc):
+                            raise
+                        coro.close()
             return
         tasks = [asyncio.ensure_future(coro) for coro in coros]
         if way == "gather":

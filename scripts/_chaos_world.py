@@ -97,6 +97,7 @@ class World:
         counts: how often each action was done.
         depth: how many dialogs are open.
         records: of all leases that there have been.
+        has_stepped: whether the loop has taken a step in the innermost dialog, if one is open.
         stuck: an event for which jobs wait that are stuck.
         sender: the host's; thread_sender: one that threads emit from, which lives until they have ended.
     """
@@ -110,6 +111,7 @@ class World:
         self.counts = {}
         self.depth = 0
         self.dialogs = 0
+        self.has_stepped = True
         self.records = []
         self.plugins = {}
         self.threads = []
@@ -343,6 +345,7 @@ class World:
             return
         self.depth += 1
         self.dialogs += 1
+        has_stepped, self.has_stepped = self.has_stepped, False
         try:
             if rng.random() < 0.2:
                 dialog = QtWidgets.QDialog()
@@ -357,6 +360,7 @@ class World:
             run(dialog)
         finally:
             self.depth -= 1
+            self.has_stepped |= has_stepped
         self.log("the dialog is closed")
 
     def _close_later(self, close, delay, must_wait):
@@ -388,10 +392,12 @@ class World:
         if self.depth >= DEPTH or not self.is_running:
             return
         self.depth += 1
+        has_stepped, self.has_stepped = self.has_stepped, False
         try:
             self.host.app.processEvents()
         finally:
             self.depth -= 1
+            self.has_stepped |= has_stepped
 
     def quit(self):
         """End the application."""
