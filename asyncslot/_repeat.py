@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from contextvars import Context
 from typing import Any, Deque, Optional
 
 from ._calls import Call, unstarted
@@ -80,6 +81,7 @@ class Repeats:
             finally:
                 self._is_starting = False
             if is_alive(task):
-                task.add_done_callback(lambda _: self._start_waiting())
+                # In a context of nobody's: that of who emits may be another plug-in's, whose dialog is open.
+                task.add_done_callback(lambda _: self._start_waiting(), context=Context())
                 if self._policy == "restart" and self._waiting:
                     task.cancel()  # emitted again by its own first step

@@ -27,6 +27,7 @@ import sys
 import threading
 import types
 import weakref
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, NamedTuple, Optional, Tuple
 
 from ._base import P, T
@@ -256,7 +257,7 @@ class _Tie:
         self._cancel = task.cancel
         self._is_closed = False
         self._connection = connect(destroyed, self._on_destroyed, lambda _: None)
-        task.add_done_callback(self._on_done)
+        task.add_done_callback(self._on_done, context=Context())  # see Repeats
         owner_of_task = getattr(self._loop, "_as_owner_of_task", None)
         owner = None if owner_of_task is None else owner_of_task(task)
         if owner is not None:

@@ -268,3 +268,32 @@ def test_a_task_factory_that_plain_code_sets_under_anothers_dialog_is_its_own_pl
 
     tell(story())
     assert found == [1, 0]
+
+
+def test_what_a_slot_goes_on_with_that_was_emitted_under_anothers_dialog_is_its_own_plugins(plugins):
+    """What waits in its queue starts when the first is done, and is not on the other one's stack."""
+    alpha, bravo = plugins["alpha"], plugins["bravo"]
+    begun, released, nest = [], [], Nest()
+
+    async def answer():
+        begun.append(1)
+        if len(begun) == 1:
+            while not released:  # noqa: ASYNC110 - what fills it knows of no event
+                await asyncio.sleep(0.001)
+        else:
+            nest.open()
+
+    def story():
+        nests = yield from opened(plugins, "alpha's task")
+        slot = bravo.lease.slot(answer, on_repeat="queue")
+        slot()
+        slot()
+        yield from closing(nests)
+        released.append(1)
+        yield lambda: nest.is_open
+        assert alpha.detach().ended == 1  # at once: nothing of alpha's is on the stack
+        nest.close()
+        yield lambda: nest.is_over
+
+    tell(story())
+    assert [each.host.reports for each in plugins.values()] == [[], [], []]
