@@ -32,9 +32,9 @@ from typing import Any, Callable, Dict, Iterable, List
 
 from ._clock import monotonic
 from ._loop import AsyncSlotEventLoop
-from ._owners import Owner, freeze
+from ._owners import Owner
 from ._report import AbandonedTask, DetachReport, describe, safe_repr
-from ._tasks import coro_of, is_alive
+from ._tasks import coro_of, freeze, is_alive
 
 # Phase deadlines, as fractions of `timeout` from the start: by then the next thing is done, whether the last has
 # succeeded or not. What is left after the last of them is for killing and reaping, which takes milliseconds.
@@ -220,7 +220,7 @@ class Ending:
             others = self._pending()
         # Some may end when what they wait for is closed; but not in time, and not as they wanted. What closes a
         # generator has not been cancelled, and may still end well.
-        self._note_abandoned(task for task in self._pending() if not _closes_generator(task))
+        self._note_abandoned(task for task in others if not _closes_generator(task))
 
     def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks, each once: a second time would interrupt the clean-up that the first has begun."""
@@ -244,7 +244,9 @@ class Ending:
 
     def _close_async_generators(self) -> None:
         """Have them run their `finally`, in the owner's name."""
-        generators = [agen for agen in list(self._owner.async_generators) if agen.ag_frame is not None]
+        # But for those in which a task is that has not ended in time.
+        generators = list(self._owner.async_generators)
+        generators = [agen for agen in generators if agen.ag_frame is not None and not agen.ag_running]
         if not generators:
             return
         task = self._loop._as_call_for(self._owner, self._loop.create_task, _close_all(self._loop, generators))

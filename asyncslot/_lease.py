@@ -318,6 +318,9 @@ class Lease:
                 else:
                     self.loop._as_call_for(self._owner, task.add_done_callback, report_failure)
             return task
+        except (SystemExit, KeyboardInterrupt) as exc:  # asyncio.eager_task_factory lets them out
+            self._owner.report(f"{self.name}: {type(exc).__name__} in a slot", exc)
+            return None
         except Exception as exc:  # a task factory of somebody's
             coro.close()
             return self._fail("no task could be made for the slot", exc)

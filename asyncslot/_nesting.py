@@ -24,7 +24,8 @@ host that has quit runs no Qt loop any more.
 
 Code that Qt calls from inside a callback runs in that callback's context, but does not belong to
 it: it may be another plug-in's slot. `_owners` knows it by its frames, for which it asks wherever
-call_soon() takes the slow way; so it does as long as `is_open`.
+call_soon() takes the slow way; so it does as long as `is_open`. That a callback has called into Qt is
+seen with the first step in there; what another plug-in's slot gives call_soon() before is taken for the callback's.
 
 Neighbours. Our loop is asyncio's running loop only while a step runs, and what
 was running before (another plug-in's loop, a Jupyter console) is put back: unless
@@ -125,13 +126,21 @@ class NestingMixin(LoopBase):
         if own_task is not None:
             _put_back(self, own_task, loop)
 
-    def _as_call_inside(self, fn: Callable[[], Any]) -> Any:
-        """Call `fn` as the running loop."""
+    def _as_call_inside(self, handle: Handle, fn: Callable[[], Any]) -> Any:
+        """Call `fn` as the running loop; `handle` stands for it on the stack."""
         outer = self._as_enter()
+        alert, self._as_alert = self._as_alert, True
+        self._as_handle = handle
         try:
             return fn()
         finally:
+            self._as_alert = alert
             self._as_leave(outer)
+            if self._as_nested:
+                self._as_unnest()
+                self._as_rest()
+            if self._as_afters:
+                self._as_unwind()
 
     def _as_publish_again(self) -> None:
         """Be the running loop again, after a callback that has made another one of it, or none.

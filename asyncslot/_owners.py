@@ -26,7 +26,7 @@ read in Python 3.7, 3.8, 3.11, 3.12, 3.13: `_make_socket_transport
 _make_ssl_transport _make_datagram_transport _make_read_pipe_transport
 _make_write_pipe_transport _make_subprocess_transport _start_serving
 _asyncgen_firstiter_hook _asyncgen_finalizer_hook`, and on `_asyncgens`, `_task_factory`, `Handle._context`,
-`Task._fut_waiter _coro _context _log_destroy_pending` and `Future._callbacks`.
+`Task._fut_waiter _coro _context` and `Future._callbacks`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, Ty
 
 from ._base import Handle, LoopBase, Task
 from ._report import frames_of
-from ._tasks import all_tasks, coro_of, is_alive
+from ._tasks import all_tasks, is_alive
 
 _T = TypeVar("_T")
 
@@ -98,10 +98,6 @@ class Owner:
         return tasks
 
 
-# A coroutine that awaits in a `finally` stands there after close(), and is closed again. One
-# that does so for ever is left to the garbage collector.
-_MOST_CLOSES = 10
-
 # Whether a task tells its context also when it is done, and when it waits for something that is not asyncio's. Where it
 # does not, tasks are noted as they are made, for those cases.
 _TASKS_TELL = sys.version_info >= (3, 12)
@@ -144,8 +140,8 @@ class OwningMixin(LoopBase):
 
     def __init__(self, *args: Any) -> None:
         self._as_owners: List[Owner] = []
-        # By id(): when a generator is finalized, no weak reference to it is left.
-        self._as_generator_owners: Dict[int, Owner] = {}
+        # By id(): when a generator is finalized, no weak reference to it is left. None: of one who has left.
+        self._as_generator_owners: Dict[int, Optional[Owner]] = {}
         # Cache, for a thread that floods us with calls: whose code a module is; until somebody comes or goes.
         self._as_owners_by_module: Dict[str, Any] = {}
         # Every copy of ours that has met here: their code stands between the loop and the plug-in that calls.
@@ -174,8 +170,13 @@ class OwningMixin(LoopBase):
         if owner in self._as_owners:
             self._as_owners.remove(owner)
         self._as_owners_by_module = {}
-        generators = self._as_generator_owners
-        self._as_generator_owners = {key: other for key, other in generators.items() if other is not owner}
+        # Those that detach() could not close, and said so.
+        left = {id(agen) for agen in list(owner.async_generators) if agen.ag_frame is not None}
+        self._as_generator_owners = {
+            key: None if other is owner else other
+            for key, other in self._as_generator_owners.items()
+            if other is not owner or key in left
+        }
 
     # -- who calls ---------------------------------------------------------------
 
@@ -203,17 +204,18 @@ class OwningMixin(LoopBase):
                     return None
             elif owner is not None:
                 carried = current()
-                return None if owner is carried or self._as_is_same_code(owner, carried) else owner
+                return None if owner is carried or self._as_is_same_code(owner, carried, frame) else owner
             frame = frame.f_back
         return None
 
-    def _as_is_same_code(self, owner: Owner, carried: Optional[Owner]) -> bool:
+    def _as_is_same_code(self, owner: Owner, carried: Optional[Owner], frame: Any) -> bool:
         """Whether the code of an owner is as well that of the one whom the context carries, so that the context tells.
 
         Of two leases of one package: one is leaving, and has been reloaded; then plain code that Qt calls in the old
-        one's dialog is the new one's.
+        one's dialog is the new one's. But not the old one's own code, which goes on when the dialog is closed: its
+        modules have been purged and imported anew.
         """
-        if carried is None or self._as_is_open:
+        if carried is None or (self._as_is_open and not _is_purged(frame)):
             return False
         return carried.copy == owner.copy and plugin_of(carried.module) == plugin_of(owner.module)
 
@@ -228,13 +230,12 @@ class OwningMixin(LoopBase):
         if package in _GO_BETWEENS or module.rpartition(".")[0] in self._as_copies:
             return []
         owners = [owner for owner in self._as_owners if plugin_of(owner.module) == package]
-        # One that is reloaded inside a dialog of its own is there twice for a while.
-        owners = [owner for owner in owners if not owner.is_leaving] or owners[-1:]
         if len(owners) > 1:
             # The host's own package may hold several plug-ins (Picard): then they are told apart by where their
-            # copies lie.
+            # copies lie. First: what one of them does while it leaves is none of the others'.
             owners = nearest(owners, module, lambda owner: (owner.copy, owner.module))
-        return owners
+        # One that is reloaded inside a dialog of its own is there twice for a while.
+        return [owner for owner in owners if not owner.is_leaving] or owners[-1:]
 
     def _as_callers_context(self) -> Optional[Context]:
         """Return a context for what code schedules whose own context does not carry it; None if it does."""
@@ -370,10 +371,12 @@ class OwningMixin(LoopBase):
                 owner._noted.add(task)
             return task
         make = functools.partial(super().create_task, coro, **kwargs)
-        if self._task_factory is not None and self._as_handle is None:
-            # It may run the first step itself (asyncio.eager_task_factory), and between
-            # steps would not find the loop running.
-            make = functools.partial(self._as_call_inside, make)
+        handle = self._as_handle
+        if self._task_factory is not None and (handle is None or self._as_owner_of_handle(handle) is not owner):
+            # It may run the first step itself (asyncio.eager_task_factory): that must find the loop running between
+            # steps, and be known on the stack for its owner's.
+            context = context or copy_context()
+            make = functools.partial(self._as_call_inside, Handle(make, (), self, context), make)
         given = kwargs.get("context")
         if given is not None and given.get(OWNER) is None:
             self._as_give_owner(given)
@@ -412,12 +415,13 @@ class OwningMixin(LoopBase):
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
         # The garbage collector runs in anybody's code, and in any thread; the clean-up is the owner's.
-        owner = self._as_generator_owners.pop(id(agen), None)
+        owner: Any = self._as_generator_owners.pop(id(agen), self)
         finalize = super()._asyncgen_finalizer_hook
-        if owner is None:
+        if owner is self:
             Context().run(finalize, agen)
-        else:
+        elif owner is not None:
             owner.context().run(finalize, agen)
+        # Else it is not gone on with: no code of a plug-in's runs after its end.
 
     def set_task_factory(self, factory: Any) -> None:
         """Have all tasks of this loop made by `factory`, in a host until the lease of who called this ends."""
@@ -487,6 +491,12 @@ def _common_length(one_module: str, other_module: str) -> int:
             break
         count += 1
     return count
+
+
+def _is_purged(frame: Any) -> bool:
+    """Whether a frame runs code of a module that was purged and imported anew."""
+    module = sys.modules.get(frame.f_globals.get("__name__") or "")
+    return module is not None and vars(module) is not frame.f_globals
 
 
 def is_in(thing: Any, weak_set: Any) -> bool:
@@ -561,32 +571,3 @@ def _note(resource: Any) -> Any:
     if owner is not None and resource is not None:
         owner.resources.add(resource)
     return resource
-
-
-def freeze(task: Any) -> Optional[BaseException]:
-    """Stop a task for good that is suspended and will not end: nothing wakes it, and its coroutine is closed.
-
-    Closed as Python closes a coroutine that nobody refers to any more: GeneratorExit
-    is raised where it stands. Now rather than at some garbage collection, which
-    would tell stderr of a coroutine that awaits even then.
-
-    Returns:
-        What the coroutine raised instead of ending.
-    """
-    # The report of detach() tells of it; asyncio need not when the task is destroyed.
-    task._log_destroy_pending = False
-    waiter: Any = getattr(task, "_fut_waiter", None)
-    for callback, _ in list(getattr(waiter, "_callbacks", None) or ()):
-        if getattr(callback, "__self__", None) is task:
-            waiter.remove_done_callback(callback)
-    coro, error = coro_of(task), None
-    if coro is None:
-        return None  # of a class that does not tell what it runs
-    for _ in range(_MOST_CLOSES):
-        try:
-            coro.close()
-        except BaseException as exc:
-            error = exc
-        if getattr(coro, "cr_frame", None) is None:
-            break
-    return error

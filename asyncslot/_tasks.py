@@ -9,7 +9,8 @@ the first `await` that really waits on, the task is like any other.
 This module relies on the loop being ours: call_soon() of `_steps` recognises
 the first step by the coroutine that it belongs to, and nothing that another
 thread queues meanwhile can be mistaken for it. It reads `Task._coro`, `Task._loop` and
-`Task._fut_waiter`, there in Python 3.7 to 3.14, and asyncio's registries of tasks.
+`Task._fut_waiter`, and sets `Task._log_destroy_pending`, there in Python 3.7 to 3.14, and reads asyncio's registries of
+tasks.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ _REGISTRIES = ("_all_tasks", "_scheduled_tasks", "_eager_tasks")
 
 # What a class of a plug-in's own may raise when it is asked for something.
 _ANYTHING = (Exception, SystemExit)
+
+# A coroutine that awaits in a `finally` stands there after close(), and is closed again. One
+# that does so for ever is left to the garbage collector.
+_MOST_CLOSES = 10
 
 
 def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
@@ -117,6 +122,38 @@ def coro_of(task: Any) -> Any:
         return task._coro
     except _ANYTHING:
         return None
+
+
+def freeze(task: Any) -> Optional[BaseException]:
+    """Stop a task for good that is suspended and will not end: nothing wakes it, and its coroutine is closed.
+
+    Closed as Python closes a coroutine that nobody refers to any more: GeneratorExit
+    is raised where it stands. Now rather than at some garbage collection, which
+    would tell stderr of a coroutine that awaits even then.
+
+    Returns:
+        What the coroutine raised instead of ending.
+    """
+    # The report of detach() tells of it; asyncio need not when the task is destroyed.
+    task._log_destroy_pending = False
+    waiter: Any = getattr(task, "_fut_waiter", None)
+    for callback, _ in list(getattr(waiter, "_callbacks", None) or ()):
+        if getattr(callback, "__self__", None) is task:
+            waiter.remove_done_callback(callback)
+    coro, error = coro_of(task), None
+    if coro is None:
+        return None  # of a class that does not tell what it runs
+    for _ in range(_MOST_CLOSES):
+        try:
+            coro.close()
+        except BaseException as exc:
+            error = exc
+        if getattr(coro, "cr_frame", None) is None:
+            break
+    if not hasattr(coro, "cr_frame") and isinstance(task, asyncio.Future):
+        # What closes an async generator does not tell whether it goes on, so the task has to: see is_alive().
+        asyncio.Future.cancel(task)
+    return error
 
 
 def _set_name(task: asyncio.Task[Any], name: str) -> None:

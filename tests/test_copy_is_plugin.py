@@ -343,3 +343,28 @@ def test_plugins_of_a_package_that_changes_are_told_apart(plugins, roots, spin, 
     assert (lease.is_attached, other.is_attached) == (True, False)
     assert plugin.detach().ended == 1
     assert plugins.log == begins(plugin, second) + ends(second, plugin)
+
+
+@pytest.mark.parametrize("comes", ["first", "last"])
+def test_what_a_plugin_begins_while_it_leaves_is_not_that_of_another_in_the_same_package(plugins, comes):
+    """The host's own package holds both (Picard 3); one of them makes a task as it cleans up."""
+    leaver, other = map(plugins.load, PICARDS[:2])
+    leases = {plugin: plugin.attach() for plugin in ((leaver, other) if comes == "first" else (other, leaver))}
+    code = """
+import asyncio
+from a_library import keep
+
+async def leave():
+    try:
+        await asyncio.sleep(3600)
+    finally:
+        keep(asyncio.get_event_loop().create_task(work(__name__)))
+"""
+    exec(code, vars(leaver))
+    lease = leases[leaver]
+    lease.create_task(leaver.leave())
+    lease.run_until_complete(asyncio.sleep(0.01))
+    leaver.detach()
+    plugins.library.kept.clear()
+    assert plugins.log in (begins(leaver) + ends(leaver), [])
+    assert other.detach().ended == 0

@@ -433,6 +433,61 @@ def test_a_dialog_that_is_open_for_longer_than_detach_may_take(alpha, bravo):
     assert alpha.lease.loop.is_closed() == (bravo is None)
 
 
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="there from Python 3.12 on")
+def test_a_slots_eager_first_step_is_on_the_stack(alpha, bravo):
+    """Whoever calls it, a factory as well as we."""
+    log, nest = [], Nest()
+    alpha.lease.loop.set_task_factory(asyncio.eager_task_factory)
+    later(alpha.lease.slot(functools.partial(sit, nest.open, log)))
+
+    def story():
+        yield lambda: nest.is_open
+        alpha.lease.detach()
+        nest.close()
+
+    tell(story())
+    assert log == ["returned", "sit cleaned up"]
+    assert alpha.lease.detach().abandoned == []
+    assert alpha.host.reports == []
+
+
+@pytest.mark.parametrize("with_events", [False, True])
+def test_what_the_old_code_starts_when_it_was_reloaded_in_its_own_step_ends_with_the_old_lease(
+    alpha, clock, monkeypatch, with_events
+):
+    """In that very step, when the dialog is closed: its modules were purged, and the new ones have another lease."""
+    log, nest = [], Nest()
+    new = plugin("alpha")
+    new.host = alpha.host
+    namespace = vars(alpha)
+    exec("async def begin(work, log):\n    asyncio.get_event_loop().create_task(work(log))", namespace)
+
+    def reload():
+        monkeypatch.setitem(sys.modules, new.__name__, new)
+        new.attach()
+
+    async def sit_and_begin():
+        nest.open()
+        await namespace["begin"](work, log)
+
+    def story():
+        alpha.lease.create_task(sit_and_begin())
+        yield lambda: nest.is_open
+        alpha.lease.detach(process_events=with_events)
+        reload()
+        yield beats(clock)
+        nest.close()
+        yield lambda: nest.is_over
+        yield beats(clock)
+
+    try:
+        tell(story())
+        report = alpha.lease.detach()
+        assert (report.abandoned, new.lease.detach().ended) == ([], 0)
+    finally:
+        new.lease.detach()
+
+
 @pytest.mark.parametrize("count", [1, 3], ids=["once", "three times"])
 @pytest.mark.parametrize("way", WAYS)
 def test_what_a_plugin_starts_that_was_reloaded_in_its_own_dialog_is_the_new_leases(alpha, clock, way, count):

@@ -326,3 +326,16 @@ def test_a_slots_first_step_ends_as_on_asyncios_own_loop(alpha, first_step, fact
 
     tell(story())
     assert [repr(exc) for _, exc in alpha.host.reports] == ([] if first_step is not only_raise else ["KeyError('x')"])
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="there from Python 3.12 on")
+@pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
+def test_what_interrupts_a_slots_eager_first_step_does_not_go_out_into_qt(alpha, kind):
+    """asyncio's factory lets it out; it is reported, as from any other first step."""
+    alpha.lease.loop.set_task_factory(asyncio.eager_task_factory)
+
+    async def leave():
+        raise kind("x")
+
+    alpha.lease.slot(leave)()
+    assert {type(exc) for _, exc in alpha.host.reports} == {kind}

@@ -432,3 +432,48 @@ def test_a_generator_that_had_no_time_to_end_is_not_reported_as_closed(alpha, us
     else:
         assert says_so != [] or report.abandoned  # the task that was to close it
         assert [line for line in lines if "closed:" in line and line not in says_so] == []
+
+
+async def rows_that_wait(log):
+    try:
+        log.append("waits")
+        await forever()
+        yield
+    finally:
+        log.append("cleans up")
+        await forever()
+
+
+@pytest.mark.parametrize("timeout", [0, 0.05])
+def test_a_generator_in_which_a_task_is_that_had_no_time_to_end_is_not_closed_a_second_time(alpha, timeout):
+    """The task is told of, and closes it as it is closed itself."""
+    log = []
+    alpha.lease.create_task(loop_over_it(lambda: rows_that_wait(log)))
+    alpha.lease.run_until_complete(until(lambda: log))
+    report = alpha.lease.detach(timeout=timeout)
+    assert log == ["waits", "cleans up"]
+    assert len(report.abandoned) == 1
+    assert report.closed == [] or sys.version_info < (3, 8)  # where it does not tell that it is in use
+    assert [message for message, _ in alpha.host.reports if "while the async generator" in message] == []
+
+
+@pytest.mark.parametrize("use", [keep_it, loop_over_it_forever, take_the_first])
+def test_a_generator_that_had_no_time_to_end_is_not_the_next_leases(alpha, use):
+    """Nothing of it goes on or is found when its plug-in attaches again and detaches."""
+    log = []
+    alpha.lease.create_task(use(lambda: rows(log, forever)))
+    alpha.lease.run_until_complete(until(lambda: log))
+    keeper = plugin("keeper")  # of the loop
+    keeper.start()
+    try:
+        alpha.lease.detach(timeout=0)
+        alpha.attach()
+        before = list(log)
+        kept.clear()
+        gc.collect()
+        tell(turns(20))
+        report = alpha.lease.detach()
+    finally:
+        keeper.detach()
+    assert (report.ended, report.abandoned, report.closed) == (0, [], [])
+    assert log == before
