@@ -19,6 +19,8 @@ from _chaos_record import PLANNED, Planned
 DETACHED = re.compile(r"^[^\n]*: detached in ")
 
 # What closing a coroutine brings that awaits in its `finally`: it had no time for that, or _judge_clean_up() finds it.
+# The second also comes where a neighbour's loop has failed to run in a dialog and has unpublished ours on its way out
+# (Python 3.13), if the dialog is closed before our next step.
 CLOSED = ("ignored GeneratorExit", "no running event loop")
 
 
@@ -31,7 +33,7 @@ def judge_report(world, message, exc, adapter):
     if is_planned(exc):
         _judge_name(world, first, exc, adapter)
         return
-    if DETACHED.match(message) or any(text in str(exc) for text in CLOSED):
+    if DETACHED.match(message) or _is_closed(exc):
         return
     place = "" if exc is None else f" in {where(exc)}"
     world.find("reported: " + _kind_of(first), f"{message[:600]} {exc!r}{place}")
@@ -45,6 +47,13 @@ def is_planned(exc):
     if inner is not None:
         return all(map(is_planned, inner))
     return isinstance(exc, (Planned, ValueError, SystemExit, KeyboardInterrupt)) and str(exc).startswith(PLANNED)
+
+
+def _is_closed(exc):
+    inner = getattr(exc, "exceptions", None)
+    if inner is not None:
+        return all(_is_closed(each) or is_planned(each) for each in inner)
+    return any(text in str(exc) for text in CLOSED)
 
 
 def _judge_name(world, message, exc, adapter):

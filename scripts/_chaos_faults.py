@@ -39,7 +39,8 @@ def _call(world, record):
 
 
 def _cancel_another(world, record):
-    others = [other for other in world.records if other is not record and other.is_attached]
+    # Before its first step it would not notice.
+    others = [other for other in world.records if other is not record and other.is_attached and other.beats]
     if not others:
         return WAIT
     others[0].heart.cancel()

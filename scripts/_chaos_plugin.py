@@ -229,6 +229,7 @@ class Plugin:
                 kind, timeout = "stubborn" if self.world.allows_stubborn else "suppressor", None
             self.work.loop.call_soon(Call(self.record, "detach while it blocks", then=self._detach_inside))
         life = Life(self.record, kind, may_be_cancelled=True, is_promised=False)
+        life.is_cancelled_twice = True  # when the time is over, and by detach()
         try:
             self.lease.run_until_complete(life.run(getattr(self.work, kind), rng), timeout=timeout)
         except (aio.TaskTimeoutError, aio.DetachedError):

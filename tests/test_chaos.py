@@ -32,7 +32,6 @@ def chaos(tmp_path):
     return chaos
 
 
-@pytest.mark.xfail(reason="issue 13: the second seed finds a task that another one has left behind", strict=False)
 def test_seeds_run_and_find_nothing(chaos):
     """Two seeds with all that there is."""
     exit_code, output, result = chaos("--seeds", "2")
@@ -44,11 +43,7 @@ def test_seeds_run_and_find_nothing(chaos):
     ("fault", "kind"),
     [
         ("call", "called after detach()"),
-        pytest.param(
-            "cancellation",
-            "a task was cancelled, and not by its plug-in",
-            marks=pytest.mark.xfail(reason="issue 13: the program does not see this fault any more", strict=False),
-        ),
+        ("cancellation", "a task was cancelled, and not by its plug-in"),
         ("clean-up", "a task's clean-up was cut off"),
         ("task", "a task has neither ended nor been closed"),
         ("exception", "raised into Qt"),
