@@ -327,12 +327,19 @@ class World:
                 self.close(record)
 
     def _is_on_stack(self, record):
-        """Tell whether code of the record's plug-in is on the stack, apart from what the host calls."""
+        """Tell whether code of the record's plug-in is on the stack, apart from what the host calls; or its end is.
+
+        What was put off until a stack has unwound runs everybody's code, also that of who opens a dialog, in which a
+        second detach() cannot finish it.
+        """
         package = PLUGINS[record.plugin_name][0]
         names = (package + ".plugin", package + ".work")
         frame = sys._getframe(1)
         while frame is not None:
-            if frame.f_globals.get("__name__") in names and frame.f_code.co_name not in ("detach", "unload", "reload"):
+            module, function = frame.f_globals.get("__name__"), frame.f_code.co_name
+            if module in names and function not in ("detach", "unload", "reload"):
+                return True
+            if function == "_finish" and getattr(frame.f_locals.get("self"), "_owner", None) is record.lease._owner:
                 return True
             frame = frame.f_back
         return False
