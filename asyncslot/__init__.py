@@ -45,10 +45,12 @@ import typing as _typing
 __version__ = "0.5.0.dev0"
 
 from ._attach import asyncSlot, attach, create_task, detach, progress, run_until_complete
+from ._errors import ELSEWHERE as _ELSEWHERE
 from ._errors import (
     AdapterError,
     AmbiguousLeaseError,
     ApplicationQuitError,
+    ArgumentError,
     AsyncSlotError,
     AttachedLoopError,
     DetachedError,
@@ -57,6 +59,7 @@ from ._errors import (
     NoApplicationError,
     NoBindingError,
     NoLoopError,
+    NoQtLoopError,
     NotCoroutineFunctionError,
     NotFunctionError,
     NotSignalError,
@@ -78,6 +81,7 @@ __all__ = [
     "AdapterError",
     "AmbiguousLeaseError",
     "ApplicationQuitError",
+    "ArgumentError",
     "AsyncSlotError",
     "AsyncSlotEventLoop",
     "AsyncSlotRunner",
@@ -90,6 +94,7 @@ __all__ = [
     "NoApplicationError",
     "NoBindingError",
     "NoLoopError",
+    "NoQtLoopError",
     "NotCoroutineFunctionError",
     "NotFunctionError",
     "NotSignalError",
@@ -129,6 +134,10 @@ else:
 
     def __getattr__(name):
         """Import what comes late, and keep it."""
+        if name in _ELSEWHERE:
+            # Python asks so for `from ... import`, and would put words of its own for those of an AttributeError.
+            is_import = _sys._getframe(1).f_code.co_name == "_handle_fromlist"
+            raise (ImportError if is_import else AttributeError)(_ELSEWHERE[name])
         if name not in _LATE:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if getattr(_sys.modules.get(__name__), "__dict__", None) is not globals():

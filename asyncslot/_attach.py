@@ -37,6 +37,7 @@ from ._errors import (
     NoApplicationError,
     NoBindingError,
     NoLoopError,
+    NotCoroutineFunctionError,
 )
 from ._hosts import check_adapter, explain_no_application, find_host, report_safely
 from ._lease import Lease
@@ -249,7 +250,7 @@ def asyncSlot(
 @overload
 def asyncSlot(coro_fn: CoroFn[P, _T], *, on_repeat: str = ..., cancel_with_receiver: bool = ...) -> Slot[P, _T]: ...
 def asyncSlot(  # the name that the original README gave it
-    coro_fn: Any = ..., *, on_repeat: str = "concurrent", cancel_with_receiver: bool = False
+    coro_fn: Any = ..., *more: Any, on_repeat: str = "concurrent", cancel_with_receiver: bool = False
 ) -> Any:
     """Make a coroutine function connectable to a signal; its first step runs inside the emission.
 
@@ -280,7 +281,8 @@ def asyncSlot(  # the name that the original README gave it
             (a dialog that is closed, say); by default they go on.
 
     Raises:
-        NotCoroutineFunctionError: `coro_fn` is not a coroutine function.
+        NotCoroutineFunctionError: `coro_fn` is not a coroutine function, but a type, say: qasync's takes those.
+        ArgumentError: it needs a keyword argument, which no signal brings.
         OptionError: `on_repeat` is none of the four, or `cancel_with_receiver` is
             wanted for a method of something that is no QObject.
 
@@ -296,6 +298,8 @@ def asyncSlot(  # the name that the original README gave it
     reported. Before that it raises NoLoopError or ForeignLoopError when it is called and there
     is no loop to start on.
     """
+    if more:
+        raise NotCoroutineFunctionError((coro_fn, *more), is_coroutine=False, is_type=True)
     options = Options(on_repeat, cancel_with_receiver)
     starter = _starter_of(_caller())
     if coro_fn is ...:  # left out: a decorator is wanted

@@ -55,13 +55,25 @@ class ThreadError(AsyncSlotError, RuntimeError):
 class NotCoroutineFunctionError(AsyncSlotError, TypeError):
     """A slot was to be made of something that is not a coroutine function."""
 
-    def __init__(self, found: object, is_coroutine: bool) -> None:
-        advice = (
-            "pass the function itself, without calling it: asyncSlot(fn), not asyncSlot(fn())"
-            if is_coroutine
-            else "write it with 'async def', or connect it to the signal as it is"
-        )
+    def __init__(self, found: object, is_coroutine: bool, is_type: bool = False) -> None:
+        if is_coroutine:
+            advice = "pass the function itself, without calling it: asyncSlot(fn), not asyncSlot(fn())"
+        elif is_type:
+            # As qasync's takes them.
+            advice = (
+                "write @asyncSlot without types: arguments that the function does not take are dropped. "
+                "Where Qt must know them, they stand above it: @Slot(int) or @pyqtSlot(int), and @asyncSlot below"
+            )
+        else:
+            advice = "write it with 'async def', or connect it to the signal as it is"
         super().__init__(f"asyncSlot() was given {found!r}; it takes a coroutine function. Please {advice}")
+
+
+class ArgumentError(AsyncSlotError, TypeError):
+    """Something takes other arguments than those that it has, or will have, to be called with."""
+
+    def __init__(self, what: str, found: str, advice: str) -> None:
+        super().__init__(f"{what} was given {found}. {advice}")
 
 
 class OptionError(AsyncSlotError, ValueError):
@@ -113,11 +125,14 @@ class DetachedError(AsyncSlotError, RuntimeError):
 class AttachedLoopError(AsyncSlotError, RuntimeError):
     """A loop that the host runs was told to stop or to run."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, advice: Optional[str] = None) -> None:
         super().__init__(
             f"{what} was called on a loop that is attached; the host starts and stops it. "
-            "Cancel your tasks, call detach() when the plug-in is unloaded, "
-            "or use lease.run_until_complete() where you must wait"
+            + (
+                advice
+                or "Cancel your tasks, call detach() when the plug-in is unloaded, "
+                "or use lease.run_until_complete() where you must wait"
+            )
         )
 
 
@@ -180,6 +195,16 @@ class OutsideCoroutineError(AsyncSlotError, RuntimeError):
         )
 
 
+class NoQtLoopError(AsyncSlotError, RuntimeError):
+    """Qt was to call a function, and no Qt loop runs that could."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(
+            f"{what} was awaited where no Qt loop can call the function, and would wait for ever: {why}. "
+            "Call the function as it is: a dialog's exec() runs a Qt loop of its own"
+        )
+
+
 class NotSignalError(AsyncSlotError, TypeError):
     """A signal was to be awaited, and something else was given."""
 
@@ -208,3 +233,10 @@ class NotFunctionError(AsyncSlotError, TypeError):
             f"asyncModal() was given {found!r}; it takes a plain function, and calls it itself: "
             "asyncModal(dialog.exec), not asyncModal(dialog.exec()). A coroutine function can be awaited as it is"
         )
+
+
+# What there is elsewhere and not here, and what to write instead.
+ELSEWHERE = {
+    "asyncClose": "asyncClose is qasync's. Qt does not wait for a closeEvent(): let it call event.ignore() and start a "
+    "slot, which closes the window again when it is done; README shows one in 'Coming from qasync and others'",
+}

@@ -161,6 +161,7 @@ class Lease:
 
         Raises:
             NotCoroutineFunctionError: `coro_fn` is not a coroutine function.
+            ArgumentError: it needs a keyword argument, which no signal brings.
             OptionError: as from asyncSlot().
         """
         options = Options(on_repeat, cancel_with_receiver)

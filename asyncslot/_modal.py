@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
+from types import FrameType
 from typing import Any, Callable, Optional, Tuple, TypeVar
 
 from ._base import P
 from ._binding import find_qt_core, require_application
-from ._errors import NotFunctionError
+from ._errors import NoQtLoopError, NotFunctionError
 
 _T = TypeVar("_T")
 
@@ -42,11 +44,14 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
     is closed, and its result is dropped (an exception is reported): to close it,
     catch CancelledError and call `dialog.reject()`.
 
-    It needs a Qt loop that runs: inside lease.run_until_complete() it waits, and
-    after the application's quit() for ever, that is, until it is cancelled.
+    It needs a Qt loop that runs. After the application's quit(), while the loop is still
+    attached, it waits until it is cancelled.
 
     Raises:
         NotFunctionError: `fn` cannot be called, or is a coroutine function.
+        NoQtLoopError: no Qt loop can call it as long as the task is waited for: inside
+            lease.run_until_complete(), in clean-up under detach(), or under a loop of
+            asyncio's own.
         NoApplicationError: there is no QCoreApplication.
         ThreadError: awaited in another thread than the application's.
         Exception: whatever `fn` raises; SystemExit and KeyboardInterrupt too,
@@ -58,6 +63,9 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
         raise NotFunctionError(fn)
     qt_core = find_qt_core()
     require_application(qt_core, "asyncModal()")
+    why = _why_without_qt(qt_core, asyncio.get_running_loop())
+    if why:
+        raise NoQtLoopError("asyncModal()", why)
     call = _Call(qt_core, lambda: fn(*args, **kwargs))
     value: _T
     error: Optional[BaseException]
@@ -71,6 +79,34 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
         raise error
     finally:
         error = None  # or the traceback and this frame keep each other alive
+
+
+def _why_without_qt(qt_core: Any, loop: Any) -> str:
+    """Say why no Qt loop can run before the calling task has ended; nothing if one can."""
+    if hasattr(
+        loop, "_as_is_alone_for"
+    ):  # ours, of whichever copy; attached, it may wait for a Qt loop that is to come
+        is_alone = loop._as_is_alone_for(loop._as_owner.get())
+        return "run_until_complete() or detach() waits for this code, without Qt" if is_alone else ""
+    if qt_core.QThread.currentThread().loopLevel() == 0:
+        return f"none runs in this thread, but {loop!r}"
+    # A Qt loop that has called a slot in which asyncio blocks. A loop that is only turned by a timer, for a moment, is
+    # none of asyncio.run()'s.
+    return f"{loop!r}, of an asyncio.run(), blocks it" if _is_in_asyncio_run(type(loop)) else ""
+
+
+def _is_in_asyncio_run(kind: Any) -> bool:
+    """Whether the running loop, of this class, is one of asyncio's own and run by asyncio.run()."""
+    if not kind.run_forever.__module__.startswith("asyncio."):
+        return False  # it rides on Qt's, or may
+    frame: Optional[FrameType] = sys._getframe()
+    while frame is not None and frame.f_code.co_name != "run_forever":
+        frame = frame.f_back
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("asyncio."):
+        if frame.f_globals["__name__"] == "asyncio.runners":
+            return True
+        frame = frame.f_back
+    return False
 
 
 class _Call:

@@ -34,7 +34,7 @@ from ._base import P, T
 from ._binding import is_deleted
 from ._calls import Call, unstarted
 from ._connections import calls_by_name, connect, is_bound_signal
-from ._errors import NotCoroutineFunctionError, OptionError, ThreadError
+from ._errors import ArgumentError, NotCoroutineFunctionError, OptionError, ThreadError
 from ._repeat import POLICIES, Repeats
 
 # asyncio's own version knows more below Python 3.12 (mocks, marked functions), and
@@ -106,6 +106,7 @@ def make_slot(fn: Any, starter: Starter, options: Options) -> Any:
 
     Raises:
         NotCoroutineFunctionError: `fn` is something else.
+        ArgumentError: it needs a keyword argument, which no signal brings.
         OptionError: an option has a value that it cannot have.
     """
     options.check(fn)
@@ -155,7 +156,8 @@ class _Named:
 def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> Any:
     """Return the function that starts `fn`; one that is to be bound gets the receiver as first argument."""
     if not is_coroutine_function(fn):
-        raise NotCoroutineFunctionError(fn, inspect.iscoroutine(fn))
+        is_type = isinstance(fn, (type, str)) and not is_coroutine_function(getattr(fn, "__call__", None))  # noqa: B004
+        raise NotCoroutineFunctionError(fn, inspect.iscoroutine(fn), is_type)
 
     most = _most_positional_arguments(fn)
     is_here, hand_over, start, find_loop = starter
@@ -298,11 +300,20 @@ def is_coroutine_function(fn: Any) -> bool:
 
 
 def _most_positional_arguments(fn: Any) -> Optional[int]:
-    """Return how many positional arguments `fn` takes; None: any number."""
-    count = 0
+    """Return how many positional arguments `fn` takes; None: any number.
+
+    Raises:
+        ArgumentError: it needs others, too.
+    """
+    count: Optional[int] = 0
     for parameter in inspect.signature(fn).parameters.values():
         if parameter.kind == parameter.VAR_POSITIONAL:
-            return None
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
+            count = None
+        elif count is not None and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             count += 1
+        elif parameter.kind == parameter.KEYWORD_ONLY and parameter.default is parameter.empty:
+            name = parameter.name
+            found = f"{fn!r}, which needs the keyword argument {name!r}: a signal brings positional ones only"
+            advice = f"Give it a default, or bind it: asyncSlot(functools.partial(fn, {name}=...))"
+            raise ArgumentError("asyncSlot()", found, advice)
     return count

@@ -184,6 +184,94 @@ said(lambda: asyncio.run(starts()))
 spin(is_done)
 """,
     ),
+    "a signal brings positional ones only": (
+        """
+import functools
+start()
+async def moves(*, steps):
+    assert steps == 3
+    await fine()
+said(lambda: asyncslot.asyncSlot(moves))
+""",
+        """
+button = Window()
+slot = asyncslot.asyncSlot(functools.partial(moves, steps=3))
+button.clicked.connect(slot)
+button.click()
+spin(is_done)
+""",
+    ),
+    "arguments that the function does not take are dropped": (
+        """
+start()
+def decorate(*types):
+    @asyncslot.asyncSlot(*types)
+    async def clicked():
+        pass
+said(decorate, int)
+said(decorate, int, str)
+""",
+        """
+class Panel(QtCore.QObject):
+    moved = QtCore.Signal(int)
+    @QtCore.Slot(int)
+    @asyncslot.asyncSlot
+    async def move(self, number):
+        assert number == 3
+        await fine()
+panel = Panel()
+panel.moved.connect(panel.move)
+panel.moved.emit(3)
+spin(is_done)
+""",
+    ),
+    "Qt does not wait for a closeEvent()": (
+        """
+start()
+def imports():
+    from asyncslot import asyncClose
+said(imports)
+said(lambda: asyncslot.asyncClose)
+assert not hasattr(asyncslot, "asyncClose")
+""",
+        """
+class Closing(QtWidgets.QWidget):
+    def closeEvent(self, event):
+        if not done:
+            event.ignore()
+            self.finish()
+    @asyncslot.asyncSlot
+    async def finish(self):
+        await fine()
+        self.close()
+window = Closing()
+window.show()
+window.close()
+assert window.isVisible()
+spin(lambda: not window.isVisible())
+""",
+    ),
+    "and would wait for ever": (
+        """
+start()
+async def asks():
+    return await asyncslot.asyncModal(len, "answer")
+said(lambda: lease.run_until_complete(asks()))
+said(lambda: asyncio.run(asks()))
+QtCore.QTimer.singleShot(0, lambda: said(lambda: asyncio.run(asks())) or done.append(True))
+spin(is_done)
+del done[:]
+""",
+        """
+assert lease.run_until_complete(fine()) is None
+async def asks():
+    dialog = QtWidgets.QDialog()
+    QtCore.QTimer.singleShot(1, dialog.accept)
+    return (getattr(dialog, "exec", None) or dialog.exec_)()
+assert lease.run_until_complete(asks()) == 1
+assert lease.create_task(asyncslot.asyncModal(len, "answer"))
+""",
+    ),
     "was given to a slot": (
         """
 start()
