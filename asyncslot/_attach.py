@@ -52,6 +52,10 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+# What runs in a program that owns its application, and was started by a slot or create_task(): asyncio keeps no task
+# alive, and Qt does not keep what a slot returns.
+_running: Dict[int, Any] = {}
+
 # Other projects' modules of the same name that have been reported.
 _namesakes: List[Any] = []
 
@@ -185,7 +189,7 @@ def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) ->
     lease, loop = _lease_or_loop(_caller(), "create_task()", coro)
     if lease is not None:
         return lease.create_task(coro, name=name)
-    task: asyncio.Task[_T] = loop.create_task(coro)
+    task: asyncio.Task[_T] = _keep(loop.create_task(coro))
     if name is not None and hasattr(task, "set_name"):  # Python 3.8
         task.set_name(name)
     return task
@@ -361,6 +365,14 @@ def _lease_or_loop(module: str, what: str, coro: Any = None) -> Tuple[Optional[L
     return lease, loop
 
 
+def _keep(task: asyncio.Task[_T]) -> asyncio.Task[_T]:
+    """Keep a task alive until it is done."""
+    if not task.done():
+        _running[id(task)] = task
+        task.add_done_callback(lambda task: _running.pop(id(task), None))
+    return task
+
+
 def _programs_own_loop() -> Any:
     """Return the loop of ours, of whichever copy, that this program runs; None in a host, where it is only attached."""
     loop = _get_running_loop()
@@ -405,7 +417,7 @@ def _start(module: str, fn: Any, args: Tuple[Any, ...], keywords: Dict[str, Any]
             return lease._start(fn, args, keywords)
         loop = _programs_own_loop()
         if loop is not None:
-            task: asyncio.Task[Any] = loop.run_task(fn(*args, **keywords))
+            task: asyncio.Task[Any] = _keep(loop.run_task(fn(*args, **keywords)))
             task.add_done_callback(report_failure)
             return task
         if any(_lease.has_ended(name) for name in (_module_of(fn), module)):

@@ -8,6 +8,7 @@ import contextlib
 import functools
 import gc
 import threading
+import weakref
 
 import pytest
 import qtpy
@@ -138,6 +139,29 @@ def test_a_call_returns_its_task(mode, when):
 
     mode.run(main())
     assert mode.reports == []
+
+
+def test_a_task_that_nobody_refers_to_is_not_collected(mode):
+    """Qt drops what the slot returns, and the task waits for something that only it knows."""
+    ends = []
+
+    async def slot():
+        future = asyncio.get_event_loop().create_future()
+        seen.append(weakref.ref(future))
+        await future
+        ends.append("ended")
+
+    async def main():
+        mode.wrap(slot)()
+        gc.collect()
+        future = seen.pop()()
+        future.set_result(None)
+        del future
+        await some_turns()
+
+    seen = []
+    mode.run(main())
+    assert ends == ["ended"]
 
 
 def test_a_decorated_method_is_awaited_like_an_undecorated_one(mode):
