@@ -42,7 +42,7 @@ from ._application import NoRun, choose_run
 from ._base import T, Ts, Unpack
 from ._binding import find_qt_core
 from ._clock import monotonic
-from ._errors import ApplicationQuitError, AttachedLoopError, NoApplicationError
+from ._errors import ApplicationQuitError, ArgumentError, AttachedLoopError, NoApplicationError
 from ._executor import DaemonExecutor, end_jobs
 from ._interrupts import SignalWatch
 from ._owners import ExceptionHandler, Owner, OwningMixin
@@ -53,6 +53,11 @@ if sys.platform == "win32":
     from ._windows import PlatformLoop
 else:
     from ._unix import PlatformLoop
+
+_INSIDE_WITH = (
+    "Inside 'with loop:' or AsyncSlotRunner you run Qt: app.exec(). For a coroutine to run it, leave 'with loop:' out: "
+    "loop.run_until_complete(main()), or asyncio.run(main(), loop_factory=AsyncSlotEventLoop)"
+)
 
 
 # The part of `shutdown_timeout` that a coroutine has to end by itself when the application has quit.
@@ -97,6 +102,9 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
     Raises, when it is entered or run:
         NoApplicationError: there is no QCoreApplication.
 
+    Raises, when it is made:
+        ArgumentError: with arguments, as qasync's; it takes none.
+
     Thread: it belongs to the thread in which it is entered or run; from others
     only call_soon_threadsafe() may be called.
     """
@@ -104,7 +112,11 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
     exit_code: Optional[int] = None
     shutdown_timeout = 10.0
 
-    def __init__(self) -> None:
+    def __init__(self, *strangers: Any) -> None:
+        if strangers:  # qasync's takes the application
+            self._closed = True  # for __del__
+            advice = "It takes no arguments, and finds the QApplication by itself: AsyncSlotEventLoop()"
+            raise ArgumentError("AsyncSlotEventLoop()", ", ".join(map(safe_repr, strangers)), advice)
         self._as_signals: Optional[SignalWatch] = None  # while this program owns the loop
         try:
             super().__init__()
@@ -286,12 +298,17 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
         Raises:
             ApplicationQuitError: the application has quit, and `future` did not end by itself.
+            AttachedLoopError: called inside `with loop:`, where the program runs Qt.
         """
         if self.is_running() and hasattr(asyncio, "_nest_patched"):
             # What nest_asyncio would have patched in sees only one of our two queues, and runs no Qt.
             future = asyncio.ensure_future(future, loop=self)
             self._as_run_alone(future.done, None)
             return future.result()
+        if self._as_entered is not None and self._as_handle is None:  # as with qasync's
+            if asyncio.iscoroutine(future):
+                future.close()
+            raise AttachedLoopError("run_until_complete()", _INSIDE_WITH)
         self._as_check_may_run()
         is_new = not asyncio.isfuture(future)
         self._as_main = main = asyncio.ensure_future(future, loop=self)

@@ -225,6 +225,35 @@ panel.moved.emit(3)
 spin(is_done)
 """,
     ),
+    "It takes no arguments, and finds the QApplication by itself": (
+        """
+start()
+said(asyncslot.AsyncSlotEventLoop, app)
+gc.collect()
+""",
+        """
+lease.detach()
+loop = asyncslot.AsyncSlotEventLoop()
+loop.run_until_complete(fine())
+loop.close()
+lease = start()
+""",
+    ),
+    "leave 'with loop:' out": (
+        """
+start().detach()
+loop = asyncslot.AsyncSlotEventLoop()
+def enters():
+    with loop:
+        loop.run_until_complete(work())
+said(enters)
+""",
+        """
+loop.run_until_complete(fine())
+loop.close()
+lease = start()
+""",
+    ),
     "Qt does not wait for a closeEvent()": (
         """
 start()
