@@ -92,7 +92,7 @@ def in_the_call_of_a_slot(lease):
     def call(): fail()
     call.__code__ = call.__code__
     class Callable:
-        async def __call__(self, *, never_given): pass
+        async def __call__(self, never_given): pass
     lease.slot(Callable())()
 
 def in_owned(callback):
