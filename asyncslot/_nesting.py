@@ -65,6 +65,7 @@ class NestingMixin(LoopBase):
         self._as_held: List[Handle] = []
         self._as_nested = False  # something is held, muted or open
         self._as_afters: List[Callable[[], None]] = []  # what waits for the stack to unwind
+        self._as_is_unwinding = False
         self._as_lasting: Any = None  # this loop, if it is the running loop outside steps, too
         self._as_newcomer: Any = None  # a loop that was published during the step
         super().__init__()
@@ -189,13 +190,19 @@ class NestingMixin(LoopBase):
         self._as_unwind()
 
     def _as_unwind(self) -> None:
-        """Call what waits for the stack to unwind, if it has. Never raises."""
-        while self._as_afters and not self._as_depth:
-            try:
-                # In an empty context: what was put off is the loop's, whoever has been on the stack.
-                Context().run(self._as_afters.pop(0))
-            except BaseException as exc:
-                self._as_interrupted(exc)
+        """Call what waits for the stack to unwind, if it has, one after the other. Never raises."""
+        if self._as_is_unwinding:
+            return  # what is being called has run the loop: one plug-in's end must not take place in another's time
+        self._as_is_unwinding = True
+        try:
+            while self._as_afters and not self._as_depth:
+                try:
+                    # In an empty context: what was put off is the loop's, whoever has been on the stack.
+                    Context().run(self._as_afters.pop(0))
+                except BaseException as exc:
+                    self._as_interrupted(exc)
+        finally:
+            self._as_is_unwinding = False
 
     def _as_on_stack(self) -> List[Handle]:
         """Return the callbacks that are being run, further out on the calling thread's stack."""
