@@ -56,7 +56,8 @@ else:
 
 _INSIDE_WITH = (
     "Inside 'with loop:' or AsyncSlotRunner you run Qt: app.exec(). For a coroutine to run it, leave 'with loop:' out: "
-    "loop.run_until_complete(main()), or asyncio.run(main(), loop_factory=AsyncSlotEventLoop)"
+    "loop.run_until_complete(main()), or asyncio.run(main(), loop_factory=AsyncSlotEventLoop). To wait in a plain "
+    "function, asyncslot.run_until_complete()"
 )
 
 
