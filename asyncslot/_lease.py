@@ -321,7 +321,7 @@ class Lease:
             return task
         except (SystemExit, KeyboardInterrupt) as exc:  # asyncio.eager_task_factory lets them out
             self._owner.report(f"{self.name}: {type(exc).__name__} in a slot", exc)
-            return None
+            return unstarted()
         except Exception as exc:  # a task factory of somebody's
             coro.close()
             return self._fail("no task could be made for the slot", exc)
