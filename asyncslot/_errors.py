@@ -125,15 +125,16 @@ class DetachedError(AsyncSlotError, RuntimeError):
 class AttachedLoopError(AsyncSlotError, RuntimeError):
     """A loop that the host runs was told to stop or to run."""
 
-    def __init__(self, what: str, advice: Optional[str] = None) -> None:
-        super().__init__(
-            f"{what} was called on a loop that is attached; the host starts and stops it. "
-            + (
-                advice
-                or "Cancel your tasks, call detach() when the plug-in is unloaded, "
-                "or use lease.run_until_complete() where you must wait"
-            )
+    def __init__(self, what: str, *, is_programs: bool = False) -> None:
+        advice = (
+            "Inside 'with loop:' or AsyncSlotRunner you run Qt: app.exec(). For a coroutine to run it, leave "
+            "'with loop:' out: loop.run_until_complete(main()), or asyncio.run(main(), "
+            "loop_factory=AsyncSlotEventLoop). To wait in a plain function, asyncslot.run_until_complete()"
+            if is_programs
+            else "Cancel your tasks, call detach() when the plug-in is unloaded, "
+            "or use lease.run_until_complete() where you must wait"
         )
+        super().__init__(f"{what} was called on a loop that is attached; the host starts and stops it. {advice}")
 
 
 class IncompatibleCopyError(AsyncSlotError, ImportError):

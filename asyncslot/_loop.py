@@ -54,13 +54,6 @@ if sys.platform == "win32":
 else:
     from ._unix import PlatformLoop
 
-_INSIDE_WITH = (
-    "Inside 'with loop:' or AsyncSlotRunner you run Qt: app.exec(). For a coroutine to run it, leave 'with loop:' out: "
-    "loop.run_until_complete(main()), or asyncio.run(main(), loop_factory=AsyncSlotEventLoop). To wait in a plain "
-    "function, asyncslot.run_until_complete()"
-)
-
-
 # The part of `shutdown_timeout` that a coroutine has to end by itself when the application has quit.
 _SHARE_TO_END = 0.2
 
@@ -309,7 +302,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         if self._as_entered is not None and self._as_handle is None:  # as with qasync's
             if asyncio.iscoroutine(future):
                 future.close()
-            raise AttachedLoopError("run_until_complete()", _INSIDE_WITH)
+            raise AttachedLoopError("run_until_complete()", is_programs=True)
         self._as_check_may_run()
         is_new = not asyncio.isfuture(future)
         self._as_main = main = asyncio.ensure_future(future, loop=self)

@@ -36,8 +36,9 @@ def main():
         return 2
     report = WORK / "test-report.xml"
     report.unlink(missing_ok=True)
-    # All of it takes long enough for both cores of a small machine. A file's tests stay together, and share their host.
-    workers = [] if for_pytest else ["-n", "2", "--dist", "loadfile"]
+    # All of it takes long enough for both cores of a small machine, and waits for half of its time. A file's tests stay
+    # together, and share their host.
+    workers = [] if for_pytest else ["-n", "3", "--dist", "loadfile"]
     command = [python, "-m", "pytest", f"--junitxml={report}", "-m", "not (cpython or hosts)", *workers, *for_pytest]
     if arguments.hosts:
         command.append("--require-hosts")
