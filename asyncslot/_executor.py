@@ -223,6 +223,20 @@ class DaemonExecutor(Executor):
                 return
         fn()
 
+    async def end_jobs(self, loop: Any, timeout: Optional[float]) -> None:
+        """Take no more jobs, and wait for those there are; log and leave what still runs after `timeout` seconds."""
+        ended = loop.create_future()
+        self.shutdown(wait=False)
+        self.when_ended(functools.partial(_Awaited(ended, loop).set_result, None))
+        await asyncio.wait([ended], timeout=timeout)
+        if not ended.done():
+            waiting = self.waiting()
+            dropped = f", and {waiting} that waited for a thread dropped" if waiting else ""
+            still = ", ".join(self.abandon())
+            logging.getLogger("asyncio").warning(
+                "Still running after %s s, and left alone%s: %s", timeout, dropped, still
+            )
+
     def running(self) -> List[str]:
         """Return the names of the functions that run in its threads now. Any thread."""
         with self._lock:
@@ -300,21 +314,6 @@ class DaemonExecutor(Executor):
         """Let the next job count on this thread."""
         with self._lock:
             self._running.pop(threading.get_ident(), None)
-
-
-async def end_jobs(executor: DaemonExecutor, loop: Any, timeout: Optional[float]) -> None:
-    """Take no more jobs, and wait for those there are; log and leave what still runs after `timeout` seconds."""
-    ended = loop.create_future()
-    executor.shutdown(wait=False)
-    executor.when_ended(functools.partial(_Awaited(ended, loop).set_result, None))
-    await asyncio.wait([ended], timeout=timeout)
-    if not ended.done():
-        waiting = executor.waiting()
-        dropped = f", and {waiting} that waited for a thread dropped" if waiting else ""
-        running = ", ".join(executor.abandon())
-        logging.getLogger("asyncio").warning(
-            "Still running after %s s, and left alone%s: %s", timeout, dropped, running
-        )
 
 
 def _log(message: str, *args: Any) -> None:

@@ -43,7 +43,7 @@ from ._base import T, Ts, Unpack
 from ._binding import find_qt_core
 from ._clock import monotonic
 from ._errors import ApplicationQuitError, ArgumentError, AttachedLoopError, NoApplicationError
-from ._executor import DaemonExecutor, end_jobs
+from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch
 from ._owners import ExceptionHandler, Owner, OwningMixin
 from ._report import safe_repr, where
@@ -423,23 +423,23 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         """
         if timeout in (None, getattr(asyncio.constants, "THREAD_JOIN_TIMEOUT", None)):
             timeout = self.shutdown_timeout
-        executor = self._default_executor
-        if executor is not None and not isinstance(executor, DaemonExecutor):
+        default = self._default_executor
+        if default is not None and not isinstance(default, DaemonExecutor):
             # A program's own; its threads keep the process from exiting, whatever is done here.
-            await self._as_shut_down_foreign(executor, timeout)
+            await self._as_shut_down_foreign(default, timeout)
             return
         self._executor_shutdown_called = True
-        if executor is not None:
-            await end_jobs(executor, self, timeout)
+        if default is not None:
+            await default.end_jobs(self, timeout)
 
-    async def _as_shut_down_foreign(self, executor: Any, timeout: Optional[float]) -> None:
+    async def _as_shut_down_foreign(self, default: Any, timeout: Optional[float]) -> None:
         shut_down: Any = getattr(super(), "shutdown_default_executor", None)
         if sys.version_info >= (3, 12):
             await shut_down(timeout)
         elif shut_down is not None:
             await shut_down()
         else:  # Python below 3.9
-            executor.shutdown(wait=False)
+            default.shutdown(wait=False)
 
     def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts]) -> None:
         """Handle a signal, where this program owns its application.
