@@ -234,6 +234,8 @@ class Ending:
         """Stop listening; a connection that was just accepted needs its server for two turns more."""
         servers = [resource for resource in self._owner.resources if isinstance(resource, asyncio.AbstractServer)]
         if any(self._try("asking a server", server.is_serving) for server in servers):
+            # The clean-up of a generator may just be talking to one of them.
+            self._run_until(_AllEnded(self._closing()), _FOR_OWN_TASKS)
             for server in servers:
                 self._try("closing a server", self._loop._as_stop_accepting, server)
             self._take_turns(2)

@@ -340,6 +340,32 @@ def test_a_generator_that_was_just_dropped_ends_with_its_plugin(alpha, drop, cle
     assert alpha.host.reports == []
 
 
+def test_a_generator_that_is_closing_still_has_its_server(alpha):
+    """Its connection may not have been accepted when detach() begins."""
+    log = []
+
+    async def talk():
+        heard = asyncio.Event()
+        server = await asyncio.start_server(lambda reader, writer: (writer.close(), heard.set()), "127.0.0.1", 0)
+        for _ in range(3000):  # turns, in one of which detach() begins
+            log.append("turn")
+            await asyncio.sleep(0)
+        _, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        await heard.wait()
+        writer.close()
+        server.close()
+
+    box = []
+    box.append(rows(log, talk))
+    alpha.lease.run_until_complete(take_one(box))
+    box.clear()
+    alpha.lease.run_until_complete(until(lambda: "turn" in log))
+    report = alpha.detach()
+    assert log[-1] == "has ended"
+    assert report.abandoned == []
+    assert alpha.host.reports == []
+
+
 @pytest.mark.parametrize("drop", DROPS)
 def test_a_generator_that_is_dropped_while_its_plugin_detaches_ends_with_it(alpha, drop):
     """By the clean-up of a task."""
