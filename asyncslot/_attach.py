@@ -28,7 +28,7 @@ from . import _lease, _meeting
 from ._base import P
 from ._binding import require_application
 from ._blame import report_error
-from ._calls import report_failure, unstarted
+from ._calls import failed, report_failure, unstarted
 from ._errors import (
     AmbiguousLeaseError,
     DetachedError,
@@ -417,9 +417,7 @@ def _start(module: str, fn: Any, args: Tuple[Any, ...], keywords: Dict[str, Any]
             return lease._start(fn, args, keywords)
         loop = _programs_own_loop()
         if loop is not None:
-            task: asyncio.Task[Any] = _keep(loop.run_task(fn(*args, **keywords)))
-            task.add_done_callback(report_failure)
-            return task
+            return _start_on(loop, lambda: fn(*args, **keywords))
         if any(_lease.has_ended(name) for name in (_module_of(fn), module)):
             return unstarted(DetachedError(what, plugin_of(_module_of(fn))))
         running = _get_running_loop()
@@ -431,6 +429,24 @@ def _start(module: str, fn: Any, args: Tuple[Any, ...], keywords: Dict[str, Any]
     # There is a host, in which an exception that goes out into Qt may end the process.
     tell(f"{plugin_of(_module_of(fn))}: {what} could not be started", error)
     return unstarted(error)
+
+
+def _start_on(loop: Any, call: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Future[Any]:
+    """Start a slot's coroutine on the loop that this program runs. What goes wrong is the loop's to deal with, not Qt's."""
+    future: asyncio.Future[Any]
+    try:
+        future = _keep(loop.run_task(call()))
+    except (SystemExit, KeyboardInterrupt) as exc:  # asyncio.eager_task_factory lets them out
+        loop.call_soon(_raise, exc)
+        return unstarted()
+    except Exception as exc:  # the function takes other arguments, say
+        future = failed(loop, exc)
+    future.add_done_callback(report_failure)
+    return future
+
+
+def _raise(exc: BaseException) -> None:
+    raise exc
 
 
 def _module_of(fn: Any) -> str:

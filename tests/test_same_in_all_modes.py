@@ -1,5 +1,7 @@
 """The public functions mean the same whoever runs the loop: a host, a Runner, `with loop:`, run_until_complete()."""
 
+import asyncio
+
 import pytest
 
 PRELUDE = """
@@ -131,6 +133,65 @@ def test_a_public_function_works_in_each_mode(run_python, mode, use):
     """In coroutines, and in plain functions that Qt calls."""
     done = run_python(f"MODE = {mode!r}\n{PRELUDE}\n{USES[use]}\nprint(run(main))")
     assert done.stdout.splitlines()[-1:] == ["done"]
+
+
+@pytest.mark.parametrize("mode", ["attached", "Runner", "with loop", "nested"])
+def test_a_slot_that_cannot_be_called_is_reported_and_does_not_raise_into_qt(run_python, mode):
+    """Where it would end the process, with PyQt."""
+    done = run_python(
+        f"MODE = {mode!r}\n{PRELUDE}"
+        + """
+class Button(QtCore.QObject):
+    clicked = QtCore.Signal()
+
+async def main():
+    button = Button()
+
+    @asyncslot.asyncSlot
+    async def on_click(one, two):
+        pass
+
+    button.clicked.connect(on_click)
+    await from_qt(button.clicked.emit)
+    await asyncio.sleep(0.01)
+    return "done"
+
+print(run(main))
+"""
+    )
+    assert done.stdout.splitlines()[-1:] == ["done"]
+    assert "on_click() missing 2 required positional arguments" in done.stderr
+
+
+@pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="there from Python 3.12 on")
+@pytest.mark.parametrize("mode", ["Runner", "with loop", "nested"])
+def test_what_ends_an_eager_first_step_ends_the_program(run_python, mode):
+    """SystemExit in a slot is raised where the program runs the loop, whoever makes its tasks."""
+    done = run_python(
+        f"MODE = {mode!r}\n{PRELUDE}"
+        + """
+class Button(QtCore.QObject):
+    clicked = QtCore.Signal()
+
+async def main():
+    asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
+    button = Button()
+
+    @asyncslot.asyncSlot
+    async def on_click():
+        sys.exit(5)
+
+    button.clicked.connect(on_click)
+    await from_qt(button.clicked.emit)
+    await asyncio.sleep(10)
+
+try:
+    run(main)
+except SystemExit as exc:
+    print("SystemExit", exc)
+""",
+    )
+    assert done.stdout.splitlines()[-1:] == ["SystemExit 5"]
 
 
 @pytest.mark.parametrize("function", ["create_task", "run_until_complete"])
