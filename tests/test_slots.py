@@ -326,11 +326,23 @@ def test_a_missing_argument_is_reported_and_not_raised_into_qt(app, recorder, ki
     assert kind_of_error is TypeError
 
 
-def test_a_missing_argument_is_an_error_of_the_caller_where_the_program_owns_the_loop(app):
-    """Without a host to report to, it is raised as it is."""
-    with asyncslot.AsyncSlotRunner():
-        with pytest.raises(TypeError, match=r"_both\(\) missing 1 required positional argument: 'b'"):
-            asyncSlot(_both)(7)
+def test_a_missing_argument_is_an_error_of_who_awaits_where_the_program_owns_the_loop(app, spin):
+    """As in a host; where nobody awaits, the loop's exception handler hears of it, and not Qt."""
+    heard = []
+    with asyncslot.AsyncSlotRunner() as loop:
+        loop.set_exception_handler(lambda _, context: heard.append(context["exception"]))
+
+        async def call():
+            with pytest.raises(TypeError, match=r"_both\(\) missing 1 required positional argument: 'b'"):
+                await asyncSlot(_both)(7)
+
+        task = loop.create_task(call())
+        spin(task.done)
+        task.result()
+        assert heard == []
+        asyncSlot(_both)(7)
+        spin(lambda: heard)
+    assert [type(error) for error in heard] == [TypeError]
 
 
 # -- when it runs --------------------------------------------------------------
