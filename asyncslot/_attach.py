@@ -21,11 +21,10 @@ from typing import (
     Optional,
     Tuple,
     TypeVar,
-    overload,
 )
 
 from . import _lease, _meeting
-from ._base import P
+from ._base import P, overload
 from ._binding import require_application
 from ._blame import report_error
 from ._calls import failed, report_failure, unstarted

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from contextvars import Context
     from socket import socket
     from typing import Any, Callable, Deque, List, Optional, Sequence, Set, TypeVar
+    from typing import overload as overload  # "as": others import it from here
 
     from typing_extensions import ParamSpec, TypeVarTuple
-    from typing_extensions import Unpack as Unpack  # "as": others import it from here
+    from typing_extensions import Unpack as Unpack
 
     # A callback's result, and its arguments: typeshed ties them together. P, where they may have names.
     T = TypeVar("T")
@@ -143,3 +144,7 @@ else:
     Task = asyncio.Task
     LoopBase = object
     T = Ts = P = Unpack = None
+
+    def overload(function: object) -> object:
+        """Do nothing: typing's own keeps what it is given, and with it a copy that was purged (Python 3.11)."""
+        return function

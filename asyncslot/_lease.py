@@ -36,11 +36,10 @@ from typing import (
     Set,
     Tuple,
     TypeVar,
-    overload,
 )
 
 from . import _meeting
-from ._base import P, Ts, Unpack
+from ._base import P, Ts, Unpack, overload
 from ._calls import failed, report_failure, unstarted
 from ._clock import monotonic
 from ._detach import Ending
