@@ -431,7 +431,7 @@ def _start(module: str, fn: Any, args: Tuple[Any, ...], keywords: Dict[str, Any]
 
 
 def _start_on(loop: Any, call: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Future[Any]:
-    """Start a slot's coroutine on the loop that this program runs. What goes wrong is the loop's to deal with, not Qt's."""
+    """Start a slot's coroutine on the loop that this program runs, which deals with what goes wrong: Qt must not."""
     future: asyncio.Future[Any]
     try:
         future = _keep(loop.run_task(call()))
