@@ -403,3 +403,22 @@ def test_in_another_thread_it_is_refused(app):
     thread.start()
     thread.join()
     assert errors == [asyncslot.ThreadError]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_two_dialogs_at_once_are_answered_in_any_order_with_open(lease, spin, first):
+    """README's way: exec() of the second would keep the task of the first on the stack."""
+    dialogs, answers = [QtWidgets.QDialog(), QtWidgets.QDialog()], []
+
+    async def ask(number):
+        dialogs[number].open()
+        (answer,) = await asyncSignal(dialogs[number].finished)
+        answers.append((number, answer))
+
+    tasks = [lease.create_task(ask(number)) for number in (0, 1)]
+    spin(lambda: all(dialog.isVisible() for dialog in dialogs))
+    for number in (first, 1 - first):
+        dialogs[number].accept()
+        spin(tasks[number].done)
+        assert answers[-1] == (number, 1)
+    assert len(answers) == 2
