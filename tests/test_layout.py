@@ -211,9 +211,16 @@ def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
-each_shipped = pytest.mark.parametrize("path", SHIPPED, ids=map(label, SHIPPED))
-each_core = pytest.mark.parametrize("path", CORE, ids=map(label, CORE))
-each_adapter = pytest.mark.parametrize("path", ADAPTERS, ids=map(label, ADAPTERS))
+def each(paths):
+    """Ask something of each source file: the same on every Python and binding."""
+
+    def decorate(test):
+        return pytest.mark.once(pytest.mark.parametrize("path", paths, ids=map(label, paths))(test))
+
+    return decorate
+
+
+each_shipped, each_core, each_adapter = each(SHIPPED), each(CORE), each(ADAPTERS)
 
 
 def is_for_checkers(statement):

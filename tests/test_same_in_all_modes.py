@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PRELUDE = """
 import asyncio, sys, time
 from qtpy import QtCore, QtWidgets

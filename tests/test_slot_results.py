@@ -18,6 +18,8 @@ import asyncslot
 from asyncslot import asyncSlot
 from senders import delete_at_once
 
+pytestmark = pytest.mark.slow
+
 
 class Mode:
     """A mode in which slots run.

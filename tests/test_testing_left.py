@@ -22,6 +22,8 @@ import pytest
 
 from asyncslot import _settings, testing
 
+pytestmark = pytest.mark.slow
+
 PLUGIN = """
 import asyncio, builtins, concurrent.futures, gc, logging, os, signal, socket, subprocess, sys, threading, warnings
 import asyncslot
