@@ -28,7 +28,7 @@ from matrix import CPYTHON_COUNTS, CPYTHON_MODES, VERSIONS, read_report, skips, 
 TEST_REQUIREMENTS = ["qtpy", "pytest", "pytest-timeout", "hypothesis", "setuptools", "wheel", "colorama"]
 
 # Seconds for the tests of one cell, and for CPython's in one mode.
-TIMEOUT = 900
+TIMEOUT = 1800
 
 # CPython's tests of what is different on Windows.
 CPYTHON_MODULES = [
