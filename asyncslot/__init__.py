@@ -120,11 +120,7 @@ __all__ = [
 # Imported when somebody asks for it, for no plug-in needs it to be loaded. Only what the front door itself is asked
 # for may come late: a module that imports when it works would, in a plug-in whose modules have been purged, get those
 # of the next copy.
-_LATE = {
-    "AsyncSlotRunner": "_runner",
-    "monitor": "_monitor",
-    "report": "_bug_report",
-}
+_LATE = ("AsyncSlotRunner", "monitor", "report")
 
 if _typing.TYPE_CHECKING:
     from ._bug_report import report as report
@@ -142,8 +138,14 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         if getattr(_sys.modules.get(__name__), "__dict__", None) is not globals():
             raise AttributeError(f"this {__name__!r} has been unloaded, and cannot load {name!r} now; import it anew")
-        # By builtins.__import__: QGIS forgets, on unload, only modules that it has seen go through there.
-        value = getattr(__import__(f"{__name__}.{_LATE[name]}", fromlist=[name]), name)
+        # By statements: PyInstaller and Nuitka freeze the modules that they see imported, and QGIS forgets, on unload,
+        # those that it has seen go through builtins.__import__.
+        if name == "AsyncSlotRunner":
+            from ._runner import AsyncSlotRunner as value
+        elif name == "monitor":
+            from ._monitor import monitor as value
+        else:
+            from ._bug_report import report as value
         globals()[name] = value
         return value
 

@@ -23,7 +23,7 @@ CORE = sorted((ROOT / "asyncslot").glob("*.py"))
 ADAPTERS = sorted((ROOT / "host_adapters").glob("*.py"))
 SHIPPED = CORE + ADAPTERS
 
-# What the front door imports when it is asked for, by its table; and what of ours only this needs.
+# What the front door imports when it is asked for; and what of ours only this needs.
 IMPORTED_LATE = {"AsyncSlotRunner": "_runner", "monitor": "_monitor", "report": "_bug_report"}
 NEEDED_LATE = {*IMPORTED_LATE.values(), "_facts", "_monitor_view", "_state", "_surroundings", "_watch"}
 FOR_TESTS = {"_leftovers", "_proc", "_settings", "_toy", "testing"}
@@ -281,6 +281,12 @@ def at_module_level(tree):
     return found
 
 
+def imports_late(tree):
+    """Return the imports of the package's own __getattr__(), the only ones of ours that come later than the import."""
+    functions = [node for node in ast.walk(tree) if getattr(node, "name", "") == "__getattr__"]
+    return [node for node in nodes_in(functions) if isinstance(node, ast.ImportFrom)]
+
+
 def literal_text(node):
     """Return the text that a node stands for, empty if it is no string literal (3.7 has a node class of its own)."""
     value = node.value if hasattr(node, "value") else getattr(node, "s", None)
@@ -356,6 +362,8 @@ def test_own_imports_are_relative_and_at_module_level(path):
     """So a copy works under any name, and an import never happens in a hot path or in a half-unloaded plug-in."""
     tree = parse(path)
     top = at_module_level(tree)
+    if path == ROOT / "asyncslot" / "__init__.py":
+        top += imports_late(tree)
     for statement, level, name in imports(tree):
         assert name.split(".")[0] not in ("asyncslot", "host_adapters") or level, f"line {statement.lineno}"
         assert level <= 1, f"line {statement.lineno}: more than one dot"
@@ -484,6 +492,24 @@ def test_importing_the_package_changes_nothing(run_python):
     run_python(CENSUS)
 
 
+# --- What tools see that freeze programs
+
+
+def test_every_module_is_reached_by_import_statements():
+    """PyInstaller and Nuitka freeze what they see imported, from the front door and the two other ways in.
+
+    But no adapters, on purpose: a host loads its plug-ins from files, and a frozen program is none. With the adapters
+    came the bindings and modules of hosts that they name, and PyInstaller freezes no two bindings.
+    """
+    reached, waiting = set(), ["__init__", "__main__", "testing"]
+    while waiting:
+        module = waiting.pop()
+        if module not in reached and module != "host_adapters":
+            reached.add(module)
+            waiting += [found for _, found in own_imports(parse(ROOT / "asyncslot" / f"{module}.py"))]
+    assert {path.stem for path in CORE} == reached
+
+
 # --- The front door
 
 PUBLIC = {
@@ -543,10 +569,13 @@ def test_the_front_door_offers_exactly_this():
 
 
 def test_what_comes_late_is_the_same_for_checkers_and_in_its_layer():
-    """The table is read when the package runs, the imports beside it by type checkers: neither may lack a name."""
-    seen = [statement for statement in parse(ROOT / "asyncslot" / "__init__.py").body if is_for_checkers(statement)]
+    """Some imports are run, those beside them are read by type checkers: neither may lack a name."""
+    tree = parse(ROOT / "asyncslot" / "__init__.py")
+    seen = [statement for statement in tree.body if is_for_checkers(statement)]
     told = {alias.name: each.module for statement in seen for each in statement.body for alias in each.names}
-    assert asyncslot._LATE == told == IMPORTED_LATE
+    run = {alias.name: each.module for each in imports_late(tree) for alias in each.names}
+    assert set(asyncslot._LATE) == set(IMPORTED_LATE)
+    assert run == told == IMPORTED_LATE
     assert set(IMPORTED_LATE.values()) <= set(LAYERS["__init__"])
 
 
