@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from typing import Any, Optional
 
-from ._binding import run_qt_loop
+from ._binding import disconnect, run_qt_loop
 
 # An exit code that nobody else uses.
 _LEFT = -0x0A51
@@ -56,6 +56,7 @@ class ApplicationRun:
         self._application = qt_core.QCoreApplication.instance()
         self._is_running = False
         self._dispatcher: Any = None  # while we wait for it to block
+        self._on_block: Any = None  # what is connected to that: the very object is disconnected
         self._times = 0  # that it was about to
         self._were_blocked: Optional[bool] = None  # the application's signals, when we have blocked them
 
@@ -83,7 +84,8 @@ class ApplicationRun:
         if self._is_running and self._dispatcher is None and self._were_blocked is None:
             self._times = 0
             self._dispatcher = self._qt_core.QAbstractEventDispatcher.instance()
-            self._dispatcher.aboutToBlock.connect(self._on_about_to_block)
+            self._on_block = self._on_about_to_block
+            self._dispatcher.aboutToBlock.connect(self._on_block)
 
     def end(self) -> None:
         """Have the application quit, nested Qt loops and all."""
@@ -103,7 +105,8 @@ class ApplicationRun:
     def _stop_waiting(self) -> None:
         dispatcher, self._dispatcher = self._dispatcher, None
         if dispatcher is not None:
-            dispatcher.aboutToBlock.disconnect(self._on_about_to_block)
+            disconnect(dispatcher.aboutToBlock, self._on_block)
+            self._on_block = None
 
 
 class NestedRun:

@@ -90,6 +90,18 @@ def run_qt_loop(event_loop: Any) -> int:
     return run()
 
 
+def disconnect(signal: Any, slot: Callable[..., object]) -> None:
+    """Disconnect a slot, if it still is connected. Does not raise for that: clean-up goes on after it.
+
+    Give it the very object that was connected. A method is made anew each time that it is asked for, and those of one
+    that Nuitka has compiled are different slots for PyQt (5.15.11 with Nuitka 4.3.3, seen 2026-11).
+    """
+    try:
+        signal.disconnect(slot)
+    except (RuntimeError, TypeError):
+        pass  # the sender is gone, or has no such connection
+
+
 def is_deleted(receiver: Any) -> bool:
     """Whether `receiver` is a QObject that Qt has deleted while Python still refers to it.
 

@@ -16,7 +16,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from ._binding import enum_member
+from ._binding import disconnect, enum_member
 from ._watch import COLUMN, COLUMNS, FRAME, Column, Lost
 
 # The strip's scale is logarithmic: from this many seconds, over so many powers of ten.
@@ -324,7 +324,7 @@ class View:
         try:
             self.window.hide()  # first, for it raises if Qt has deleted all of it
             for sender, signal, slot in self._connections:
-                getattr(sender, signal).disconnect(slot)
+                disconnect(getattr(sender, signal), slot)
             self._timer.stop()
             self.window.deleteLater()
         except RuntimeError:

@@ -34,8 +34,9 @@ from __future__ import annotations
 import math
 import sys
 from asyncio import events
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, Tuple
 
+from ._binding import disconnect
 from ._clock import monotonic
 
 # Seconds. QTimer takes an int of milliseconds, and "for ever" is a common deadline
@@ -64,12 +65,14 @@ class TimerWait:
     def __init__(self, qt_core: Any, step: Callable[[Any], None]) -> None:
         self._step: Optional[Callable[[Any], None]] = step
         self._is_pyqt = hasattr(qt_core, "PYQT_VERSION")
-        self._soon = self._make_timer(qt_core, self._on_soon)
+        # The very objects are disconnected in the end.
+        self._slots: Tuple[Callable[[], None], ...] = (self._on_soon, self._on_deadline)
+        self._soon = self._make_timer(qt_core, self._slots[0])
         self._depth = 0  # of the stack, in frames, when it was counted last
         self._is_soon = False  # a call is promised, in nested Qt loops, too
         self._yields_until = 0.0  # on the loop's clock; until then the next call is left to the host
         self._is_ticking = False  # the timer is active
-        self._timer = self._make_timer(qt_core, self._on_deadline)
+        self._timer = self._make_timer(qt_core, self._slots[1])
         self._deadline: Optional[float] = None  # for which a call is promised
         self._has_fired = False  # the timer is active, but for a deadline that has passed
 
@@ -139,9 +142,10 @@ class TimerWait:
             self._delete_qt_objects()
         except RuntimeError:
             pass  # see _start()
+        self._slots = ()
 
     def _delete_qt_objects(self) -> None:
-        for timer, slot in ((self._soon, self._on_soon), (self._timer, self._on_deadline)):
+        for timer, slot in zip((self._soon, self._timer), self._slots):
             timer.stop()
             self._delete(timer, timer.timeout, slot)
 
@@ -150,7 +154,7 @@ class TimerWait:
         # PyQt keeps some receivers of what is only deleted. PySide does not, and forgets a connection too early
         # whose sender has the address of one that a thread has left behind (6.10, 6.11; seen 2026-11).
         if self._is_pyqt:
-            signal.disconnect(slot)
+            disconnect(signal, slot)
         # Not now: we may be inside a signal of its.
         sender.deleteLater()
 

@@ -30,7 +30,8 @@ class NotifierWait(TimerWait):
         super().__init__(qt_core, step)
         self._notifier = qt_core.QSocketNotifier(fd, enum_member(qt_core.QSocketNotifier, "Type", "Read"))
         self._activated = _with_plain_int(self._notifier.activated)
-        self._activated.connect(self._take_step)  # what it brings (an int, an object, a type) we know
+        self._slots += (self._take_step,)
+        self._activated.connect(self._slots[-1])  # what it brings (an int, an object, a type) we know
         self._is_paused = False
 
     def describe(self) -> str:
@@ -53,7 +54,7 @@ class NotifierWait(TimerWait):
     def _delete_qt_objects(self) -> None:
         super()._delete_qt_objects()
         self._notifier.setEnabled(False)
-        self._delete(self._notifier, self._activated, self._take_step)
+        self._delete(self._notifier, self._activated, self._slots[-1])
 
 
 def _with_plain_int(activated: Any) -> Any:
