@@ -216,7 +216,8 @@ class _Receiver:
 
     receivers: Any = ()
 
-    __call__: Any = types.FunctionType(_pass_on.__code__, {})
+    # A compiled function (Nuitka's, Cython's) has no code that Python could run. It is taken as it is.
+    __call__: Any = types.FunctionType(_pass_on.__code__, {}) if _pass_on.__class__ is types.FunctionType else _pass_on
 
 
 class OwnMethod:

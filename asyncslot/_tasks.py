@@ -92,7 +92,10 @@ def is_alive(task: asyncio.Future[Any]) -> bool:
     """Whether a task goes on: it is not done, and detach() has not frozen it. Never raises."""
     coro = coro_of(task)
     try:
-        return not _is_done(task) and (coro is None or getattr(coro, "cr_frame", coro) is not None)
+        if _is_done(task):
+            return False
+        # A coroutine that Nuitka has compiled has no frame before it begins, either.
+        return coro is None or getattr(coro, "cr_frame", coro) is not None or not has_begun(coro)
     except _ANYTHING:  # of a class that is not even asyncio's: nothing can be known of it, and nothing be waited for
         return False
 
