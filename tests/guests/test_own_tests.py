@@ -39,6 +39,22 @@ for line in {lines!r}:
     print("::", repr(done.result), type(done.error_in_exec).__name__)
 """
 
+# The same in a kernel inside the process.
+TO_A_KERNEL = """
+from qtpy.QtWidgets import QApplication
+from ipykernel.inprocess.manager import InProcessKernelManager
+app = QApplication([])
+manager = InProcessKernelManager()
+manager.start_kernel()
+client = manager.client()
+client.start_channels()
+for line in {lines!r}:
+    client.execute(line)
+    content = client.get_shell_msg()["content"]
+    result = manager.kernel.shell.user_ns["_"] if line.startswith("lease.") else None
+    print("::", repr(result), content["status"])
+"""
+
 
 def run(tmp_path, *arguments):
     """Run Python in a directory of its own, with the binding of this process."""
@@ -99,3 +115,12 @@ def test_ipython(tmp_path, guest):
     assert told[6] == "None RuntimeError", output
     assert told[7] == "'slept' NoneType", output
     assert [line for number, line in enumerate(told) if number != 6 and not line.endswith("NoneType")] == [], output
+
+
+def test_a_kernel_inside_the_process(tmp_path, guest):
+    """The same lines but for IPython's own."""
+    guest("ipykernel.inprocess.manager")
+    lines = PROMPT.splitlines()[1:]
+    output = run(tmp_path, "-c", TO_A_KERNEL.format(lines=lines))
+    told = [line[3:] for line in output.splitlines() if line.startswith("::")]
+    assert told == [f"{'slept'!r} ok" if line.startswith("lease.") else "None ok" for line in lines], output
