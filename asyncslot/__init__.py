@@ -22,6 +22,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _steps      what a step is: budget, queues. Start reading here  _polling  what is ready
     _nesting    steps within steps, the running loop            _overruns whose callback was too long
     _application  which Qt loop nested mode runs               _alone   asyncio without Qt, for clean-up
+    _threadsafe what other threads may cancel
     _base       what the parts of the loop may count on, for type checkers
     _tasks      run_task: the first step now                   _owners   whose is it   _blame  whose error
     _interrupts Ctrl+C, in a program that owns its loop

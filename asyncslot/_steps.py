@@ -28,7 +28,7 @@ the host calls `_as_step()` again. Before a callback runs behind which something
 queued, and when it queues something itself, the next turn is promised, so that
 the nested loop has one; all else about it is in `_nesting`.
 
-Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13:
+Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13, 3.14:
 `_ready _scheduled _timer_cancelled_count _stopping _closed _debug _current_handle
 _thread_id`, all that `Handle.__slots__` names, `Handle._run`, `TimerHandle._when
 _scheduled`, `events._get_running_loop`, `base_events._format_handle`.
@@ -43,7 +43,7 @@ from asyncio import base_events, events
 from asyncio.format_helpers import _format_callback_source
 from collections import deque
 from contextvars import copy_context
-from typing import Any, Callable, Deque, Optional
+from typing import Any, Callable, Deque, Optional, Type
 
 from ._base import Handle, TimerHandle, Ts, Unpack
 from ._clock import monotonic
@@ -51,6 +51,7 @@ from ._nesting import NestingMixin
 from ._overruns import OverrunMixin
 from ._polling import PollingMixin
 from ._tasks import has_begun, is_first_step, resume
+from ._threadsafe import ThreadSafeHandle
 
 # Above this many timers, of which more than half are cancelled, the heap is
 # rebuilt without them; asyncio's own figures.
@@ -134,7 +135,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
             self._check_callback(callback, "call_soon_threadsafe")
         if context is None:
             context = self._as_callers_context()
-        handle = self._as_make_handle(callback, args, context, frames=2)
+        handle = self._as_make_handle(callback, args, context, 2, ThreadSafeHandle)
         self._ready.append(handle)
         # Queued before the flag is read, and _as_rest() sets the flag before it
         # reads the queue: one of the two sees the other.
@@ -189,7 +190,7 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
             context = self._as_callers_context()
         elif context.get(self._as_owner) is None or (self._as_is_open and not args and is_first_step(callback)):
             self._as_give_owner(context)
-        handle = self._as_make_handle(callback, args, context, frames=3)
+        handle = self._as_make_handle(callback, args, context, 3, Handle)
         if self._as_wanted_coro is not None and not args:
             task = getattr(callback, "__self__", None)
             # A task that a factory has begun by itself (asyncio.eager_task_factory) has had its first step.
@@ -203,15 +204,17 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         self._as_alert = self._as_handle is None or self._as_is_open or self._debug or self._as_wanted_coro is not None
         return handle
 
-    def _as_make_handle(self, callback: Callable[..., Any], args: Any, context: Any, frames: int) -> Handle:
-        """Return a handle, which tells debug mode where it was made: `frames` further out than here."""
+    def _as_make_handle(
+        self, callback: Callable[..., Any], args: Any, context: Any, frames: int, kind: Type[Handle]
+    ) -> Handle:
+        """Return a handle of a kind, which tells debug mode where it was made: `frames` further out than here."""
         if self._debug:
-            handle = Handle(callback, args, self, context)
+            handle = kind(callback, args, self, context)
             if handle._source_traceback:
                 del handle._source_traceback[-frames:]
             return handle
         # Without the frames of __init__() and of get_debug(): half of what queueing costs.
-        handle = _new_handle(Handle)
+        handle = _new_handle(kind)
         handle._context = copy_context() if context is None else context
         handle._loop = self
         handle._callback = callback
@@ -300,11 +303,12 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
             # Not popleft(): Ctrl+C is raised when a call has returned, and what this one has returned would be lost.
             handle = batch[0]
             del batch[0]
+            # Before anything is asked of it: see _threadsafe.
+            self._as_handle = handle
             if handle._cancelled:
                 continue
             if stack and self._as_hold(handle):
                 continue
-            self._as_handle = handle
             if self._debug:
                 self._as_run_in_debug_mode(handle)
             else:

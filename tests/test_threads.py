@@ -7,6 +7,7 @@ import asyncio
 import socket
 import sys
 import threading
+import time
 
 import pytest
 from qtpy import API_NAME
@@ -148,6 +149,79 @@ def owners_of_qt_objects(frame):
     from qtpy import QtCore
 
     return [value for value in frame.f_locals.values() if isinstance(value, (TimerWait, QtCore.QObject))]
+
+
+@pytest.mark.skipif(not hasattr(asyncio.events, "_ThreadSafeHandle"), reason="Python 3.14's")
+@pytest.mark.parametrize("is_debug", [False, True], ids=["", "debug mode"])
+@pytest.mark.parametrize("is_nested", [False, True], ids=["", "with a Qt loop inside"])
+@pytest.mark.parametrize("ask", ["cancel", "cancelled"])
+def test_who_cancels_in_a_thread_waits_for_a_callback_that_has_begun(lease, spin, ask, is_nested, is_debug):
+    """As Python 3.14 has it: what cancel() and cancelled() return to another thread is no news of the past."""
+    loop, order, asked = lease.loop, [], threading.Event()
+    begun = threading.Event()
+
+    def callback():
+        begun.set()
+        asked.wait(10)
+        if is_nested:
+            inside = set()
+            loop.call_soon(inside.add, 1)
+            spin(lambda: inside)
+        time.sleep(0.05)  # for a thread that does not wait to get ahead
+        order.append("over")
+
+    def elsewhere():
+        handle = loop.call_soon_threadsafe(callback)
+        assert isinstance(handle, asyncio.events._ThreadSafeHandle)
+        begun.wait(10)
+        asked.set()
+        getattr(handle, ask)()
+        order.append("answered")
+        assert handle.cancelled() is (ask == "cancel")
+
+    loop.set_debug(is_debug)
+    loop.slow_callback_duration = 60
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    spin(lambda: not thread.is_alive())
+    assert order == ["over", "answered"]
+
+
+def test_what_a_thread_cancels_in_time_does_not_run(lease, spin):
+    """And nobody waits: the loop is busy with something else, or sleeps."""
+    loop, ran, done, busy = lease.loop, [], threading.Event(), threading.Event()
+
+    def elsewhere():
+        busy.wait(10)
+        handle = loop.call_soon_threadsafe(ran.append, 1)
+        handle.cancel()
+        assert handle.cancelled()
+        done.set()
+
+    def callback():
+        busy.set()
+        assert done.wait(10)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    loop.call_soon(callback)
+    spin(lambda: not thread.is_alive())
+    loop.call_soon(ran.append, 2)
+    spin(lambda: ran)
+    assert ran == [2]
+
+
+def test_a_callback_may_cancel_itself(lease, spin):
+    """In the loop's own thread nobody waits for what is on his own stack."""
+    handles, ran = [], []
+
+    def callback():
+        handles[0].cancel()
+        ran.append(handles[0].cancelled())
+
+    handles.append(lease.loop.call_soon_threadsafe(callback))
+    spin(lambda: ran)
+    assert ran == [True]
 
 
 def test_a_thread_that_calls_a_loop_holds_nothing_of_qts(lease, spin):
