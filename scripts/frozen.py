@@ -173,7 +173,7 @@ def _versions(python, binding, tools):
     listing = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, timeout=60).stdout
     wanted = {each.lower() for each in (BINDINGS[binding], *tools)}
     named = [line.split("==") for line in listing.splitlines() if "==" in line]
-    return [f"{name} {version}" for name, version in named if name.lower() in wanted]
+    return [f"{name} {version}" for name, version in named if name.lower().replace("_", "-") in wanted]
 
 
 if __name__ == "__main__":
