@@ -7,7 +7,7 @@ goes through a process descriptor that becomes readable when the child ends (pid
 Python 3.9 on Linux 5.3), else through a daemon thread that waits for that child.
 
 Relies on `asyncio.unix_events._UnixSubprocessTransport` and its
-`_process_exited()`, `_pipes`, read in Python 3.7, 3.8, 3.11, 3.12, 3.13.
+`_process_exited()`, `_pipes`, read in Python 3.7, 3.8, 3.11, 3.12, 3.13, 3.14.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import select
 import threading
 from asyncio import unix_events
 from contextvars import Context
-from typing import Any, Set
+from typing import Any, Optional, Set
 
 from ._selector import MutableSelector
 from ._selector_loop import SelectorMixin
@@ -70,7 +70,9 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         )
         try:
             self._as_watch_child(transport.get_pid(), transport)
-            await asyncio.shield(waiter)
+            # Not shield(): what comes of the waiter after a cancellation would be reported (Python 3.14).
+            await asyncio.wait([waiter])
+            waiter.result()
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException:
@@ -127,27 +129,38 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         self._as_pidfds.remove(pidfd)
         os.close(pidfd)
         if transport.get_returncode() is None:  # otherwise it is reaped, and `pid` perhaps another one's
-            transport._process_exited(_reap(pid))
+            transport._process_exited(_reap(pid, transport))
 
     def _as_wait_for_child(self, pid: int, transport: Any) -> None:
-        returncode = _reap(pid)
+        returncode = None
+        if hasattr(os, "waitid"):
+            # It is reaped when the loop tells that it has ended: until then kill() must not meet another process that
+            # has got its number (gh-127049, in asyncio's own since 3.14.8).
+            try:
+                os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+            except ChildProcessError:
+                pass  # somebody else in the process has reaped it
+        else:
+            returncode = _reap(pid, transport)
         try:
-            self.call_soon_threadsafe(_tell_exited, transport, returncode)
+            self.call_soon_threadsafe(_tell_exited, pid, transport, returncode)
         except RuntimeError:
-            pass  # the loop was closed meanwhile; the child is reaped, and nobody asks
+            pass  # the loop was closed meanwhile; nobody asks, and the child is left to `subprocess`
 
 
-def _tell_exited(transport: Any, returncode: int) -> None:
+def _tell_exited(pid: int, transport: Any, returncode: Optional[int]) -> None:
     if transport.get_returncode() is None:
-        transport._process_exited(returncode)
+        transport._process_exited(_reap(pid, transport) if returncode is None else returncode)
 
 
-def _reap(pid: int) -> int:
+def _reap(pid: int, transport: Any) -> int:
     """Wait for a child that has ended, or will; return what subprocess calls its returncode."""
     try:
         _, status = os.waitpid(pid, 0)
     except ChildProcessError:
-        return _UNKNOWN_RETURNCODE  # somebody else in the process has reaped it
+        # Somebody else in the process has reaped it: perhaps `subprocess`, which looks before it sends a signal, and
+        # says 0 where it knows nothing either.
+        return transport.get_extra_info("subprocess").returncode or _UNKNOWN_RETURNCODE
     if os.WIFSIGNALED(status):
         return -os.WTERMSIG(status)
     return os.WEXITSTATUS(status)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import os
+import signal
 import socket
 import ssl
 import sys
@@ -216,6 +217,27 @@ def test_subprocess(run):
         return out.split(), process.returncode, await sleeper.wait(), await quick.wait()
 
     assert run(main()) == ([b"cba"], 3, 1 if sys.platform == "win32" else -9, 5)
+
+
+@pytest.mark.skipif(not hasattr(os, "waitid"), reason="this system cannot wait for a child and leave it there")
+def test_a_child_keeps_its_number_until_the_loop_knows_of_its_end(run, monkeypatch):
+    """kill() must not meet another process, where a thread waits for the child (gh-127049 was asyncio's)."""
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+
+    async def main():
+        code = "import sys; sys.stdin.read()"
+        child = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdin=asyncio.subprocess.PIPE)
+        name = f"asyncslot-waitpid-{child.pid}"
+        (watcher,) = [thread for thread in threading.enumerate() if thread.name == name]
+        child.kill()
+        watcher.join(10)
+        assert not watcher.is_alive()
+        assert child.returncode is None
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)  # raises if it is reaped
+        child.kill()
+        return await child.wait()
+
+    assert run(main()) == -signal.SIGKILL
 
 
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="this Python has only the other way (os.pidfd_open, 3.9)")
