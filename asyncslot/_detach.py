@@ -130,6 +130,10 @@ class Ending:
                 self._owner.report(str(self._report), None)
                 self._try("freezing what would not end", self._freeze)
         finally:
+            # The lease keeps us, slots keep the lease, and Qt keeps slots, which the garbage collector does not see.
+            self._tasks = self._own_tasks = []
+            self._cancelled.clear()
+            self._abandoned.clear()
             self._then()
 
     # -- time ------------------------------------------------------------------

@@ -249,7 +249,8 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         """Let `main` end, now that the application has quit."""
 
         def is_over() -> bool:
-            return main.done() or self._stopping or self._as_exception is not None
+            # Not main.done(): it is followed by a callback that calls stop(), and would stop the next run.
+            return self._stopping or self._as_exception is not None
 
         self._as_run = NoRun()
         now = monotonic()

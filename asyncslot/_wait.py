@@ -36,7 +36,6 @@ import sys
 from asyncio import events
 from typing import Any, Callable, Optional, Tuple
 
-from ._binding import disconnect
 from ._clock import monotonic
 
 # Seconds. QTimer takes an int of milliseconds, and "for ever" is a common deadline
@@ -154,7 +153,10 @@ class TimerWait:
         # PyQt keeps some receivers of what is only deleted. PySide does not, and forgets a connection too early
         # whose sender has the address of one that a thread has left behind (6.10, 6.11; seen 2026-11).
         if self._is_pyqt:
-            disconnect(signal, slot)
+            try:
+                signal.disconnect(slot)
+            except (RuntimeError, TypeError):
+                pass  # it is not connected any more; the clean-up goes on
         # Not now: we may be inside a signal of its.
         sender.deleteLater()
 

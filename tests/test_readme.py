@@ -224,7 +224,7 @@ def test_what_it_replaces_works(app, lease, spin):
         task.result()
     spin(lambda: "create_task" in ran)
     assert "fn" in ran
-    assert len(snippets) == 8
+    assert len(snippets) == 10
 
 
 def test_every_public_name_is_told():
