@@ -233,7 +233,8 @@ def test_a_child_keeps_its_number_until_the_loop_knows_of_its_end(run, monkeypat
         watcher.join(10)
         assert not watcher.is_alive()
         assert child.returncode is None
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)  # raises if it is reaped
+        # Raises if it is reaped, and does not wait.
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG)  # noqa: ASYNC222
         child.kill()
         return await child.wait()
 

@@ -46,8 +46,8 @@ LEFT_OUT = {
     "test_base_events.BaseEventLoopTests.test_single_selecter_event_callback_after_stopping": "the same",
     "test_subprocess.GenericWatcherTests.*": "child watchers, which our loop never asks",
     "test_subprocess.SubprocessFastWatcherTests.*": "a watcher that takes every child of the process, ours included",
-    "test_subprocess.SubprocessThreadedWatcherTests.test_pid_not_reaped_before_exit_published": "looks for asyncio's own "
-    "watcher and its thread; tests/test_loop.py does the same with ours",
+    "test_subprocess.SubprocessThreadedWatcherTests.test_pid_not_reaped_before_exit_published": "looks for asyncio's "
+    "own watcher and its thread; tests/test_loop.py does the same with ours",
 }
 
 LEFT_OUT_ATTACHED = {
