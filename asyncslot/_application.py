@@ -22,6 +22,7 @@ sleep (aboutToBlock), for the second time, in the loop that we have started:
 - GLib's dispatcher is about to block at the beginning of a turn, others at its end. Between
   two times everything has been delivered that was posted before: the last window posts
   that the application is to quit;
+- Windows' dispatcher is not about to block while a 0 ms timer of the program's runs. So a timer of ours counts, too;
 - dialogs that are still open are loops of their own, and go on until they are closed.
 
 With Qt's own dispatcher on Unix nothing is handled between our exit() and the return of
@@ -36,6 +37,9 @@ from ._binding import disconnect, run_qt_loop
 
 # An exit code that nobody else uses.
 _LEFT = -0x0A51
+
+# Milliseconds from one look to the next, where Qt is never about to sleep.
+_LOOK_AGAIN_MS = 20
 
 
 def choose_run(qt_core: Any) -> Any:
@@ -57,6 +61,7 @@ class ApplicationRun:
         self._is_running = False
         self._dispatcher: Any = None  # while we wait for it to block
         self._on_block: Any = None  # what is connected to that: the very object is disconnected
+        self._timer: Any = None  # for where it never is about to
         self._times = 0  # that it was about to
         self._were_blocked: Optional[bool] = None  # the application's signals, when we have blocked them
 
@@ -86,6 +91,9 @@ class ApplicationRun:
             self._dispatcher = self._qt_core.QAbstractEventDispatcher.instance()
             self._on_block = self._on_about_to_block
             self._dispatcher.aboutToBlock.connect(self._on_block)
+            self._timer = self._qt_core.QTimer()
+            self._timer.timeout.connect(self._on_block)
+            self._timer.start(_LOOK_AGAIN_MS)
 
     def end(self) -> None:
         """Have the application quit, nested Qt loops and all."""
@@ -106,7 +114,9 @@ class ApplicationRun:
         dispatcher, self._dispatcher = self._dispatcher, None
         if dispatcher is not None:
             disconnect(dispatcher.aboutToBlock, self._on_block)
-            self._on_block = None
+            self._timer.stop()
+            disconnect(self._timer.timeout, self._on_block)
+            self._timer = self._on_block = None
 
 
 class NestedRun:

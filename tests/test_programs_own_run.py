@@ -297,3 +297,18 @@ assert run(app) == 0
 expect(7, "goes on", "aboutToQuit")
 """
     )
+
+
+def test_a_run_ends_though_qt_is_never_idle(program):
+    """A 0 ms timer of the program's, with which Windows' dispatcher never sleeps."""
+    program(
+        """
+timer = QtCore.QTimer()
+timer.timeout.connect(lambda: None)
+timer.start(0)
+for _ in range(3):
+    assert loop.run_until_complete(asyncio.sleep(0.01, 7)) == 7
+timer.stop()
+works_again()
+"""
+    )
