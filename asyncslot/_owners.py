@@ -265,8 +265,10 @@ class OwningMixin(LoopBase):
 
     def _as_tasks_of(self, owner: Owner) -> List[asyncio.Task[Any]]:
         """Return an owner's tasks that go on."""
-        if not (self._as_has_run or self._ready or self._as_batch):
-            return []  # fast path: nothing has been made here yet, and asyncio's registry is the whole process's
+        if not (_TASKS_TELL or self._as_has_run or self._ready or self._as_batch):
+            # Fast path: nothing has been made here yet, and asyncio's registry is the whole process's. (From Python
+            # 3.12 on a task that starts eagerly may have been, without a trace in the loop.)
+            return []
         return [task for task, whose in self._as_tasks() if whose is owner]
 
     def _as_tasks(self) -> List[Any]:
