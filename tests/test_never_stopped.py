@@ -6,6 +6,7 @@ an exception leaves a slot, which is how these tests would see one. Every progra
 
 import ast
 import os
+import signal
 import sys
 
 import pytest
@@ -433,7 +434,7 @@ for margin in [*range(500, 60, -10), *range(60, 9, -1)]:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no os.kill() for SIGINT")
 def test_ctrl_c_in_a_host_that_handles_it_in_python_loses_nothing(run_python):
     """It may come anywhere, in the middle of a step too; nobody's task stands still afterwards."""
-    run_python(
+    done = run_python(
         HOST
         + """
 import os, signal
@@ -472,5 +473,10 @@ assert len(interrupted) >= 200
 assert asyncio._get_running_loop() is None
 innocent.create_task(tick())
 """
-        + END
+        + END,
+        check=False,
     )
+    # Python 3.14 remembers that PyQt6 has handed such an exception to sys.excepthook, and ends as if by it.
+    as_if_by_it = -signal.SIGINT if sys.version_info >= (3, 14) else 0
+    assert done.returncode in (0, as_if_by_it), done.stderr
+    assert "alive" in done.stdout
