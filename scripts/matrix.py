@@ -7,6 +7,9 @@ together are all Pythons from 3.7 to 3.13; and the oldest bindings in reach, on 
 Interpreters are looked for among pyenv's and on PATH, and are not installed from here. What is missing is said at the
 end, and is an error with --require. The environments lie under .work/matrix/ and are used again by the next run.
 
+Python 3.14 is another matter: where it is missing, this is a Debian and we are root, a Debian that has it is made under
+.work/ (scripts/_debian.py). It is not released yet, and moves: so its cells run only when they are named.
+
 The slow tests, which start a host for each case, run once for each binding: here for all but PyQt5, on which
 scripts/test.py runs them. One cell of each Python also runs CPython's own asyncio tests on our loop, nested and
 attached. Their columns show passed/failed/skipped. A quick run leaves them out, and so does one with arguments for
@@ -16,6 +19,7 @@ the same everywhere.
     python3 scripts/matrix.py                             all of it
     python3 scripts/matrix.py --quick                     each binding once, with the oldest and the newest Python
     python3 scripts/matrix.py --cells PyQt5-3.7 PySide6   these only; a binding alone names all of its cells
+    python3 scripts/matrix.py --cells PyQt6-3.14          a cell that runs only when it is named
     python3 scripts/matrix.py --cells PyQt6 -- -k slots   what follows -- goes to pytest
 
 Exit codes: 0; 1 if a test failed or, with --require, a cell was missing; 2 if this machine could not be set up.
@@ -35,6 +39,7 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
+from _debian import can_have, need_python
 from _machine import (
     QT6_LIBRARIES,
     QT_LIBRARIES,
@@ -80,9 +85,11 @@ class Cell:
         has_guests: whether it runs the tests with real libraries, too.
         waits_in_thread: whether its loop waits as on other systems, in a thread. Such a cell shares the environment of
             the one that does not.
+        is_named_only: whether it runs only when it is named.
         tests: paths for pytest; empty: all.
 
     Attributes:
+        enter: what a command begins with that runs in the cell's Debian; empty: this system.
         result: what happened, as it goes into the JSON file. `status` is "passed", "failed" or "missing".
     """
 
@@ -95,6 +102,7 @@ class Cell:
         runs_cpythons=False,
         has_guests=False,
         waits_in_thread=False,
+        is_named_only=False,
         tests=(),
     ):
         self.options = ["--wait", "thread"] if waits_in_thread else []
@@ -103,7 +111,9 @@ class Cell:
         self.runs_slow = runs_slow
         self.runs_cpythons = runs_cpythons
         self.has_guests = has_guests
+        self.is_named_only = is_named_only
         self.tests = tests
+        self.enter = []
         self.place = WORK / "matrix" / name
         requirement, _, self.python_version = name.rpartition("-")
         self.binding, is_pinned, _ = requirement.partition("==")
@@ -127,7 +137,7 @@ class Cell:
 
     def is_meant_by(self, word):
         """Whether a word from the command line names this cell."""
-        return word.lower() in (self.name.lower(), self.binding.lower())
+        return word.lower() == self.name.lower() or (word.lower() == self.binding.lower() and not self.is_named_only)
 
 
 TABLE = [
@@ -144,6 +154,8 @@ TABLE = [
     Cell("PySide6-3.11"),
     Cell("PySide6-3.12", runs_cpythons=True, is_quick=True, runs_slow=True),
     Cell("PySide6-3.13", has_guests=True),
+    Cell("PyQt6-3.14", runs_cpythons=True, is_named_only=True),
+    Cell("PySide6-3.14", is_named_only=True),
     Cell("PyQt5==5.12-3.7", tests=ATTACH_TESTS),
     Cell("PySide2==5.12-3.7", tests=ATTACH_TESTS),
 ]
@@ -203,7 +215,11 @@ def _select(words, quick):
     strangers = [word for word in words or () if not any(cell.is_meant_by(word) for cell in TABLE)]
     if strangers:
         sys.exit(f"No such cell: {', '.join(strangers)}. There are: {', '.join(cell.name for cell in TABLE)}")
-    cells = [cell for cell in TABLE if words is None or any(cell.is_meant_by(word) for word in words)]
+    cells = [
+        cell
+        for cell in TABLE
+        if (words is None and not cell.is_named_only) or any(cell.is_meant_by(word) for word in words or ())
+    ]
     return [cell for cell in cells if cell.is_quick or not quick]
 
 
@@ -212,16 +228,18 @@ def _select(words, quick):
 
 def prepare(cell):
     """Make the cell's environment, unless it is there; return whether it can be used, and say so if not."""
-    interpreter = find_interpreter(cell.python_version)
-    if interpreter is None:
-        cell.result["reason"] = f"no Python {cell.python_version} with venv and ensurepip among pyenv's or on PATH"
+    try:
+        interpreter = find_interpreter(cell.python_version)
+        if interpreter is None and can_have(cell.python_version):
+            cell.enter = need_python(cell.python_version)
+            interpreter = f"/usr/bin/python{cell.python_version}"
+        if interpreter is None:
+            raise SetupError(f"no Python {cell.python_version} with venv and ensurepip among pyenv's or on PATH")
+        _need_venv(cell, interpreter)
+    except SetupError as exc:
+        cell.result["reason"] = str(exc)
     else:
-        try:
-            _need_venv(cell, interpreter)
-        except SetupError as exc:
-            cell.result["reason"] = str(exc)
-        else:
-            return True
+        return True
     say(f"{cell.name}: not available: {cell.result['reason']}")
     return False
 
@@ -237,8 +255,8 @@ def _need_venv(cell, interpreter):
     if noted[:2] != made_from[:2]:
         say(f"{cell.name}: making its environment")
         cell.place.mkdir(parents=True, exist_ok=True)
-        run_quietly([interpreter, "-m", "venv", "--clear", str(cell.place / "venv")], timeout=300)
-    pip = [str(cell.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
+        run_quietly([*cell.enter, interpreter, "-m", "venv", "--clear", str(cell.place / "venv")], timeout=300)
+    pip = [*cell.enter, str(cell.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
     run_quietly([*pip, *cell.requirements], timeout=1800, cwd=ROOT)
     note.write_text("\n".join(made_from), encoding="utf-8")
 
@@ -304,7 +322,7 @@ def _run_logged(cell, env, arguments, log_name):
     with log.open("w", encoding="utf-8") as out:
         try:
             done = subprocess.run(
-                [str(cell.python), *arguments],
+                [*cell.enter, str(cell.python), *arguments],
                 cwd=ROOT,
                 env=env,
                 timeout=TIMEOUT,
@@ -318,9 +336,8 @@ def _run_logged(cell, env, arguments, log_name):
 
 
 def _read_versions(cell, env):
-    done = subprocess.run(
-        [str(cell.python), "-c", VERSIONS, cell.binding], env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    command = [*cell.enter, str(cell.python), "-c", VERSIONS, cell.binding]
+    done = subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     return json.loads(done.stdout) if done.returncode == 0 else {}
 
 

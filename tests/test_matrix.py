@@ -49,6 +49,8 @@ def test_every_binding_is_tested_on_the_pythons_of_its_hosts(matrix):
         "PySide6-3.11",
         "PySide6-3.12",
         "PySide6-3.13",
+        "PyQt6-3.14",
+        "PySide6-3.14",
         "PyQt5==5.12-3.7",
         "PySide2==5.12-3.7",
     ]
@@ -60,6 +62,8 @@ def test_every_binding_is_tested_on_the_pythons_of_its_hosts(matrix):
         pytest.param(["PyQt5-3.8"], False, ["PyQt5-3.8"], id="a cell"),
         pytest.param(["pyside6-3.9", "PyQt6-3.9"], False, ["PyQt6-3.9", "PySide6-3.9"], id="two, in the table's order"),
         pytest.param(["PySide2"], False, ["PySide2-3.7", "PySide2-3.10", "PySide2==5.12-3.7"], id="a binding"),
+        pytest.param(["PyQt6"], False, ["PyQt6-3.9", "PyQt6-3.12", "PyQt6-3.13"], id="without what must be named"),
+        pytest.param(["PyQt6-3.14"], False, ["PyQt6-3.14"], id="what must be named"),
         pytest.param(None, True, ["PyQt5-3.7", "PySide2-3.10", "PyQt6-3.13", "PySide6-3.12"], id="quick"),
         pytest.param(["PyQt6"], True, ["PyQt6-3.13"], id="a binding, quick"),
     ],
