@@ -10,18 +10,7 @@ import functools
 import sys
 from asyncio.events import _get_running_loop
 from contextvars import Context
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Dict,
-    List,
-    Optional,
-    Tuple,
-    TypeVar,
-)
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar
 
 from . import _lease, _meeting
 from ._base import P, overload
@@ -45,6 +34,7 @@ from ._owners import plugin_of
 from ._progress import Progress
 from ._report import DetachReport
 from ._slots import Options, Starter, make_slot
+from ._tasks import set_name
 
 if TYPE_CHECKING:
     from ._slots import Class, CoroFn, Slot, SlotDecorator
@@ -189,8 +179,8 @@ def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) ->
     if lease is not None:
         return lease.create_task(coro, name=name)
     task: asyncio.Task[_T] = _keep(loop.create_task(coro))
-    if name is not None and hasattr(task, "set_name"):  # Python 3.8
-        task.set_name(name)
+    if name is not None:
+        set_name(task, name)
     return task
 
 

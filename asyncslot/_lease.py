@@ -24,19 +24,7 @@ import functools
 import threading
 import weakref
 from contextvars import copy_context
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Dict,
-    List,
-    Optional,
-    Set,
-    Tuple,
-    TypeVar,
-)
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Set, Tuple, TypeVar
 
 from . import _meeting
 from ._base import P, Ts, Unpack, overload
@@ -50,6 +38,7 @@ from ._owners import Owner, nearest, plugin_of
 from ._progress import Progress
 from ._report import DetachReport, where
 from ._slots import Options, Starter, make_slot
+from ._tasks import set_name
 
 if TYPE_CHECKING:
     from ._slots import CoroFn, Slot, SlotDecorator
@@ -337,8 +326,8 @@ class Lease:
         return future
 
     def _keep(self, task: asyncio.Task[_T], name: Optional[str]) -> asyncio.Task[_T]:
-        if name is not None and hasattr(task, "set_name"):  # Python 3.8
-            task.set_name(name)
+        if name is not None:
+            set_name(task, name)
         if not task.done():
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)

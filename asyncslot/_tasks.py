@@ -52,7 +52,7 @@ def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = 
         loop._as_first_step = None
         loop._as_alert = alert
     if name is not None:
-        _set_name(task, name)
+        set_name(task, name)
     if first_step is not None:
         loop._as_run_now(first_step)
     try:
@@ -159,8 +159,7 @@ def freeze(task: Any) -> Optional[BaseException]:
     return error
 
 
-def _set_name(task: asyncio.Task[Any], name: str) -> None:
+def set_name(task: asyncio.Task[Any], name: str) -> None:
     """Name a task, where tasks have names (Python 3.8)."""
-    set_name = getattr(task, "set_name", None)
-    if set_name is not None:
-        set_name(name)
+    if hasattr(task, "set_name"):
+        task.set_name(name)

@@ -97,6 +97,7 @@ LAYERS = {
         "_progress",
         "_report",
         "_slots",
+        "_tasks",
     ],
     "_facts": [],
     "_surroundings": ["_binding", "_facts", "_meeting", "host_adapters"],
@@ -128,6 +129,7 @@ LAYERS = {
         "_progress",
         "_report",
         "_slots",
+        "_tasks",
     ],
     # For the tests of plug-ins: nothing else imports it.
     "_proc": [],
