@@ -243,22 +243,21 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 self._as_finish(self._as_main)
         elif code == -1 and not self._stopping:
             # The application is quitting, and Qt refuses to start a loop.
-            self._as_run_alone(lambda: self._stopping or self._as_exception is not None, None)
+            self._as_run_alone(self._as_is_over, None)
+
+    def _as_is_over(self) -> bool:
+        """Whether the run is to end. That `main` is done is not asked: a callback follows, which calls stop()."""
+        return self._stopping or self._as_exception is not None
 
     def _as_finish(self, main: Any) -> None:
         """Let `main` end, now that the application has quit."""
-
-        def is_over() -> bool:
-            # Not main.done(): it is followed by a callback that calls stop(), and would stop the next run.
-            return self._stopping or self._as_exception is not None
-
         self._as_run = NoRun()
         now = monotonic()
-        self._as_run_with_events(is_over, now + self.shutdown_timeout * _SHARE_TO_END, with_input=True)
-        if not is_over():
+        self._as_run_with_events(self._as_is_over, now + self.shutdown_timeout * _SHARE_TO_END, with_input=True)
+        if not self._as_is_over():
             self._as_is_cut = True
             main.cancel()
-            self._as_run_with_events(is_over, now + self.shutdown_timeout, with_input=True)
+            self._as_run_with_events(self._as_is_over, now + self.shutdown_timeout, with_input=True)
 
     def _as_run_until(self, is_done: Callable[[], bool], deadline: float) -> bool:
         """Run, for a clean-up, until `is_done()` or `deadline`; return is_done(). Qt's events are handled, if Qt lives.

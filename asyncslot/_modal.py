@@ -83,9 +83,8 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
 
 def _why_without_qt(qt_core: Any, loop: Any) -> str:
     """Say why no Qt loop can run before the calling task has ended; nothing if one can."""
-    if hasattr(
-        loop, "_as_is_alone_for"
-    ):  # ours, of whichever copy; attached, it may wait for a Qt loop that is to come
+    if hasattr(loop, "_as_is_alone_for"):
+        # Ours, of whichever copy; attached, it may wait for a Qt loop that is to come.
         is_alone = loop._as_is_alone_for(loop._as_owner.get())
         return "run_until_complete() or detach() waits for this code, without Qt" if is_alone else ""
     if qt_core.QThread.currentThread().loopLevel() == 0:
