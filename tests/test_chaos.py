@@ -1,6 +1,6 @@
 """scripts/chaos.py: seeds of it run and find nothing, and what goes wrong on purpose they find.
 
-Here are two seeds; .ci/run has some minutes of them on each binding.
+Here are two seeds; who looks for faults runs many, by hand.
 """
 
 import json

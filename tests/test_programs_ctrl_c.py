@@ -12,7 +12,6 @@ pytestmark = pytest.mark.slow
 
 CTRL_C = """
 import os
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs us in the background has it ignored
 hook = sys.excepthook
 
 def ctrl_c(*delays):

@@ -45,6 +45,9 @@ each_caller = pytest.mark.parametrize("caller", CALLERS.values(), ids=list(CALLE
 
 
 def quitting(caller, how):
+    """Return the beginning of a program in which an application quits; skip what makes no sense."""
+    if "QDialog" in caller and how == "window.close":
+        pytest.skip("a dialog is a window, too")
     return HAS_WINDOW + caller.format(how=how)
 
 
@@ -52,8 +55,6 @@ def quitting(caller, how):
 @each_quit
 def test_the_application_quits_and_main_learns_of_it(program, how, code, before, caller):
     """As in app.exec(): signals, exit code; main, which does not end by itself, cleans up; the caller is told."""
-    if "QDialog" in caller and how == "window.close":
-        pytest.skip("a dialog is a window, too")
     program(
         quitting(caller, how)
         + f"""
@@ -71,8 +72,6 @@ assert log == []
 @each_quit
 def test_run_forever_returns_when_the_application_quits(program, how, code, before, caller):
     """As app.exec() does; the code is kept."""
-    if "QDialog" in caller and how == "window.close":
-        pytest.skip("a dialog is a window, too")
     program(
         quitting(caller, how)
         + f"""

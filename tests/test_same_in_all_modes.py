@@ -12,6 +12,9 @@ from qtpy import QtCore, QtWidgets
 app = QtWidgets.QApplication([])
 import asyncslot
 
+class Button(QtCore.QObject):
+    clicked = QtCore.Signal()
+
 def run_app():
     app.exec_() if hasattr(app, "exec_") else app.exec()
 
@@ -88,8 +91,6 @@ async def main():
     return "done"
 """,
     "asyncSlot": """
-class Button(QtCore.QObject):
-    clicked = QtCore.Signal()
 async def main():
     heard, button = asyncio.Event(), Button()
     @asyncslot.asyncSlot
@@ -143,9 +144,6 @@ def test_a_slot_that_cannot_be_called_is_reported_and_does_not_raise_into_qt(run
     done = run_python(
         f"MODE = {mode!r}\n{PRELUDE}"
         + """
-class Button(QtCore.QObject):
-    clicked = QtCore.Signal()
-
 async def main():
     button = Button()
 
@@ -172,9 +170,6 @@ def test_what_ends_an_eager_first_step_ends_the_program(run_python, mode):
     done = run_python(
         f"MODE = {mode!r}\n{PRELUDE}"
         + """
-class Button(QtCore.QObject):
-    clicked = QtCore.Signal()
-
 async def main():
     asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)
     button = Button()
