@@ -443,9 +443,14 @@ if __name__ == "__main__":
 }
 
 
-@pytest.mark.parametrize("command", ["-m pytest -q -W error -p no:cacheprovider", "-m unittest test_with_unittest"])
+@pytest.mark.parametrize(
+    "command", ["-m pytest -q -W error -p no:cacheprovider -p no:asyncio", "-m unittest test_with_unittest"]
+)
 def test_project_of_an_author_passes(tmp_path, command):
-    """A plug-in with a vendored copy, its conftest.py, its tests: with pytest, and with unittest alone."""
+    """A plug-in with a vendored copy, its conftest.py, its tests: with pytest, and with unittest alone.
+
+    Not with pytest-asyncio, where that is installed for others: it warns of a setting that the project has no need of.
+    """
     for name, content in PROJECT.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content, encoding="utf-8")
