@@ -157,7 +157,8 @@ class Ending:
 
     def _is_on_stack(self) -> bool:
         """Whether code of the owner's is further out on the stack, called by our loop."""
-        return any(self._loop._as_owner_of_handle(handle) is self._owner for handle in self._loop._as_on_stack())
+        on_stack = self._loop._as_on_stack()
+        return bool(on_stack) and any(self._loop._as_owner_of_handle(handle) is self._owner for handle in on_stack)
 
     def _is_anything_left(self) -> bool:
         """Whether the owner has something to be ended, or may have something to be run in the next turn."""
@@ -311,6 +312,8 @@ class Ending:
     def _pending(self) -> List[asyncio.Task[Any]]:
         """Return the tasks of the owner that go on: those of asyncio's registry, and those that the lease holds."""
         pending = self._loop._as_tasks_of(self._owner)
+        if not self._own_tasks:
+            return pending
         known = set(map(id, pending))
         return pending + [task for task in self._own_tasks if id(task) not in known and is_alive(task)]
 
