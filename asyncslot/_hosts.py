@@ -104,22 +104,15 @@ def check_adapter(adapter: Any) -> None:
             problems.append(f"{wanted} is missing")
         elif not callable(function):
             problems.append(f"{wanted} must be a function, not {function!r}")
-        elif not _takes(function, len(arguments)):
-            problems.append(f"{wanted} is needed, found {name}{inspect.signature(function)}")
+        else:
+            try:
+                inspect.signature(function).bind(*arguments)
+            except ValueError:
+                pass  # a builtin that does not tell
+            except TypeError:
+                problems.append(f"{wanted} is needed, found {name}{inspect.signature(function)}")
     if problems:
         raise AdapterError(getattr(adapter, "__name__", adapter), problems)
-
-
-def _takes(function: Callable[..., Any], count: int) -> bool:
-    try:
-        signature = inspect.signature(function)
-    except ValueError:
-        return True  # a builtin that does not tell
-    try:
-        signature.bind(*[None] * count)
-    except TypeError:
-        return False
-    return True
 
 
 def name_of_host(host: Any) -> str:
