@@ -5,50 +5,9 @@ Each program is a process of its own: an application quits once, and what it lea
 
 import pytest
 
+from own_programs import HAS_WINDOW, each_caller, each_quit, quitting
+
 pytestmark = pytest.mark.slow
-
-# How an application quits, from a slot of Qt's and from inside a task; and its exit code.
-QUITS = {
-    "quit()": ("app.quit", 0, []),
-    "exit(9)": ("lambda: app.exit(9)", 9, []),
-    "the last window": ("window.close", 0, ["lastWindowClosed"]),
-    "an action connected to quit": ("action.trigger", 0, []),
-    "a quit that is posted": ("lambda: app.postEvent(app, QtCore.QEvent(QUIT))", 0, []),
-}
-CALLERS = {
-    "a slot": "later({how})",
-    "a task": "async def end():\n    await asyncio.sleep(0.02)\n    ({how})()\nending = loop.create_task(end())",
-    "a callback": "loop.call_later(0.02, {how})",
-    "a dialog": """
-def sit():
-    later({how})
-    run(QtWidgets.QDialog(window))
-later(sit)
-""",
-    "a task's dialog": """
-async def sit():
-    later({how})
-    run(QtWidgets.QDialog(window))
-ending = loop.create_task(sit())
-""",
-}
-HAS_WINDOW = """
-window = QtWidgets.QWidget()
-window.show()
-action = getattr(QtWidgets, "QAction", None) or QtGui.QAction
-action = action(window)
-action.triggered.connect(app.quit)
-"""
-
-each_quit = pytest.mark.parametrize(("how", "code", "before"), QUITS.values(), ids=list(QUITS))
-each_caller = pytest.mark.parametrize("caller", CALLERS.values(), ids=list(CALLERS))
-
-
-def quitting(caller, how):
-    """Return the beginning of a program in which an application quits; skip what makes no sense."""
-    if "QDialog" in caller and how == "window.close":
-        pytest.skip("a dialog is a window, too")
-    return HAS_WINDOW + caller.format(how=how)
 
 
 @each_caller

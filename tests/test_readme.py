@@ -82,6 +82,46 @@ SHOWN_BY = {
     "Licence": "test_promises.py",
 }
 
+# What shows each cell of the table of modes: in a host, with AsyncSlotRunner, nested.
+MODES = {
+    "`app.quit()`, the last window, the end of the session": (
+        "test_programs_that_exec.py::test_the_application_quits_and_the_plugin_is_detached",
+        "test_programs_that_exec.py::test_the_application_quits_and_the_runner_cleans_up",
+        "test_programs_own_run.py::test_the_application_quits_and_main_learns_of_it",
+    ),
+    "the exit code": (
+        "test_programs_that_exec.py::test_the_application_quits_and_the_plugin_is_detached",
+        "test_programs_that_exec.py::test_the_application_quits_and_the_runner_cleans_up",
+        "test_programs_own_run.py::test_the_application_quits_and_main_learns_of_it",
+    ),
+    "Ctrl+C": (
+        "test_never_stopped.py::test_ctrl_c_in_a_host_that_handles_it_in_python_loses_nothing",
+        "test_programs_ctrl_c.py::test_a_loop_with_nothing_to_do_hears_it",
+        "test_programs_ctrl_c.py::test_the_first_one_cancels_main_in_a_runner_of_asyncios",
+    ),
+    "Python that never ends": (
+        "test_host_unharmed.py::test_process_is_as_the_host_had_set_it_up",
+        "test_programs_ctrl_c.py::test_what_never_ends_is_interrupted",
+        "test_programs_ctrl_c.py::test_what_never_ends_is_interrupted",
+    ),
+    "`sys.exit()` in a task": (
+        "test_host_unharmed.py::test_what_ends_a_program_does_not_end_the_host",
+        "test_runner.py::test_interrupts_end_the_application_and_leave_the_runner",
+        "test_programs_own_run.py::test_sys_exit_quits_the_application",
+    ),
+    "an exception in a task, or in `main`": (
+        "test_never_stopped.py::test_an_exception_anywhere_is_reported_and_the_host_goes_on",
+        "test_programs_that_exec.py::test_an_exception_in_a_task_is_logged_and_the_application_goes_on",
+        "test_programs_own_run.py::test_an_exception_in_a_callback_is_reported_and_main_goes_on",
+    ),
+    "`main` is over": ("", "", "test_programs_own_run.py::test_main_that_ends_does_not_quit_the_application"),
+    "a job stuck in a thread": (
+        "test_ownership.py::test_jobs_end_with_their_lease",
+        "test_programs_bounded_end.py::test_a_job_stuck_in_a_thread_is_named_and_left",
+        "test_programs_bounded_end.py::test_a_job_stuck_in_a_thread_is_named_and_left",
+    ),
+}
+
 
 def test_every_block_is_executed():
     """By a test here or by the script that CI runs; and no test is named that is not there."""
@@ -99,6 +139,18 @@ def test_every_section_is_shown():
     assert re.findall(r"^## (.*)$", README, re.MULTILINE) == list(SHOWN_BY)
     for name in " ".join(SHOWN_BY.values()).split():
         assert (ROOT / "tests" / name).is_file(), name
+
+
+def test_every_cell_of_the_table_of_modes_is_shown():
+    """By tests that are there; where a cell is empty, there is none."""
+    (table,) = re.findall(r"^\| \| in a host \| .*?\n\n", README, re.MULTILINE | re.DOTALL)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()[2:]]
+    assert [row[0] for row in rows] == list(MODES)
+    for kind, *cells in rows:
+        assert [bool(cell) for cell in cells] == [bool(where) for where in MODES[kind]], kind
+        for where in filter(None, MODES[kind]):
+            name, _, function = where.partition("::")
+            assert f"\ndef {function}(" in (ROOT / "tests" / name).read_text(encoding="utf-8"), where
 
 
 def test_five_minutes_in_mini_host(tmp_path):
