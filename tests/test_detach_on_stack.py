@@ -14,6 +14,7 @@ import time
 import pytest
 
 from plugin_body import WAYS
+from asyncslot import _detach
 from stories import NESTS, Nest, beats, closing, later, leave, opening, plugin, tell, turns
 
 pytestmark = [
@@ -191,6 +192,48 @@ def test_others_go_on_when_a_plugin_has_detached_on_its_own_stack(alpha, clock, 
     clock.detach()
     assert loop.is_closed()
     assert clock.host.reports == []
+
+
+def test_what_was_put_off_ends_one_plugin_after_the_other(alpha, clock, monkeypatch):
+    """The stack unwinds for both at once. None's end begins in another's, in whose time it would take place."""
+    ends, finish = [], _detach.Ending._finish
+
+    def tell_of(ending):
+        name = ending._owner.name
+        ends.append(f"{name} begins")
+        finish(ending)
+        ends.append(f"{name} is over")
+
+    async def slow():
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0.05)
+
+    def open_another():
+        clock.lease.create_task(sit(inner.open, log))
+        outer.open()
+
+    def story():
+        for module in (alpha, clock):
+            module.lease.run_task(slow())
+        alpha.lease.create_task(sit(open_another, log))
+        yield lambda: inner.is_open
+        alpha.detach()
+        clock.detach()
+        assert ends == []
+        inner.close()
+        outer.close()
+        leave()
+
+    log, outer, inner = [], Nest(), Nest()
+    monkeypatch.setattr(_detach.Ending, "_finish", tell_of)
+    tell(story())
+    assert ends in (
+        ["alpha begins", "alpha is over", "clock begins", "clock is over"],
+        ["clock begins", "clock is over", "alpha begins", "alpha is over"],
+    )
+    assert sorted(log) == ["returned", "returned", "sit cleaned up", "sit cleaned up"]
 
 
 def wait(condition):
