@@ -111,8 +111,8 @@ class Call:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether nobody wants it to begin any more."""
-        return self._promise is not None and self._promise.cancelled()
+        """Whether it is to begin no more: it was cancelled, or waits since before its loop was closed."""
+        return self._promise is not None and (self._promise.cancelled() or not _is_heard(self._promise))
 
     def begin(self) -> asyncio.Future[Any]:
         """Start the task, and return it."""
@@ -120,11 +120,11 @@ class Call:
         try:
             task = self._task = self._start()
         except BaseException as exc:
-            if promise is not None and isinstance(exc, Exception):
+            if promise is not None and isinstance(exc, Exception) and _is_heard(promise):
                 promise.set_exception(exc)
                 promise.exception()  # it is raised, and reported by who hears of it
             raise
-        if promise is not None:
+        if promise is not None and _is_heard(promise):
             promise.add_done_callback(lambda promise: task.cancel() if promise.cancelled() else None)
             if task.done():
                 _pass_on(promise, task)
@@ -134,7 +134,7 @@ class Call:
 
     def cancel(self) -> None:
         """Let it never begin."""
-        if self._promise is not None:
+        if self._promise is not None and _is_heard(self._promise):
             self._promise.cancel()
 
     def answer(self) -> asyncio.Future[Any]:
@@ -148,9 +148,14 @@ class Call:
         return self._promise
 
 
+def _is_heard(promise: asyncio.Future[Any]) -> bool:
+    """Whether anybody can hear what becomes of a promise. On a closed loop nobody can, and to tell would raise."""
+    return not promise.get_loop().is_closed()
+
+
 def _pass_on(promise: asyncio.Future[Any], task: Any) -> None:
     """Give a promise what has become of the task, its failure included, which is now the promise's to report."""
-    if promise.done():
+    if promise.done() or not _is_heard(promise):
         return
     if task.cancelled():
         promise.cancel()

@@ -245,6 +245,33 @@ def test_a_slot_of_which_a_task_was_abandoned_works_after_the_next_attach(app, a
     assert runs == [1, 1]
 
 
+@pytest.mark.parametrize("policy", ["queue", "restart"])
+def test_what_waits_while_the_loop_is_closed_never_starts_and_nothing_is_raised(app, attach_as, policy):
+    """Behind a task that would not end: emissions after detach() are ignored, and the next lease begins anew."""
+    runs = []
+
+    async def clinging(name):
+        runs.append(name)
+        while name != "at last":
+            try:
+                await asyncio.get_event_loop().create_future()
+            except asyncio.CancelledError:
+                pass
+
+    clinging.__module__ = "clinging_plugin"
+    slot = asyncSlot(clinging, on_repeat=policy)
+    attach_as("clinging_plugin")
+    slot("first")
+    waiting = slot("second")
+    assert len(asyncslot.detach("clinging_plugin", timeout=0.01).abandoned) == 1
+    assert waiting.get_loop().is_closed()
+    slot("third")
+    attach_as("clinging_plugin")
+    slot("at last")
+    asyncslot.detach("clinging_plugin")
+    assert runs == ["first", "at last"]
+
+
 @pytest.mark.parametrize("policy", ["once", None, 1])
 def test_an_unknown_policy_is_refused_when_the_slot_is_made(lease, policy):
     """With the four that there are."""
