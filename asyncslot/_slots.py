@@ -128,29 +128,30 @@ def _make_bound_slot(function: Any, receiver: Any, starter: Starter, options: Op
     if key not in slots:
         slots[key] = _make_slot(function, starter, options, is_bound=True)
         if calls_by_name(receiver):
-            name = slots[key].__name__ = f"_asyncslot_{len(slots)}"
-            vars(receiver)[name] = _Named(slots[key], receiver)
+            slots[key] = _name(slots, slots[key], type(receiver))
     return types.MethodType(slots[key], receiver)
 
 
-class _Named:
-    """What PySide finds when it asks a receiver for a slot of ours by the slot's name; it calls this.
+def _name(slots: Dict[Any, Any], slot: Any, kind: type) -> Any:
+    """Return a function that receivers of a class have by its name, and that calls this receiver's slot.
 
-    It is in the receiver's __dict__, and must not refer to it.
-
-    Attributes:
-        im_func: where PySide looks for the function of a method. It takes only that for
-            the receiver's own method which has the same function as what was connected.
+    A method that PySide gets in this way refers to its receiver, as any method does. Something in the receiver's
+    `__dict__` must not, or the receiver would be kept alive; so the garbage collector may take the receiver when that
+    has just been called, and PySide, which has called it, crashes (6.12.0 on Python 3.13, seen 2026-11).
     """
+    name = f"_asyncslot_{len(slots)}"
+    slots[name] = slot
+    function = vars(kind).get(name)
+    if function is None:
+        # It may outlive this copy, on a class that others have, too: it refers to nothing of ours.
+        function = types.FunctionType(_call_named.__code__, {}, name)
+        function.__kwdefaults__ = {"name": name}
+        setattr(kind, name, function)
+    return function
 
-    def __init__(self, slot: Callable[..., None], receiver: Any) -> None:
-        self.im_func = slot
-        self._receiver = weakref.ref(receiver)
 
-    def __call__(self, *args: Any) -> None:
-        receiver = self._receiver()
-        if receiver is not None:
-            self.im_func(receiver, *args)
+def _call_named(self: Any, *args: Any, name: str) -> Any:
+    return self.__dict__["_asyncslot_slots"][name](self, *args)
 
 
 def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> Any:

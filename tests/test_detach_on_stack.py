@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from plugin_body import WAYS
 from asyncslot import _detach
+from plugin_body import WAYS
 from stories import NESTS, Nest, beats, closing, later, leave, opening, plugin, tell, turns
 
 pytestmark = [

@@ -5,7 +5,7 @@ Each program is a process of its own: an application quits once, and what it lea
 
 import pytest
 
-from own_programs import HAS_WINDOW, each_caller, each_quit, quitting
+from own_programs import CALLERS, HAS_WINDOW, each_caller, each_quit, quitting
 
 pytestmark = pytest.mark.slow
 

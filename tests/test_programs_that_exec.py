@@ -68,4 +68,5 @@ with asyncslot.AsyncSlotRunner(loop_factory=lambda: loop):
     assert run(app) == 0
 """
     ).stdout
-    assert out.startswith("Task exception was never retrieved") and "ZeroDivisionError" in out, out
+    assert out.startswith("Task exception was never retrieved"), out
+    assert "ZeroDivisionError" in out, out

@@ -207,3 +207,61 @@ assert not any(isinstance(item, Receiver) for item in gc.get_objects())
 lease.detach()
 """
     )
+
+
+# Slots of receivers that only garbage refers to, and a collector that runs whenever it may: when Qt calls them, too.
+COLLECTED = """
+import gc
+from qtpy import QtCore
+import asyncslot
+
+app = QtCore.QCoreApplication([])
+lease = asyncslot.attach("test")
+
+class Sender(QtCore.QObject):
+    fired = QtCore.Signal(int)
+
+def make(sender):
+    class Receiver(QtCore.QObject):
+        @asyncslot.asyncSlot
+        async def decorated(self, number):
+            pass
+
+        async def method(self, number):
+            pass
+
+        def plain(self, number):
+            pass
+
+    receiver = Receiver()
+    receiver.itself = receiver
+    sender.fired.connect(SLOT)
+
+sender = Sender()
+for _ in range(5):
+    gc.disable()
+    for _ in range(20):
+        make(sender)
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1)
+    gc.enable()
+    sender.fired.emit(1)
+    sender.fired.emit(2)
+    gc.set_threshold(*thresholds)
+lease.detach()
+"""
+
+
+@pytest.mark.parametrize(
+    "slot",
+    [
+        pytest.param("receiver.decorated", id="decorated"),
+        pytest.param("asyncslot.asyncSlot(receiver.method)", id="wrapped"),
+        pytest.param("lease.slot(receiver.method, on_repeat='queue')", id="in a queue"),
+    ],
+)
+def test_a_receiver_may_be_collected_in_the_middle_of_an_emission(run_python, slot):
+    """Wherever a plain method's may be: PyQt5 5.15 and PySide6 6.11, on Python 3.11, end the process for those."""
+    if run_python(COLLECTED.replace("SLOT", "receiver.plain"), check=False).returncode:
+        pytest.skip("this binding crashes there with a plain method")
+    run_python(COLLECTED.replace("SLOT", slot))
