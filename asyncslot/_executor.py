@@ -227,9 +227,14 @@ class DaemonExecutor(Executor):
         """Take no more jobs, and wait for those there are; log and leave what still runs after `timeout` seconds."""
         ended = loop.create_future()
         self.shutdown(wait=False)
+        with self._lock:
+            threads = list(self._threads)
         self.when_ended(functools.partial(_Awaited(ended, loop).set_result, None))
         await asyncio.wait([ended], timeout=timeout)
-        if not ended.done():
+        if ended.done():
+            for thread in threads:
+                thread.join()  # the last thing that it had to do was to say so
+        else:
             waiting = self.waiting()
             dropped = f", and {waiting} that waited for a thread dropped" if waiting else ""
             still = ", ".join(self.abandon())
