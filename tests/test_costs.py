@@ -50,7 +50,7 @@ COSTS_WITH_THREAD = {
     **COSTS,
     "wake-up by I/O":        (1,    1,    1,    16),
     "wake-up by a timer":    (1,    1,    1,    31),
-    "attach and detach":     (0,    0,    2,    149),
+    "attach and detach":     (0,    0,    2,    148),
 }  # fmt: skip
 
 
@@ -247,8 +247,6 @@ def test_a_unit_of_work_costs_no_more_than_this(request, measure, kind):
     """More steps, polls, calls to Qt or functions than the table says are a slowdown; fewer are a new table."""
     waits_in_thread = request.config.getoption("--wait") == "thread" or not hasattr(select, "epoll")
     most = dict(zip(("steps", "polls", "Qt", "functions"), (COSTS_WITH_THREAD if waits_in_thread else COSTS)[kind]))
-    # One block that stays of each unit would be 1.
-    most["blocks"] = 0.5
     measure(kind, UNITS)  # caches are filled
     rounds = []
     # What a unit costs, it costs each time. What an earlier test has left to Qt, or a thread of pytest's does, comes
@@ -256,6 +254,8 @@ def test_a_unit_of_work_costs_no_more_than_this(request, measure, kind):
     for _ in range(ROUNDS):
         once, twice = measure(kind, UNITS), measure(kind, 2 * UNITS)
         rounds.append({name: (twice[name] - once[name]) / UNITS for name in once})
-        if all(min(costs[name] for costs in rounds) <= most[name] * 1.05 + 0.05 for name in most):
+        least = {name: min(costs[name] for costs in rounds) for name in once}
+        # One block that stays of each unit would be 1.
+        if least["blocks"] < 0.5 and all(least[name] <= most[name] * 1.05 + 0.05 for name in most):
             return
     pytest.fail(f"{kind}: {rounds}, at most {most}")

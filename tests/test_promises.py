@@ -348,7 +348,7 @@ def test_claim_21_the_runner_cleans_up_by_itself(app, spin):
     assert loop.is_closed()
 
 
-async def leave_generator(may_end, kept):
+async def leave_generator(may_end, log):
     """Leave a generator whose clean-up ends when it may."""
 
     async def generate():
@@ -357,14 +357,15 @@ async def leave_generator(may_end, kept):
         finally:
             while not may_end.is_set():  # noqa: ASYNC110 - of a thread, in the other case
                 await asyncio.sleep(0.001)
+            log.append("cleaned up")
 
-    kept.append(generate())
-    await kept[0].__anext__()
+    log.append(generate())  # as long as it lives, only the shutdown ends it
+    await log[0].__anext__()
 
 
-async def leave_job(may_end, _):
+async def leave_job(may_end, log):
     """The same for a job in a thread, for which nobody waits but the shutdown."""
-    asyncio.get_event_loop().run_in_executor(None, may_end.wait, 5)
+    asyncio.get_event_loop().run_in_executor(None, lambda: (may_end.wait(5), log.append("cleaned up")))
 
 
 SHUTDOWNS = {"shutdown_asyncgens": leave_generator, "shutdown_default_executor": leave_job}
@@ -375,7 +376,7 @@ def test_claim_22_the_runner_runs_the_shutdown_functions_with_a_qt_loop(app, spi
     """A Qt timer ticks while they wait, and what they wait for is that: the GUI stays alive."""
     if not hasattr(asyncio.BaseEventLoop, name):
         pytest.skip(f"asyncio has {name}() from Python 3.9 on")
-    may_end, kept, ticks = threading.Event(), [], []
+    may_end, log, ticks = threading.Event(), [], []
 
     def tick():
         ticks.append(1)
@@ -384,11 +385,12 @@ def test_claim_22_the_runner_runs_the_shutdown_functions_with_a_qt_loop(app, spi
 
     timer = QtCore.QTimer()
     timer.timeout.connect(tick)
-    with AsyncSlotRunner(timeout=5.0) as loop:
-        spin(loop.create_task(SHUTDOWNS[name](may_end, kept)).done)
+    with AsyncSlotRunner() as loop:
+        spin(loop.create_task(SHUTDOWNS[name](may_end, log)).done)
         timer.start(5)
     timer.stop()
     wait_for_executor_threads()
+    assert log[-1] == "cleaned up"
     assert may_end.is_set()
 
 
