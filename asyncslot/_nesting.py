@@ -91,7 +91,8 @@ class NestingMixin(LoopBase):
             self._as_handle = None
         elif self._debug:
             self._set_coroutine_origin_tracking(True)
-        hooks = sys.get_asyncgen_hooks()
+        # A tuple of ours: the garbage collector does not look into Python's, and a traceback may keep our frame.
+        hooks = tuple(sys.get_asyncgen_hooks())
         events._set_running_loop(self)
         sys.set_asyncgen_hooks(*self._as_hooks)
         is_open, self._as_is_open = self._as_is_open, False

@@ -339,6 +339,8 @@ class Host:
             run_qt_loop(event_loop)
         finally:
             poll.stop()
+            # A traceback may keep this frame (Python 3.12), and PySide what is connected, where no collector looks.
+            poll.timeout.disconnect(ask)
         error, outcome[1] = outcome[1], None
         if error is not None:
             raise error

@@ -116,8 +116,13 @@ def spin(app):
 
     def spin(until, timeout=20.0):
         event_loop = QtCore.QEventLoop()
+
+        def ask():
+            if until():
+                event_loop.quit()
+
         poll = QtCore.QTimer()
-        poll.timeout.connect(lambda: until() and event_loop.quit())
+        poll.timeout.connect(ask)
         poll.start(1)
         limit = QtCore.QTimer()
         limit.setSingleShot(True)
@@ -126,6 +131,8 @@ def spin(app):
         run = getattr(event_loop, "exec", None) or event_loop.exec_
         run()
         poll.stop()
+        # A traceback may keep this frame (Python 3.12), and PySide what is connected, where no collector looks.
+        poll.timeout.disconnect(ask)
         assert until(), f"the Qt loop ran for {timeout} s and the condition still does not hold"
 
     return spin

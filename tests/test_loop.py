@@ -1,6 +1,7 @@
 """The loop on a real Qt loop, attached and nested: all that asyncio's own Unix loop has."""
 
 import asyncio
+import contextlib
 import gc
 import os
 import signal
@@ -9,6 +10,7 @@ import ssl
 import sys
 import threading
 import time
+import weakref
 
 import pytest
 
@@ -388,6 +390,28 @@ def test_nested_mode_runs_qt(nested):
     nested(asyncio.sleep(0.1))
     timer.stop()
     assert len(ticks) >= 3
+
+
+def test_a_loop_is_collected_though_an_exception_that_it_keeps_leads_to_its_frames(app):
+    """From Python 3.12 on a traceback keeps the frames below the task's, and with them what they have put aside."""
+    async def fail():
+        raise KeyError("x")
+
+    async def main():
+        asyncio.get_running_loop().create_task(fail())
+        await asyncio.sleep(0.01)
+
+    def run():
+        loop, kept = AsyncSlotEventLoop(), []
+        loop.set_exception_handler(lambda loop, context: kept.append(context["exception"]))
+        with contextlib.closing(loop):
+            loop.run_until_complete(main())
+        assert [type(exc) for exc in kept] == [KeyError]
+        return weakref.ref(loop)
+
+    loop = run()
+    gc.collect()
+    assert loop() is None
 
 
 def test_stop_before_run_forever_runs_one_turn(app):
