@@ -351,12 +351,14 @@ def run_alone(
 ) -> _T:
     """Run asyncio without Qt until `awaitable` is done, for a lease, or for a program that owns its application."""
     name = "this program" if lease is None else lease.name
-    ensure_future = functools.partial(asyncio.ensure_future, awaitable, loop=loop)
-    future: asyncio.Future[_T] = loop._as_call_for(owner, ensure_future)
-    future.add_done_callback(lambda future: future.cancelled() or future.exception())
+
+    def is_over() -> bool:  # what resists the end of its lease is never done
+        return lease is not None and not lease.is_attached
+
+    start = functools.partial(loop._as_call_for, owner, functools.partial(asyncio.ensure_future, awaitable, loop=loop))
     deadline = None if timeout is None else monotonic() + timeout
-    # What resists the end of its lease is never done.
-    loop._as_run_alone(lambda: future.done() or not (lease is None or lease.is_attached), deadline, owner)
+    future: asyncio.Future[_T] = loop._as_run_alone_for(owner, start, is_over, deadline)
+    future.add_done_callback(lambda future: future.cancelled() or future.exception())
     if lease is not None and not lease.is_attached and (not future.done() or future.cancelled()):
         raise DetachedError("run_until_complete()", name)
     if not future.done():

@@ -73,6 +73,10 @@ TREATY: Dict[str, Dict[str, str]] = {
         "_as_when_unwound": "(fn): call when no entry of the loop is on the stack",
         "_as_run_alone": "(is_done, deadline, owner): run asyncio without Qt",
         "_as_run_with_events": "(is_done, deadline): run asyncio with Qt's events, the user's excluded",
+        "_as_run_alone_for": "(owner, start, is_over, deadline): run asyncio without Qt until a future of its is done;"
+        " return the future",
+        "_as_ask_qt": "(owner, refuse): the calling task waits until Qt calls a function; return what ends that."
+        " refuse(): called where somebody waits for the task and no Qt loop runs",
         "_as_is_alone_for": "(owner): whether somebody waits for it while no Qt loop runs",
         "_as_notice_end_of_qt": "(): ask nothing of Qt if the application is gone",
         "_as_revive": "(qt_core, application): be called by an application that was made anew",

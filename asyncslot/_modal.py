@@ -63,7 +63,9 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
         raise NotFunctionError(fn)
     qt_core = find_qt_core()
     require_application(qt_core, "asyncModal()")
-    why = _why_without_qt(qt_core, asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    # Ours, of whichever copy, may wait for a Qt loop that is to come; and tells when none can.
+    why = "" if hasattr(loop, "_as_ask_qt") else _why_without_qt(qt_core, loop)
     if why:
         raise NoQtLoopError("asyncModal()", why)
     call = _Call(qt_core, lambda: fn(*args, **kwargs))
@@ -82,11 +84,7 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
 
 
 def _why_without_qt(qt_core: Any, loop: Any) -> str:
-    """Say why no Qt loop can run before the calling task has ended; nothing if one can."""
-    if hasattr(loop, "_as_is_alone_for"):
-        # Ours, of whichever copy; attached, it may wait for a Qt loop that is to come.
-        is_alone = loop._as_is_alone_for(loop._as_owner.get())
-        return "run_until_complete() or detach() waits for this code, without Qt" if is_alone else ""
+    """Say why no Qt loop can run while this loop runs, which is none of ours; nothing if one can."""
     if qt_core.QThread.currentThread().loopLevel() == 0:
         return f"none runs in this thread, but {loop!r}"
     # A Qt loop that has called a slot in which asyncio blocks. A loop that is only turned by a timer, for a moment, is
@@ -116,7 +114,8 @@ class _Call:
     """
 
     def __init__(self, qt_core: Any, fn: Callable[[], Any]) -> None:
-        self._loop = asyncio.get_running_loop()
+        loop: Any = asyncio.get_running_loop()
+        self._loop = loop
         self._fn = fn
         self.outcome: asyncio.Future[Tuple[Any, Optional[BaseException]]] = self._loop.create_future()
         # A timer and not a posted event, and one that repeats until it has been heard: see _wait.
@@ -124,6 +123,10 @@ class _Call:
         self._timer.timeout.connect(self._run)
         self._timer.start(0)
         self._stay()
+        self._stop_asking: Optional[Callable[[], None]] = None
+        ask_qt = getattr(loop, "_as_ask_qt", None)
+        if ask_qt is not None:  # ours, of whichever copy
+            self._stop_asking = ask_qt(loop._as_owner.get(), self._refuse)
 
     def _stay(self) -> None:
         """Have the loop refer to us, as to what waits for time: Qt refers to a method's object weakly.
@@ -135,11 +138,19 @@ class _Call:
     def forget(self) -> None:
         """Do not call any more. A call under way goes on."""
         self._next_stay.cancel()
+        if self._stop_asking is not None:
+            self._stop_asking()
         try:
             self._timer.stop()
             self._timer.deleteLater()
         except RuntimeError:
             pass  # the application is gone, and PyQt deletes with it what Python has made
+
+    def _refuse(self) -> None:
+        if not self.outcome.done():
+            self.outcome.set_exception(
+                NoQtLoopError("asyncModal()", "run_until_complete() or detach() waits for this code, without Qt")
+            )
 
     def _run(self) -> None:
         self._timer.stop()

@@ -394,6 +394,7 @@ def test_nested_mode_runs_qt(nested):
 
 def test_a_loop_is_collected_though_an_exception_that_it_keeps_leads_to_its_frames(app):
     """From Python 3.12 on a traceback keeps the frames below the task's, and with them what they have put aside."""
+
     async def fail():
         raise KeyError("x")
 

@@ -318,6 +318,81 @@ def test_a_task_that_nobody_refers_to_gets_its_dialog(app, spin):
         spin(lambda: called)
 
 
+@pytest.mark.parametrize("while_waiting", ["attached", "nested, in a callback"])
+def test_a_task_waits_for_its_dialog_while_others_of_its_owner_block(app, spin, attach_as, while_waiting):
+    """Who blocks in run_until_complete() does not wait for it, and Qt goes on afterwards."""
+    called = []
+
+    async def ask():
+        await asyncModal(called.append, 1)
+
+    async def other():
+        await asyncio.sleep(0.01)
+        assert not called
+        assert not task.done()
+
+    if while_waiting == "attached":
+        with attach_as(__name__, "test") as lease:
+            task = lease.create_task(ask())
+            lease.run_until_complete(other())
+            spin(task.done)
+            assert task.result() is None
+        assert called == [1]
+    else:
+
+        async def main():
+            nonlocal task
+            task = asyncio.ensure_future(ask())
+            blocked = asyncio.get_running_loop().create_future()
+            QtCore.QTimer.singleShot(0, lambda: blocked.set_result(asyncslot.run_until_complete(other())))
+            await blocked
+            await task
+
+        task = None
+        with contextlib.closing(asyncslot.AsyncSlotEventLoop()) as loop:
+            loop.run_until_complete(main())
+        assert called == [1]
+
+
+@pytest.mark.parametrize(
+    "what", ["itself", "a child", "a child by wait()", "a task", "who awaits a task", "a task that has asked before"]
+)
+def test_a_task_for_which_somebody_blocks_is_told_that_no_dialog_can_open(lease, what):
+    """Both would wait for ever, as no Qt loop runs meanwhile."""
+
+    async def ask():
+        asked.append(True)
+        await asyncModal(int)
+
+    def has_asked(task):
+        lease.run_until_complete(asyncio.sleep(0))
+        assert asked
+        return task
+
+    asked = []
+
+    async def ask_in_child():
+        await asyncio.ensure_future(ask())
+
+    async def wait_for_child():
+        done, _ = await asyncio.wait([asyncio.ensure_future(ask())])
+        done.pop().result()
+
+    async def wait_for(task):
+        await task
+
+    ways = {
+        "itself": ask,
+        "a child": ask_in_child,
+        "a child by wait()": wait_for_child,
+        "a task": lambda: lease.create_task(ask()),
+        "who awaits a task": lambda: wait_for(lease.create_task(ask())),
+        "a task that has asked before": lambda: has_asked(lease.create_task(ask())),
+    }
+    with pytest.raises(asyncslot.NoQtLoopError):
+        lease.run_until_complete(ways[what](), timeout=10)
+
+
 @pytest.mark.parametrize("when", ["before the call", "during the call"])
 def test_a_loop_may_be_closed_under_a_task_that_waits_for_a_dialog(run_python, when):
     """What was not called is not, what is called has nobody to tell; nothing goes out into Qt."""
