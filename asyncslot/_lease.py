@@ -355,10 +355,15 @@ def run_alone(
     def is_over() -> bool:  # what resists the end of its lease is never done
         return lease is not None and not lease.is_attached
 
-    start = functools.partial(loop._as_call_for, owner, functools.partial(asyncio.ensure_future, awaitable, loop=loop))
+    def start() -> asyncio.Future[_T]:
+        future: asyncio.Future[_T] = asyncio.ensure_future(awaitable, loop=loop)
+        future.add_done_callback(lambda future: future.cancelled() or future.exception())
+        return future
+
     deadline = None if timeout is None else monotonic() + timeout
-    future: asyncio.Future[_T] = loop._as_run_alone_for(owner, start, is_over, deadline)
-    future.add_done_callback(lambda future: future.cancelled() or future.exception())
+    future: asyncio.Future[_T] = loop._as_run_alone_for(
+        owner, functools.partial(loop._as_call_for, owner, start), is_over, deadline
+    )
     if lease is not None and not lease.is_attached and (not future.done() or future.cancelled()):
         raise DetachedError("run_until_complete()", name)
     if not future.done():
