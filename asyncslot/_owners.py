@@ -53,7 +53,8 @@ class Owner:
 
     Attributes:
         name: what people read.
-        module: the module that has called attach(); its plug-in's code is known by that. Not by the package, which
+        code: a weak reference to the module that has called attach(), which is another one when it is imported anew.
+        module: the name of that module; its plug-in's code is known by that. Not by the package, which
             may become another one while plug-ins come: see plugin_of().
         copy: the full name of the copy of this package that it came through.
         report: tells the users of its host of an error; takes a message and an exception or None. Never raises.
@@ -72,6 +73,10 @@ class Owner:
     ) -> None:
         self.name = name
         self.module = module
+        try:
+            self.code: Callable[[], Any] = weakref.ref(sys.modules.get(module))
+        except TypeError:  # it is in no module, or in what stands for one
+            self.code = _no_code
         self.copy = copy
         self.report = report
         self.resources: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -213,11 +218,12 @@ class OwningMixin(LoopBase):
 
         Of two leases of one package: one is leaving, and has been reloaded; then plain code that Qt calls in the old
         one's dialog is the new one's. But not the old one's own code, which goes on when the dialog is closed: its
-        modules have been purged and imported anew.
+        modules have been purged and imported anew. Where they have not, the context tells until a step has come in
+        between.
         """
-        if carried is None or (self._as_is_open and not _is_purged(frame)):
+        if carried is None or carried.copy != owner.copy or plugin_of(carried.module) != plugin_of(owner.module):
             return False
-        return carried.copy == owner.copy and plugin_of(carried.module) == plugin_of(owner.module)
+        return _is_purged(frame) or not (self._as_is_open or carried.code() is not owner.code())
 
     def _as_owner_of_module(self, module: str) -> Optional[Owner]:
         """Return the owner whose code a module is; None if it is nobody's, or if nobody can tell whose."""
@@ -499,6 +505,10 @@ def _is_purged(frame: Any) -> bool:
     """Whether a frame runs code of a module that was purged and imported anew."""
     module = sys.modules.get(frame.f_globals.get("__name__") or "")
     return module is not None and vars(module) is not frame.f_globals
+
+
+def _no_code() -> None:
+    """What stands for a weak reference to a module that is not there."""
 
 
 def is_in(thing: Any, weak_set: Any) -> bool:

@@ -563,3 +563,55 @@ def test_what_a_plugin_starts_that_was_reloaded_in_its_own_dialog_is_the_new_lea
     finally:
         alpha.stop_watching()
     assert alpha.host.reports == clock.host.reports == []
+
+
+# What asks whose code calls even before a step has come in between; call_soon() does not, see _nesting.
+ASK_AT_ONCE = [way for way in WAYS if way not in ("call_soon", "ensure_future", "asyncio.Task", "a library's create_task")]
+
+
+@pytest.mark.parametrize("way", ASK_AT_ONCE)
+def test_what_the_new_code_starts_before_the_first_step_in_the_old_ones_dialog_is_the_new_leases(
+    alpha, clock, monkeypatch, way
+):
+    """Its modules were purged and imported anew: then they tell, though the context is that of the old one's task."""
+    log, ran, nest = [], [], Nest()
+    alpha.detach()
+    monkeypatch.setitem(sys.modules, alpha.__name__, alpha)
+    alpha.attach()
+    new = plugin("alpha")
+    new.host = alpha.host
+
+    async def go_on():
+        while True:
+            try:
+                await asyncio.sleep(0.001)
+            except asyncio.CancelledError:
+                break
+        while new.lease is None:
+            await asyncio.sleep(0.001)
+        new.schedule(way, ran)  # as Qt may, in a dialog that is opened here
+
+    def story():
+        alpha.lease.create_task(sit(nest.open, log))
+        alpha.lease.create_task(go_on())
+        yield lambda: nest.is_open
+        alpha.detach()
+        monkeypatch.setitem(sys.modules, new.__name__, new)
+        new.attach()
+        yield lambda: ran
+        nest.close()
+        yield lambda: "sit cleaned up" in log
+        yield beats(clock)
+        goal = len(ran) + 3
+        yield lambda: len(ran) >= goal
+        assert new.detach().abandoned == []
+        before = len(ran)
+        yield beats(clock, count=10)
+        assert len(ran) == before, "it goes on"
+
+    try:
+        tell(story())
+    finally:
+        new.stop_watching()
+        new.detach()
+    assert alpha.host.reports == clock.host.reports == []
