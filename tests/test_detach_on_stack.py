@@ -566,7 +566,9 @@ def test_what_a_plugin_starts_that_was_reloaded_in_its_own_dialog_is_the_new_lea
 
 
 # What asks whose code calls even before a step has come in between; call_soon() does not, see _nesting.
-ASK_AT_ONCE = [way for way in WAYS if way not in ("call_soon", "ensure_future", "asyncio.Task", "a library's create_task")]
+ASK_AT_ONCE = [
+    way for way in WAYS if way not in ("call_soon", "ensure_future", "asyncio.Task", "a library's create_task")
+]
 
 
 @pytest.mark.parametrize("way", ASK_AT_ONCE)
