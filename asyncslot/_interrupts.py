@@ -19,7 +19,8 @@ process. So we stand in front of that handler, and what it raises
 Code of a callback may have been called by way of Qt, too (`button.click()`). While an
 interrupt is under way sys.excepthook is ours: to this PyQt brings what leaves a slot,
 instead of ending the process, and PySide what it would print and forget. There it is
-noted as well.
+noted as well. With PySide and Python 3.14 the process then says in its exit status, whatever it does
+afterwards, that Ctrl+C has ended it: it is Python that does so, when it is asked to print KeyboardInterrupt.
 """
 
 from __future__ import annotations

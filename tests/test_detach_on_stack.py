@@ -582,6 +582,7 @@ def test_what_the_new_code_starts_before_the_first_step_in_the_old_ones_dialog_i
     alpha.attach()
     new = plugin("alpha")
     new.host = alpha.host
+    reloaded = alpha.lease.loop.create_future()
 
     async def go_on():
         while True:
@@ -589,8 +590,7 @@ def test_what_the_new_code_starts_before_the_first_step_in_the_old_ones_dialog_i
                 await asyncio.sleep(0.001)
             except asyncio.CancelledError:
                 break
-        while new.lease is None:
-            await asyncio.sleep(0.001)
+        await reloaded
         new.schedule(way, ran)  # as Qt may, in a dialog that is opened here
 
     def story():
@@ -600,6 +600,7 @@ def test_what_the_new_code_starts_before_the_first_step_in_the_old_ones_dialog_i
         alpha.detach()
         monkeypatch.setitem(sys.modules, new.__name__, new)
         new.attach()
+        reloaded.set_result(None)
         yield lambda: ran
         nest.close()
         yield lambda: "sit cleaned up" in log

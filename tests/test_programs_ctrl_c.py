@@ -4,9 +4,11 @@ In each mode, whatever the program does when it comes: it sleeps, runs Python th
 slot of Qt's, or sits in a dialog; and whatever libraries have done to signal handlers before.
 """
 
+import signal
 import sys
 
 import pytest
+import qtpy
 
 pytestmark = pytest.mark.slow
 
@@ -81,16 +83,23 @@ each_mode = pytest.mark.parametrize("mode", MODES)
 @pytest.fixture
 def interrupted(program):
     """Return a function that runs a program in which Ctrl+C must end a mode with KeyboardInterrupt."""
-    return lambda mode, start: program(
-        CTRL_C
-        + f"""
+
+    def interrupted(mode, start, status=0):
+        done = program(
+            CTRL_C
+            + f"""
 def start():
     {start}
 raises(KeyboardInterrupt, {mode}, loop, start)
 is_as_before()
+print("over")
 """,
-        timeout=30,
-    )
+            timeout=30,
+            check=False,
+        )
+        assert (done.stdout, done.returncode) == ("over\n", status), done.stderr
+
+    return interrupted
 
 
 HANDLERS = {
@@ -114,8 +123,9 @@ def test_a_loop_with_nothing_to_do_hears_it(interrupted, mode, handlers, qt):
 BUSY = {
     "a callback": "loop.call_soon(busy); ctrl_c(0.2)",
     "a task": "in_a_task(busy); ctrl_c(0.2)",
-    "a slot that a task calls by way of Qt": "button.clicked.connect(busy); tasks.append(loop.create_task(click())); "
-    "ctrl_c(0.2)",
+}
+BUSY_UNDER_QT = {
+    "a slot that a task calls": "button.clicked.connect(busy); tasks.append(loop.create_task(click())); ctrl_c(0.2)",
     "a slot": "later(busy); ctrl_c(0.2, 0.2)",
     "a slot in a task's dialog": "in_a_task(lambda: (later(busy), run(QtWidgets.QDialog()))); ctrl_c(0.2, 0.2)",
 }
@@ -124,8 +134,19 @@ BUSY = {
 @each_mode
 @pytest.mark.parametrize("start", BUSY.values(), ids=list(BUSY))
 def test_what_never_ends_is_interrupted(interrupted, mode, start):
-    """In a callback or task at the first Ctrl+C, as in asyncio; in code that Qt has called at the second."""
+    """At the first Ctrl+C, as in asyncio."""
     interrupted(mode, start)
+
+
+@each_mode
+@pytest.mark.parametrize("start", BUSY_UNDER_QT.values(), ids=list(BUSY_UNDER_QT))
+def test_what_never_ends_in_code_that_qt_has_called_is_interrupted(interrupted, mode, start):
+    """At the second one, if it is Qt's loop that has called."""
+    status = 0
+    if qtpy.PYSIDE6 and sys.version_info >= (3, 14):
+        # PySide hands what a slot raises to PyErr_Print(), after which this Python exits as from Ctrl+C in the end.
+        status = 0xC000013A if sys.platform == "win32" else -signal.SIGINT
+    interrupted(mode, start, status)
 
 
 @each_mode
