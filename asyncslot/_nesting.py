@@ -102,7 +102,7 @@ class NestingMixin(LoopBase):
 
     def _as_leave(self, outer: Tuple[Any, ...]) -> None:
         """Put back what _as_enter() found."""
-        loop, task, own_task, hooks, handle, self._as_is_open = outer
+        loop, task, own_task, hooks, handle, is_open = outer
         self._as_depth -= 1
         sys.set_asyncgen_hooks(*hooks)
         if events._get_running_loop() is not self:
@@ -119,6 +119,10 @@ class NestingMixin(LoopBase):
             self._as_newcomer, loop = loop, self
         events._set_running_loop(loop)
         self._as_handle = handle
+        # What was run meanwhile has perhaps been called by Qt, and itself has opened a Qt loop; or a step was taken.
+        self._as_is_open = handle is not None and (is_open or self._as_is_open)
+        if self._as_is_open:
+            self._as_nested = self._as_alert = True
         if handle is not None:
             self._as_stack.pop()
         elif self._coroutine_origin_tracking_enabled:

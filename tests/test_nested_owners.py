@@ -184,6 +184,46 @@ def test_what_code_schedules_around_its_own_dialog_is_its_own_plugins(plugins, w
 # -- what else is somebody's -----------------------------------------------------------------------
 
 
+async def schedule_some(loop):
+    for _ in range(3):
+        loop.call_soon(int)
+
+
+async def sit_in(nest):
+    nest.open()
+
+
+@pytest.mark.parametrize("way", ["call_soon", "ensure_future", "asyncio.Task", "loop.create_task"])
+@pytest.mark.parametrize("before", ["a dialog, and a first step", "a first step with a dialog"])
+def test_what_plain_code_schedules_after_anothers_first_step_under_a_dialog_is_its_own_plugins(plugins, before, way):
+    """That code of Qt's is about is seen once and for all, whatever is run in between."""
+    alpha, bravo, charlie = plugins.values()
+    nest, ran = Nest(), []
+
+    async def call_as_qt_does():
+        if before == "a dialog, and a first step":
+            nest.open()
+            charlie.lease.run_task(schedule_some(charlie.lease.loop))
+        else:
+            charlie.lease.run_task(sit_in(nest))
+        bravo.schedule(way, ran)
+
+    def story():
+        task = alpha.lease.create_task(call_as_qt_does())
+        yield lambda: nest.is_open
+        yield beats(charlie)
+        nest.close()
+        yield task.done
+        yield goes_on(ran)
+        alpha.detach()
+        yield goes_on(ran)
+        bravo.detach()
+        yield from has_ended(ran, charlie)
+
+    tell(story())
+    assert [each.host.reports for each in plugins.values()] == [[], [], []]
+
+
 @in_all_cases(FAILURES, ["call_soon"])
 def test_an_error_of_what_plain_code_schedules_under_anothers_dialog_is_its_own_plugins(plugins, stack, way):
     """The users of the plug-in whose dialog is open are not told that it has failed."""
