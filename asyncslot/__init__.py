@@ -41,9 +41,16 @@ imported, with the modules that only they need, when somebody asks for them.
 
 import sys as _sys
 import typing as _typing
+from os import path as _path
 
 # Above the imports, because copies that meet tell each other their versions.
 __version__ = "0.5.0.dev0"
+
+# In a checkout, and so in a git submodule, the adapters lie beside the package, and not in it.
+__path__ = [
+    *__path__,
+    *(place for place in [_path.dirname(__path__[0])] if _path.isfile(_path.join(place, "host_adapters/__init__.py"))),
+]
 
 from ._attach import asyncSlot, attach, create_task, detach, progress, run_until_complete
 from ._errors import ELSEWHERE as _ELSEWHERE

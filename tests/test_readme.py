@@ -51,8 +51,6 @@ BLOCKS = {
     "python3 scripts/vendor.py my_plugin/_vendor": "test_every_way_to_a_copy_works",
     "python -m asyncslot vendor my_plugin/_vendor --adapters qgis": "test_every_way_to_a_copy_works",
     "python -m my_plugin._vendor.asyncslot vendor other_plugin/_vendor": "test_every_way_to_a_copy_works",
-    "git submodule add <address of this repository> third_party/asyncslot": "test_a_submodule_beside_the_plugin",
-    "python3 third_party/asyncslot/scripts/vendor.py my_plugin/_vendor --check": "test_a_submodule_beside_the_plugin",
     "cp -r asyncslot my_plugin/_vendor/": "test_a_copy_made_by_hand_works",
     "class Window(QWidget):": "test_a_window_that_waits",
     'pytest_plugins = ["my_plugin._vendor.asyncslot.testing"]': "test_the_tests_for_plugin_authors",

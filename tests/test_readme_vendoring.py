@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from readme_reader import ADDRESS, ROOT, blocks, follow_first_steps, section, shell
+from readme_reader import ROOT, blocks, follow_first_steps, section, shell
 
 pytestmark = pytest.mark.once
 
@@ -21,27 +21,40 @@ def imports_itself(package, directory):
 def test_every_way_to_a_copy_works(tmp_path):
     """From a checkout, from what is installed, and from a copy, which also checks itself."""
     reader = follow_first_steps(tmp_path)
-    checkout, installed, copy, _, _, _ = blocks("Put it into your plug-in")
+    checkout, installed, copy, _ = blocks("Put it into your plug-in")
     for commands, directory in ((checkout, reader / "asyncslot"), (installed, reader / "elsewhere"), (copy, reader)):
         directory.mkdir(exist_ok=True)
         shell(re.sub(r"^python3?\b", sys.executable, commands, flags=re.MULTILINE), directory)
         assert "QGIS" in imports_itself("other_plugin" if commands == copy else "my_plugin", directory)
 
 
-def test_a_submodule_beside_the_plugin(tmp_path):
-    """It pins the version; the copy that it makes is committed, and CI sees when the two have gone apart."""
-    reader = follow_first_steps(tmp_path)
-    project = reader / "project"
-    (project / "my_plugin").mkdir(parents=True)
-    add, check = blocks("Put it into your plug-in")[3:5]
-    shell("git init -q\n" + add.replace(ADDRESS, str(reader / "asyncslot")), project)
-    assert "my_plugin/_vendor/asyncslot/__init__.py" in shell("git diff --cached --name-only", project)
-    assert "third_party/asyncslot\n" in shell("git diff --cached --name-only", project)
-    assert "QGIS" in imports_itself("my_plugin", project)
-    shell(check, project)
-    with (project / "third_party" / "asyncslot" / "asyncslot" / "_clock.py").open("a") as file:
+def test_a_clone_imports_as_it_is(tmp_path):
+    """With nothing installed, and wherever one stands; the adapters lie beside the package there."""
+    checkout = follow_first_steps(tmp_path) / "asyncslot"
+    program = "import asyncslot, asyncslot.host_adapters.qgis as qgis; print(asyncslot.__version__, qgis.NAME)"
+    assert "QGIS" in shell(f"{sys.executable} -S -c '{program}'", checkout)
+    assert "QGIS" in shell(f"PYTHONPATH={checkout} {sys.executable} -S -c '{program}'", tmp_path)
+
+
+def test_a_submodule_in_the_plugin(tmp_path):
+    """It imports as it is; the copy that it makes is committed, and CI sees when the two have gone apart."""
+    checkout = follow_first_steps(tmp_path) / "asyncslot"
+    plugin, submodule = tmp_path / "project" / "my_plugin", "third_party/asyncslot"
+    plugin.mkdir(parents=True)
+    (line,) = re.findall(r"`(from \.third_party\S* import asyncslot)`", section("Put it into your plug-in"))
+    adapters = line.replace(" import asyncslot", ".asyncslot.host_adapters import qgis")
+    (plugin / "__init__.py").write_text(f"{line}\n{adapters}\n")
+    shell(f"git init -q\ngit submodule add {checkout} {submodule}", plugin)
+    program = "import my_plugin; print(my_plugin.asyncslot.__name__, my_plugin.qgis.NAME)"
+    printed = shell(f"{sys.executable} -S -c '{program}'", plugin.parent)
+    assert printed.split() == ["my_plugin.third_party.asyncslot.asyncslot", "QGIS"]
+    copy = f"{sys.executable} {submodule}/scripts/vendor.py _vendor"
+    shell(f"{copy} --adapters qgis\ngit add _vendor\n{copy} --check", plugin)
+    assert "_vendor/asyncslot/__init__.py" in shell("git diff --cached --name-only", plugin)
+    assert "QGIS" in imports_itself("my_plugin", plugin.parent)
+    with (plugin / submodule / "asyncslot" / "_clock.py").open("a") as file:
         file.write("\n")
-    shell(f"! {check}", project)
+    shell(f"! {copy} --check", plugin)
 
 
 def test_a_copy_made_by_hand_works(tmp_path):
