@@ -12,7 +12,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _attach     attach, detach, create_task, asyncSlot, for whoever calls
     _lease      Lease: one plug-in's hold on the loop; which this copy gave out   _detach   how its work is ended
     _runner     AsyncSlotRunner: for a program that owns its application
-    _slots, _repeat, _calls   a coroutine function as a slot   _report   what detach() tells
+    _slots, _calls   a coroutine function as a slot             _report   what detach() tells
     _signals, _connections   a signal as an awaitable          _modal    a dialog as an awaitable
     _hosts      the adapter contract, and plain Qt             host_adapters/  one file per host
     _progress   how far a task is, in the host's own display   _dialog   for hosts that have none

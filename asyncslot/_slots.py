@@ -32,10 +32,9 @@ from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, NamedTuple, Op
 
 from ._base import P, T
 from ._binding import is_deleted
-from ._calls import Call, unstarted
+from ._calls import POLICIES, Call, Repeats, unstarted
 from ._connections import calls_by_name, connect, is_bound_signal
 from ._errors import ArgumentError, NotCoroutineFunctionError, OptionError, ThreadError
-from ._repeat import POLICIES, Repeats
 
 # asyncio's own version knows more below Python 3.12 (mocks, marked functions), and
 # is deprecated from 3.14 on.
