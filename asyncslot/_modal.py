@@ -140,6 +140,7 @@ class _Call:
         self._next_stay.cancel()
         if self._stop_asking is not None:
             self._stop_asking()
+            self._stop_asking = None  # it knows the task, which has us in its frames, and those in its traceback
         try:
             self._timer.stop()
             self._timer.deleteLater()
