@@ -28,7 +28,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _interrupts Ctrl+C, in a program that owns its loop
     _unix, _windows  what the system gives: subprocesses, ways of waiting
     _selector, _selector_loop   descriptors that can be muted  _executor daemon threads
-    _wait, _wait_notifier, _wait_thread   how Qt calls us back: one timer, and one notifier or thread
+    _wakeup     how Qt calls us back: two timers, and one notifier or thread
     testing     for plug-ins' own tests: a host                _toy, _leftovers   its adapter; what is left
     _settings, _proc   what else of the host's is looked at: signals, log, hooks; what Linux tells of processes
     _bug_report, _surroundings, _state, _facts   what report() tells, and a terminal's `doctor`: _doctor

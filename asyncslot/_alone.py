@@ -18,7 +18,7 @@ from typing import Any, Callable, List, Optional, Tuple
 from ._binding import enum_member
 from ._clock import monotonic
 from ._steps import SteppingMixin
-from ._wait import LONGEST
+from ._wakeup import LONGEST
 
 # How often it is looked whether time is over, while only Qt's events wake us.
 _LOOK_AGAIN_MS = 20

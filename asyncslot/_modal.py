@@ -118,7 +118,7 @@ class _Call:
         self._loop = loop
         self._fn = fn
         self.outcome: asyncio.Future[Tuple[Any, Optional[BaseException]]] = self._loop.create_future()
-        # A timer and not a posted event, and one that repeats until it has been heard: see _wait.
+        # A timer and not a posted event, and one that repeats until it has been heard: see _wakeup.
         self._timer = qt_core.QTimer()
         self._timer.timeout.connect(self._run)
         self._timer.start(0)

@@ -16,8 +16,7 @@ from typing import Any, Dict, List, Optional
 
 from ._base import LoopBase
 from ._owners import bound_to, library_of
-from ._wait import TimerWait
-from ._wait_thread import ThreadWait
+from ._wakeup import ThreadWait, TimerWait
 
 if sys.platform == "linux":
     from select import EPOLLIN, EPOLLOUT

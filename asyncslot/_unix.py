@@ -22,8 +22,7 @@ from typing import Any, Optional, Set
 
 from ._selector import MutableSelector
 from ._selector_loop import SelectorMixin
-from ._wait import TimerWait
-from ._wait_notifier import NotifierWait
+from ._wakeup import NotifierWait, TimerWait
 
 # Seconds between two looks at a child that was killed.
 _REAP_INTERVAL = 0.005

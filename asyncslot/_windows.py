@@ -23,8 +23,7 @@ from time import get_clock_info
 from typing import TYPE_CHECKING, Any, Callable, List
 
 from ._clock import monotonic
-from ._wait import TimerWait
-from ._wait_thread import ThreadWait
+from ._wakeup import ThreadWait, TimerWait
 
 if sys.platform == "win32" and sys.version_info >= (3, 8):
     import _overlapped  # type: ignore[import-not-found]

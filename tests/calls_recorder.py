@@ -164,7 +164,7 @@ def _call(name, module, frame):
     if (name, _describe(frame)) in INEVITABLE:
         return None
     # It says nothing that a timer is started: who has wanted it started tells one call from another.
-    while _describe(frame).startswith("_wait") and frame.f_back is not None and _is_ours(frame.f_back):
+    while _describe(frame).startswith("_wakeup") and frame.f_back is not None and _is_ours(frame.f_back):
         frame = frame.f_back
     caller = _describe(frame)
     if (name, None) in INEVITABLE or (name, caller) in INEVITABLE:

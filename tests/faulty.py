@@ -16,7 +16,7 @@ import pytest
 
 import asyncslot
 from asyncslot._hosts import PlainQt
-from asyncslot._wait_thread import ThreadWait
+from asyncslot._wakeup import ThreadWait
 
 # A loop with nothing to do takes no step at all; a fault may cost it a few.
 FEW = 5

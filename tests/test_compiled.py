@@ -13,7 +13,7 @@ import pytest
 from qtpy import QtCore
 
 import asyncslot
-from asyncslot import _application, _monitor_view, _wait, _wait_notifier, _wait_thread
+from asyncslot import _application, _monitor_view, _wakeup
 
 pytestmark = pytest.mark.skipif(not hasattr(QtCore, "PYQT_VERSION"), reason="PySide looks into Nuitka's own methods")
 
@@ -41,7 +41,7 @@ class _Function:
 @pytest.fixture(autouse=True)
 def compiled(monkeypatch):
     """The classes whose methods are connected to signals, as if they were compiled."""
-    for module in (_application, _monitor_view, _wait, _wait_notifier, _wait_thread):
+    for module in (_application, _monitor_view, _wakeup):
         for kind in vars(module).values():
             if isinstance(kind, type) and kind.__module__ == module.__name__:
                 for name, function in list(vars(kind).items()):

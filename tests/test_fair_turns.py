@@ -10,7 +10,7 @@ import os
 
 import pytest
 
-from asyncslot import _wait
+from asyncslot import _wakeup
 
 STEPS = 50
 
@@ -22,7 +22,7 @@ def turns_between_steps(lease, spin, monkeypatch):
     monkeypatch.setattr(lease.loop, "step_budget", 0.0)
 
     def count(turn_is_short_until):
-        monkeypatch.setattr(_wait, "_SHORT_TURN", turn_is_short_until)
+        monkeypatch.setattr(_wakeup, "_SHORT_TURN", turn_is_short_until)
         wait = lease.loop._as_wait
         step = wait._step
         turns = 0

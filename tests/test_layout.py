@@ -57,13 +57,11 @@ LAYERS = {
     "_hosts": ["_errors", "_binding", "host_adapters"],
     "_progress": ["_base", "_dialog", "_hosts"],
     "_meeting": ["_errors"],
-    "_wait": ["_binding", "_clock"],
-    "_wait_notifier": ["_binding", "_wait"],
-    "_wait_thread": ["_binding", "_clock", "_wait"],
-    "_alone": ["_binding", "_clock", "_steps", "_wait"],
-    "_selector_loop": ["_base", "_owners", "_wait", "_wait_thread"],
-    "_unix": ["_selector", "_selector_loop", "_wait", "_wait_notifier"],
-    "_windows": ["_clock", "_selector", "_selector_loop", "_wait", "_wait_thread"],
+    "_wakeup": ["_binding", "_clock"],
+    "_alone": ["_binding", "_clock", "_steps", "_wakeup"],
+    "_selector_loop": ["_base", "_owners", "_wakeup"],
+    "_unix": ["_selector", "_selector_loop", "_wakeup"],
+    "_windows": ["_clock", "_selector", "_selector_loop", "_wakeup"],
     "_application": ["_binding"],
     "_loop": [
         "_alone",
@@ -78,7 +76,7 @@ LAYERS = {
         "_report",
         "_tasks",
         "_unix",
-        "_wait_thread",
+        "_wakeup",
         "_windows",
     ],
     "_runner": ["_clock", "_loop", "_report"],
@@ -104,16 +102,7 @@ LAYERS = {
     "_bug_report": ["_facts", "_state", "_surroundings"],
     "_watch": ["_report"],
     "_monitor_view": ["_binding", "_watch"],
-    "_monitor": [
-        "_binding",
-        "_errors",
-        "_hosts",
-        "_lease",
-        "_meeting",
-        "_monitor_view",
-        "_report",
-        "_watch",
-    ],
+    "_monitor": ["_binding", "_errors", "_hosts", "_lease", "_meeting", "_monitor_view", "_report", "_watch"],
     "_attach": [
         "_base",
         "_errors",
@@ -639,7 +628,7 @@ def test_importing_the_package_loads_only_what_a_plug_in_needs(run_python):
     """
     other_system = {"_windows"}
     if sys.platform == "win32":
-        other_system = {"_unix", "_wait_notifier"}
+        other_system = {"_unix"}
         if sys.version_info >= (3, 8):  # with a completion port, and no selector
             other_system |= {"_selector", "_selector_loop"}
     first = set(LAYERS) - {"__init__"} - other_system - NEEDED_LATE - FOR_TESTS - AT_A_TERMINAL
