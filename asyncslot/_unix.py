@@ -20,8 +20,7 @@ from asyncio import unix_events
 from contextvars import Context
 from typing import Any, Optional, Set
 
-from ._selector import MutableSelector
-from ._selector_loop import SelectorMixin
+from ._selector import MutableSelector, SelectorMixin
 from ._wakeup import NotifierWait, TimerWait
 
 # Seconds between two looks at a child that was killed.

@@ -110,8 +110,7 @@ if sys.platform == "win32" and sys.version_info >= (3, 8):
                     self._proactor._unregister(overlapped)
 
 else:
-    from ._selector import MutableSelector
-    from ._selector_loop import SelectorMixin
+    from ._selector import MutableSelector, SelectorMixin
 
     class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         """asyncio's selector loop: the proactor of Python 3.7 knows no datagrams."""

@@ -127,9 +127,9 @@ class OursInThread(Ours):
 
     def load(self):
         super().load()
-        from asyncslot import _selector_loop, _unix
+        from asyncslot import _selector, _unix
 
-        _unix.PlatformLoop._as_make_wait = _selector_loop.SelectorMixin._as_make_wait
+        _unix.PlatformLoop._as_make_wait = _selector.SelectorMixin._as_make_wait
 
 
 class QtInter(Contender):

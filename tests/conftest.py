@@ -45,8 +45,8 @@ def pytest_addoption(parser):
 
 # How a process is made to wait in a thread, here and in those that run_python() starts.
 FORCE_THREAD = """
-from asyncslot import _selector_loop, _unix
-_unix.PlatformLoop._as_make_wait = _selector_loop.SelectorMixin._as_make_wait
+from asyncslot import _selector, _unix
+_unix.PlatformLoop._as_make_wait = _selector.SelectorMixin._as_make_wait
 """
 
 

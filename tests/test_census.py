@@ -60,7 +60,7 @@ def warm_up():
 def load(name):
     copy = importlib.import_module(name + "._vendor.asyncslot")
     if {is_in_thread!r}:
-        copy._unix.PlatformLoop._as_make_wait = copy._selector_loop.SelectorMixin._as_make_wait
+        copy._unix.PlatformLoop._as_make_wait = copy._selector.SelectorMixin._as_make_wait
     return copy
 
 def purge(*names):

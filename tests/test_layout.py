@@ -35,7 +35,6 @@ LAYERS = {
     "_base": [],
     "_tasks": [],
     "_report": ["_tasks"],
-    "_selector": [],
     "_executor": [],
     "_clock": [],
     "_interrupts": [],
@@ -59,9 +58,9 @@ LAYERS = {
     "_meeting": ["_errors"],
     "_wakeup": ["_binding", "_clock"],
     "_alone": ["_binding", "_clock", "_steps", "_wakeup"],
-    "_selector_loop": ["_base", "_owners", "_wakeup"],
-    "_unix": ["_selector", "_selector_loop", "_wakeup"],
-    "_windows": ["_clock", "_selector", "_selector_loop", "_wakeup"],
+    "_selector": ["_base", "_owners", "_wakeup"],
+    "_unix": ["_selector", "_wakeup"],
+    "_windows": ["_clock", "_selector", "_wakeup"],
     "_application": ["_binding"],
     "_loop": [
         "_alone",
@@ -630,7 +629,7 @@ def test_importing_the_package_loads_only_what_a_plug_in_needs(run_python):
     if sys.platform == "win32":
         other_system = {"_unix"}
         if sys.version_info >= (3, 8):  # with a completion port, and no selector
-            other_system |= {"_selector", "_selector_loop"}
+            other_system |= {"_selector"}
     first = set(LAYERS) - {"__init__"} - other_system - NEEDED_LATE - FOR_TESTS - AT_A_TERMINAL
     source = LATE.format(late=IMPORTED_LATE, public=sorted(asyncslot.__all__), first=first, needed=NEEDED_LATE)
     run_python(source, is_bare=True)

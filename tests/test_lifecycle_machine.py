@@ -436,7 +436,7 @@ def load(tmp_path, monkeypatch):
         copy = importlib.import_module(name)
         if sys.platform != "win32" and "Selector" in asyncslot._unix.PlatformLoop._as_make_wait.__qualname__:
             # --wait thread, for the copies as well.
-            mixin = sys.modules[f"{name}._selector_loop"].SelectorMixin
+            mixin = sys.modules[f"{name}._selector"].SelectorMixin
             sys.modules[f"{name}._unix"].PlatformLoop._as_make_wait = mixin._as_make_wait
         return copy
 

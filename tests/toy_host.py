@@ -7,8 +7,7 @@ test says `turn()`. It writes down what it was asked for.
 import asyncio
 
 from asyncslot._owners import OwningMixin
-from asyncslot._selector import MutableSelector
-from asyncslot._selector_loop import SelectorMixin
+from asyncslot._selector import MutableSelector, SelectorMixin
 from asyncslot._steps import SteppingMixin
 
 

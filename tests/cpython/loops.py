@@ -29,7 +29,7 @@ from unittest import mock
 
 from asyncslot import AsyncSlotEventLoop
 from asyncslot._binding import find_qt_core, run_qt_loop
-from asyncslot._selector_loop import SelectorMixin
+from asyncslot._selector import SelectorMixin
 
 MODES = ("nested", "attached", "plain")
 WAITS = ("native", "thread")
