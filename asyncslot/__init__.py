@@ -19,8 +19,8 @@ and without polling. The map of the house, from the front door to the cellar:
     _monitor, _monitor_view   a window that shows all tasks     _watch   how long steps take
     _meeting    where those who share a loop find each other
     _loop       AsyncSlotEventLoop: attached, nested, alone
-    _steps      what a step is: budget, queues. Start reading here  _polling  what is ready
-    _nesting    steps within steps, the running loop            _overruns whose callback was too long
+    _steps      what a step is: budget, queues, polls. Start reading here
+    _nesting    steps within steps, the running loop
     _application  which Qt loop nested mode runs               _alone   asyncio without Qt, for clean-up
     _threadsafe what other threads may cancel
     _base       what the parts of the loop may count on, for type checkers

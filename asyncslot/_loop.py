@@ -2,7 +2,7 @@
 
 It is asyncio's own loop for this system (sockets, TLS, subprocesses, pipes and
 all), with the part that runs callbacks replaced by `_steps` and the part that waits
-by a `_wait_*`. This file says when it runs, and who is in charge:
+by `_wakeup`. This file says when it runs, and who is in charge:
 
     attached    somebody else runs Qt. `attach()` uses it, with the loop being
                 asyncio's running loop during steps only; `with loop:` and

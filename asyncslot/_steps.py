@@ -2,7 +2,7 @@
 
 asyncio's own loop blocks in `select()`, runs what is ready, and blocks again.
 Ours must not block, because the host's Qt loop does; so it is turned inside
-out. Something that knows when there is work (`_wait_*`, not our business here)
+out. Something that knows when there is work (`_wakeup`, not our business here)
 calls `_as_step()`; a *step* polls without blocking, runs callbacks until nothing
 is ready or its budget is spent, says when it wants to be called again, and
 returns to the host. This file is that step. It knows nothing of Qt.
@@ -21,7 +21,10 @@ be queued twice.
 A poll costs as much as a callback or two, and lets go of the GIL, which a busy
 thread may keep for 5 ms. So it is not made for each batch: what callbacks have
 queued meanwhile runs first, for `_POLL_INTERVAL` at most; and where nothing is
-queued, the host's loop watches the descriptors anyway.
+queued, the host's loop watches the descriptors anyway. Steps do not call `_as_poll()`
+but `_as_poll_now()`, which each system has a way of its own for. A poll fails when a
+descriptor was closed under it, or when there is no memory. What is queued or due runs
+all the same, and the poll is tried again, after pauses that get longer.
 
 Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which
 the host calls `_as_step()` again. Before a callback runs behind which something is
@@ -30,7 +33,7 @@ the nested loop has one; all else about it is in `_nesting`.
 
 Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13, 3.14:
 `_ready _scheduled _timer_cancelled_count _stopping _closed _debug _current_handle
-_thread_id`, all that `Handle.__slots__` names, `Handle._run`, `TimerHandle._when
+_thread_id _selector _process_events`, all that `Handle.__slots__` names, `Handle._run`, `TimerHandle._when
 _scheduled`, `events._get_running_loop`, `base_events._format_handle`.
 """
 
@@ -43,14 +46,12 @@ from asyncio import base_events, events
 from asyncio.format_helpers import _format_callback_source
 from collections import deque
 from contextvars import copy_context
-from typing import Any, Callable, Deque, Optional, Type
+from typing import Any, Callable, Deque, Optional, Tuple, Type
 
 from ._base import Handle, TimerHandle, Ts, Unpack
 from ._clock import monotonic
 from ._nesting import NestingMixin
-from ._overruns import OverrunMixin
-from ._polling import PollingMixin
-from ._tasks import has_begun, is_first_step, resume
+from ._tasks import coro_of, has_begun, is_first_step, resume
 from ._threadsafe import ThreadSafeHandle
 
 # Above this many timers, of which more than half are cancelled, the heap is
@@ -59,6 +60,10 @@ _MANY_TIMERS = 100
 
 # Seconds for which callbacks that are ready may keep descriptors waiting.
 _POLL_INTERVAL = 50e-6
+
+# Seconds from a poll that failed to the next, and after many of them.
+_FIRST_PAUSE = 0.005
+_LONGEST_PAUSE = 1.0
 
 # Seconds between two steps, at most, for the second to take it that more I/O is on its way
 # and poll until there is none. A turn of an idle Qt loop takes a tenth of this.
@@ -73,7 +78,7 @@ _Interrupt = (SystemExit, KeyboardInterrupt)
 _new_handle = Handle.__new__
 
 
-class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
+class SteppingMixin(NestingMixin):
     """The part of an event loop that runs callbacks, in steps.
 
     A mixin for an asyncio loop. It wants from the class it is mixed
@@ -106,6 +111,10 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         self._as_first_step: Optional[Handle] = None
         self._as_ended = 0.0  # when the last step did
         self._as_is_dense = False  # the last poll that was made behind a batch has found something
+        self._as_failed_polls = 0  # one after the other
+        # The callback that has kept a step longest over its budget: seconds, and what it was.
+        self._as_longest: Tuple[float, str] = (0.0, "")
+        self._as_on_overrun: Optional[Callable[[float, str], None]] = None
         super().__init__()
 
     # -- What others call to have something run -----------------------------
@@ -396,6 +405,38 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         else:
             self._as_wait.rest(None)
 
+    # -- Asking the system what is ready ---------------------------------------
+
+    def _as_poll(self, timeout: Optional[float]) -> bool:
+        """Queue what the system reports; return whether that is anything."""
+        try:
+            events = self._selector.select(timeout)
+        except (Exception, SystemExit) as exc:
+            self._as_poll_failed(exc)  # what is queued or due needs no poll
+            return False
+        self._as_failed_polls = 0
+        if not events:
+            return False
+        if self._as_stack:
+            events = self._as_without_running(events)
+        self._process_events(events)
+        return True
+
+    def _as_poll_failed(self, exc: BaseException) -> None:
+        """Report a poll that failed, the first of a series only; the next is made after a pause that gets longer."""
+        self._as_failed_polls += 1
+        if self._as_failed_polls == 1:
+            self._as_handle = None  # it is no callback's fault
+            self._as_interrupted(exc)
+
+    def _as_pause(self) -> float:
+        """Return how long to wait, in seconds, before the next poll if the last ones have failed."""
+        if not self._as_failed_polls:
+            return 0.0
+        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._as_failed_polls, 10))
+
+    # -- Callbacks that fail or take too long ------------------------------------
+
     def _as_run_in_debug_mode(self, handle: Handle) -> None:
         """Run a callback as asyncio's debug mode does: through the handle, and timed."""
         self._current_handle = handle
@@ -417,3 +458,17 @@ class SteppingMixin(PollingMixin, NestingMixin, OverrunMixin):
         if handle._source_traceback:
             context["source_traceback"] = handle._source_traceback
         self.call_exception_handler(context)
+
+    def _as_overran(self, handle: Handle, seconds: float) -> None:
+        """Note which callback has kept a step longest over its budget, for bug reports and the monitor."""
+        if seconds > self._as_longest[0]:
+            self._as_longest = (seconds, _describe(handle))
+        if self._as_on_overrun is not None:
+            self._as_on_overrun(seconds, _describe(handle))
+
+
+def _describe(handle: Handle) -> str:
+    """Name a callback, or the coroutine of the task whose step it is, without arguments: they may be secret."""
+    callback: Any = handle._callback
+    callback = coro_of(getattr(callback, "__self__", None)) or callback
+    return getattr(callback, "__qualname__", None) or type(callback).__name__

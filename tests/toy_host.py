@@ -1,6 +1,6 @@
 """A host loop in a few lines, without Qt and without time: what `_steps` is tested on.
 
-The host is told when to call back, as a `_wait_*` would be, and does so when the
+The host is told when to call back, as one of `_wakeup` would be, and does so when the
 test says `turn()`. It writes down what it was asked for.
 """
 
