@@ -239,5 +239,5 @@ class NotFunctionError(AsyncSlotError, TypeError):
 # What there is elsewhere and not here, and what to write instead.
 ELSEWHERE = {
     "asyncClose": "asyncClose is qasync's. Qt does not wait for a closeEvent(): let it call event.ignore() and start a "
-    "slot, which closes the window again when it is done; README shows one in 'Coming from qasync and others'",
+    "slot, which closes the window again when it is done; MIGRATING.md in asyncslot's repository shows one",
 }

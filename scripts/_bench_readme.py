@@ -1,7 +1,7 @@
-"""The table of README's section "How fast", from what scripts/bench.py has measured: `_bench_readme.py results.json`.
+"""The table of scripts/bench/README.md, from what scripts/bench.py has measured: `_bench_readme.py results.json`.
 
 A row shows one or more of the figures that are judged in _bench_goals.py, for each binding. tests/test_bench.py
-compares README with it.
+compares the two.
 """
 
 import json

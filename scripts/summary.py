@@ -1,7 +1,7 @@
 """Print one table of several runs: `python3 scripts/summary.py RESULTS.json ...`.
 
 The files are what `scripts/matrix.py --json` and `scripts/wine.py --json` write. `--markdown` prints the table as
-README.md has it. Exit codes: 0; 1 if a cell of them failed or is missing.
+tests/results/README.md has it. Exit codes: 0; 1 if a cell of them failed or is missing.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from matrix import skips, table
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path, metavar="RESULTS.json")
-    parser.add_argument("--markdown", action="store_true", help="print the table as README.md has it")
+    parser.add_argument("--markdown", action="store_true", help="print the table as tests/results/README.md has it")
     options = parser.parse_args()
     results = [result for file in options.files for result in json.loads(file.read_text(encoding="utf-8"))]
     cells = [SimpleNamespace(result=result) for result in results]

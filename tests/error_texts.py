@@ -1,8 +1,8 @@
-"""What provokes the error texts of README's section "When something goes wrong", and does what it advises.
+"""What provokes the error texts of SUPPORT.md, and does what it advises.
 
 Each text has two pieces of a program: the one that is wrong, which must print the text, and the one that is right,
 which must print "fine" and none of the texts. Both are written with the names of PRELUDE, in a process of their own.
-It refuses to know README; test_troubleshooting.py compares the two.
+It refuses to know SUPPORT.md; test_troubleshooting.py compares the two.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Error texts of Python, asyncio and Qt that README explains: two pieces of a program for each, see error_texts.py."""
+"""Error texts of Python, asyncio and Qt in SUPPORT.md: two pieces of a program for each, see error_texts.py."""
 
 # text: (what is wrong, what is right)
 CASES = {

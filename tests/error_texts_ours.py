@@ -1,4 +1,4 @@
-"""Error texts of our own exceptions that README explains: two pieces of a program for each, see error_texts.py."""
+"""Error texts of our own exceptions that SUPPORT.md explains: two pieces of a program for each, see error_texts.py."""
 
 # text: (what is wrong, what is right)
 CASES = {

@@ -1,4 +1,4 @@
-"""Read README.md as a user would: find what it shows below a heading, and do it in a shell of one's own."""
+"""Read README.md, and what it leads to, as a user would: find what is below a heading, and do it in a shell."""
 
 import os
 import re
@@ -10,7 +10,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+# Where a user reads: from the first page on. No heading is there twice.
+DOCUMENTS = {
+    path: (ROOT / path).read_text(encoding="utf-8")
+    for path in (
+        "README.md",
+        "SUPPORT.md",
+        "MIGRATING.md",
+        "examples/README.md",
+        "scripts/bench/README.md",
+        "tests/guests/README.md",
+        "tests/results/README.md",
+    )
+}
+README = DOCUMENTS["README.md"]
 
 # In README's place for where the repository is.
 ADDRESS = "<address of this repository>"
@@ -18,7 +32,8 @@ ADDRESS = "<address of this repository>"
 
 def section(title):
     """Return the text below a heading, up to the next."""
-    return re.split("^## ", README.split(f"\n## {title}\n")[1], flags=re.MULTILINE)[0]
+    [text] = [text for text in DOCUMENTS.values() if f"\n## {title}\n" in text]
+    return re.split("^## ", text.split(f"\n## {title}\n")[1], flags=re.MULTILINE)[0]
 
 
 def code_blocks(text):

@@ -220,8 +220,8 @@ def test_readme_shows_what_was_measured(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
     import _bench_readme
 
-    readme = (SCRIPTS.parent / "README.md").read_text(encoding="utf-8")
+    readme = (SCRIPTS / "bench" / "README.md").read_text(encoding="utf-8")
     section = readme.split("\n## How fast\n")[1].split("\n## ")[0]
-    (results,) = set(re.findall(r"\((scripts/bench/results-[\d-]+\.json)\)", section))
+    (results,) = set(re.findall(r"\((results-[\d-]+\.json)\)", section))
     rows = [line for line in section.splitlines() if line.startswith("|")][2:]
-    assert rows == _bench_readme.table(json.loads((SCRIPTS.parent / results).read_text(encoding="utf-8")))
+    assert rows == _bench_readme.table(json.loads((SCRIPTS / "bench" / results).read_text(encoding="utf-8")))

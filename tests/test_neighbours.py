@@ -1,7 +1,7 @@
 """Other plug-ins with event loops of their own, in the same GUI thread: each goes on working beside us, and we do.
 
 Each neighbour (neighbours.py) is tried in every order of starting and stopping beside a plug-in of ours, in a process
-of its own. README's "Beside other plug-ins" says in short what is shown here.
+of its own. guests/README.md says in short what is shown here.
 """
 
 import importlib.util

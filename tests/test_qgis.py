@@ -18,7 +18,7 @@ import asyncslot
 import slow_server
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+SUPPORT = (ROOT / "SUPPORT.md").read_text(encoding="utf-8")
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import _machine  # noqa: E402 (from scripts/, see above)
@@ -185,9 +185,9 @@ def test_report_names_qgis_and_every_copy(story):
         assert re.search(rf"Task-\d+: .* at {plugin}/(dock|guest)\.py:\d+", owner), owner
 
 
-def test_report_has_every_line_of_the_example_in_readme(story):
+def test_report_has_every_line_of_the_example_in_support(story):
     """Each with its own numbers, and without the names of plug-ins."""
-    example = README.split("```\nasyncslot ")[1].split("```")[0]
+    example = SUPPORT.split("```\nasyncslot ")[1].split("```")[0]
     assert _labels(example) - _labels(story.step("bug_report")["text"]) == set()
 
 

@@ -1,4 +1,4 @@
-"""What README.md says is done here, from its own text: the first commands, the plug-in, the names, the links.
+"""What README.md, and what it leads to, says is done here: the first commands, the plug-in, the names, the links.
 
 Each of its code blocks is named in BLOCKS with what executes it, so that no block is added that nothing does. How it is
 put into a plug-in, and how that is tested, is done in test_readme_vendoring.py and test_readme_testing.py; its error
@@ -15,6 +15,7 @@ import pytest
 
 import asyncslot
 from readme_reader import (
+    DOCUMENTS,
     README,
     ROOT,
     blocks,
@@ -47,6 +48,7 @@ BLOCKS = {
     "mkdir -p ~/.local/share/QGIS/QGIS3/profiles/default/python/plugins": "test_five_minutes_in_mini_host",
     "python3 -m venv venv": "test_five_minutes_in_mini_host",
     "python3 scripts/demo.py": ".ci/run",
+    "python3 scripts/test.py": ".ci/run",
     "python3 scripts/hosts.py": ".ci/run",
     "python3 scripts/vendor.py my_plugin/_vendor": "test_every_way_to_a_copy_works",
     "python -m asyncslot vendor my_plugin/_vendor --adapters qgis": "test_every_way_to_a_copy_works",
@@ -56,28 +58,31 @@ BLOCKS = {
     'pytest_plugins = ["my_plugin._vendor.asyncslot.testing"]': "test_the_tests_for_plugin_authors",
     "from unittest import mock": "test_the_tests_for_plugin_authors",
     "venv/bin/pip install pytest": "test_the_tests_for_plugin_authors",
-    "asyncslot 0.4.0: report": "test_report_has_every_line_of_the_example_in_readme",
+    "asyncslot 0.4.0: report": "test_report_has_every_line_of_the_example_in_support",
     "AssertionError: unloading 'my_plugin' has left behind": "test_what_is_left_is_told",
 }
 
 # What shows what each section says, besides its code blocks and what is checked here.
 SHOWN_BY = {
-    "A whole QGIS plug-in": "",
-    "What it replaces": "",
-    "In five minutes": "",
-    "See it work": "test_mini_host.py test_qgis.py",
-    "In your host": "test_hosts.py test_example_plugins.py test_stand_in_hosts.py",
-    "Put it into your plug-in": "test_vendor.py test_wheel.py test_qgis_zip.py test_copies.py",
-    "What there is": "test_docs.py test_monitor.py test_report.py",
-    "Coming from qasync and others": "test_programs.py",
-    "Test your plug-in": "test_testing.py",
-    "What ends when": "test_ownership.py test_lease.py test_slot_lifetimes.py test_signal_lifetimes.py",
-    "What it does not do": "test_never_stopped.py",
-    "When something goes wrong": "test_troubleshooting.py",
-    "Where it was run": "test_matrix.py",
-    "How fast": "test_bench.py",
-    "Beside other plug-ins": "test_neighbours.py",
-    "Licence": "test_promises.py",
+    "README.md": {
+        "A whole QGIS plug-in": "",
+        "What it replaces": "",
+        "In five minutes": "",
+        "See it work": "test_mini_host.py test_qgis.py",
+        "What it runs on": "test_matrix.py",
+        "In your host": "test_hosts.py test_example_plugins.py test_stand_in_hosts.py",
+        "Put it into your plug-in": "test_vendor.py test_wheel.py test_qgis_zip.py test_copies.py",
+        "What there is": "test_docs.py test_monitor.py test_report.py",
+        "What ends when": "test_ownership.py test_lease.py test_slot_lifetimes.py test_signal_lifetimes.py",
+        "What it does not do": "test_never_stopped.py",
+        "Licence": "test_promises.py",
+    },
+    "SUPPORT.md": {"When something goes wrong": "test_troubleshooting.py"},
+    "MIGRATING.md": {"Coming from qasync and others": "test_programs.py"},
+    "examples/README.md": {"Where it goes": "test_readme_vendoring.py", "Test your plug-in": "test_testing.py"},
+    "scripts/bench/README.md": {"How fast": "test_bench.py"},
+    "tests/guests/README.md": {"Beside other plug-ins": "test_neighbours.py"},
+    "tests/results/README.md": {"Where it was run": "test_matrix.py"},
 }
 
 # What shows each cell of the table of modes: in a host, with AsyncSlotRunner, nested.
@@ -123,7 +128,7 @@ MODES = {
 
 def test_every_block_is_executed():
     """By a test here or by the script that CI runs; and no test is named that is not there."""
-    found = [code.splitlines()[0].partition(",")[0] for _, code in code_blocks(README)]
+    found = [code.splitlines()[0].partition(",")[0] for text in DOCUMENTS.values() for _, code in code_blocks(text)]
     assert sorted(found) == sorted(BLOCKS)
     ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     modules = [*(ROOT / "tests").glob("test_readme*.py"), ROOT / "tests" / "test_qgis.py"]
@@ -134,9 +139,10 @@ def test_every_block_is_executed():
 
 def test_every_section_is_shown():
     """In this order, by tests that are there."""
-    assert re.findall(r"^## (.*)$", README, re.MULTILINE) == list(SHOWN_BY)
-    for name in " ".join(SHOWN_BY.values()).split():
-        assert (ROOT / "tests" / name).is_file(), name
+    for path, text in DOCUMENTS.items():
+        assert re.findall(r"^## (.*)$", text, re.MULTILINE) == list(SHOWN_BY[path])
+        for name in " ".join(SHOWN_BY[path].values()).split():
+            assert (ROOT / "tests" / name).is_file(), name
 
 
 def test_every_cell_of_the_table_of_modes_is_shown():
@@ -284,12 +290,21 @@ def test_every_public_name_is_told():
     assert public - told == set()
 
 
-def test_links_lead_somewhere():
-    """Files that are named are there."""
-    targets = re.findall(r"\]\(([^)#:]+)\)", README)
-    assert targets
-    assert [target for target in targets if not (ROOT / target).exists()] == []
-    headings = {
-        re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in re.findall("^## (.*)$", README, re.M)
-    }
-    assert set(re.findall(r"\]\(#([^)]+)\)", README)) <= headings
+@pytest.mark.parametrize("path", DOCUMENTS)
+def test_links_lead_somewhere(path):
+    """Files that are named are there, and so are the headings."""
+    place = (ROOT / path).parent
+    links = [link.partition("#") for link in re.findall(r"\]\(([^):]+)\)", DOCUMENTS[path])]
+    assert links
+    for target, _, heading in links:
+        found = (place / target if target else ROOT / path).resolve()
+        assert found.exists(), target
+        if heading:
+            lines = re.findall("^## (.*)$", found.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in lines], heading
+
+
+def test_the_first_page_leads_to_all_others():
+    """So that nothing is told where nobody comes."""
+    links = {link.partition("#")[0] for link in re.findall(r"\]\(([^):]+)\)", README)}
+    assert set(DOCUMENTS) - {"README.md"} <= links

@@ -1,4 +1,4 @@
-"""README's section for those who come from elsewhere: what its last column says works, and so does its window.
+"""MIGRATING.md, for those who come from elsewhere: what its last column says works, and so does its window.
 
 What is to be written here in the stead of each thing there is taken from the table by its words: a row that is not in
 DONE is a row that nobody has tried.

@@ -1,4 +1,4 @@
-"""README's section on testing a plug-in: its tests pass, and what a plug-in leaves is told in its words."""
+"""examples/README.md on testing a plug-in: its tests pass, and what a plug-in leaves is told in its words."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.once
 
 
 def test_the_tests_for_plugin_authors(tmp_path):
-    """conftest.py and the test module of README, run on the plug-in of its first page."""
+    """conftest.py and the test module from there, run on the plug-in of its first page."""
     reader = follow_first_steps(tmp_path)
     conftest, module = blocks("Test your plug-in", "python")
     (reader / "conftest.py").write_text(conftest)
@@ -22,7 +22,7 @@ def test_the_tests_for_plugin_authors(tmp_path):
     assert "3 passed" in printed
 
 
-# A plug-in that leaves behind what README shows: its lease, a thread, a task and a timer.
+# A plug-in that leaves behind what is shown there: its lease, a thread, a task and a timer.
 LEAKY = """
 import asyncio, threading, time
 from qtpy import QtCore
@@ -61,7 +61,7 @@ with testing.Host() as host:
 
 
 def test_what_is_left_is_told(tmp_path):
-    """A plug-in that leaks is told of in README's words; of numbers and directories only the kind is compared."""
+    """A plug-in that leaks is told of in its words; of numbers and directories only the kind is compared."""
     reader = follow_first_steps(tmp_path)
     (reader / "my_plugin" / "__init__.py").write_text(LEAKY)
     (reader / "unloads_it.py").write_text(UNLOADS_IT)

@@ -73,7 +73,7 @@ def test_a_copy_made_by_hand_works(tmp_path):
 def test_where_it_goes_is_where_the_examples_go():
     """Each directory of each host is told in its example's README, and the copy's place is there in the example."""
     names = {"my_plugin": "async_search", "my_tool": "async_search_tool", "MyPlugin": "AsyncSearch"}
-    table = section("Put it into your plug-in").split("| the copy into |\n")[1]
+    table = section("Where it goes").split("| the copy into |\n")[1]
     rows = re.findall(r"^\| (\w[^|]*) \| ([^|]*) \| `([^`]*)` \|$", table, re.MULTILINE)
     assert len(rows) == 9
     for host, places, copy in rows:

@@ -1,7 +1,7 @@
-"""Each error text in README's section "When something goes wrong" is provoked here, and what README advises works.
+"""Each error text in SUPPORT.md is provoked here, and what is advised there works.
 
-README is the one place where the texts are listed: the first column of the section's table, in backticks. The programs
-that provoke them are in error_texts.py, one for each text, which a process of its own runs.
+SUPPORT.md is the one place where the texts are listed: the first column of its table, in backticks. The programs that
+provoke them are in error_texts.py, one for each text, which a process of its own runs.
 """
 
 import re
@@ -16,21 +16,21 @@ from error_texts import CASES
 # A process for each text. The texts are Python's and Qt's: once for each binding, on four Pythons.
 pytestmark = pytest.mark.slow
 
-README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")
+SUPPORT = (Path(__file__).resolve().parent.parent / "SUPPORT.md").read_text(encoding="utf-8")
 
 
 def section():
-    """Return README's text of errors."""
-    return re.split("^## ", README.split("\n## When something goes wrong\n")[1], flags=re.MULTILINE)[0]
+    """Return what SUPPORT.md says of errors."""
+    return re.split("^## ", SUPPORT.split("\n## When something goes wrong\n")[1], flags=re.MULTILINE)[0]
 
 
 def documented():
-    """Return the texts in the first column of README's table."""
+    """Return the texts in the first column of its table."""
     rows = re.findall(r"^\|([^|]*)\|", section(), re.MULTILINE)
     return [text for row in rows for text in re.findall("`([^`]*)`", row)]
 
 
-def test_readme_tells_of_the_cases_and_of_no_others():
+def test_support_tells_of_the_cases_and_of_no_others():
     """Each text once, and each is provoked."""
     assert sorted(documented()) == sorted(CASES)
 

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # The package is the same for every binding.
 pytestmark = pytest.mark.once
 
-FILES = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "README.md", "pyproject.toml")
+FILES = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "MIGRATING.md", "README.md", "SUPPORT.md", "pyproject.toml")
 PACKAGES = ("asyncslot", "host_adapters")
 
 
