@@ -13,7 +13,7 @@ import asyncio
 import functools
 from contextvars import ContextVar, copy_context
 from time import sleep
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 from ._binding import enum_member
 from ._clock import monotonic
@@ -34,8 +34,9 @@ class AloneMixin(SteppingMixin):
         # Of each who waits while no Qt loop runs, the last one on top: whose code it is; what he waits for, if not for
         # all of it; what tells him from others.
         self._as_waits: Tuple[Tuple[Any, Any, Any], ...] = ()
-        # Of each task that waits until Qt calls a function: the task, the owner, who waits for it, how to tell it.
-        self._as_askers: List[Tuple[Any, Any, Any, Callable[[], None]]] = []
+        # Of each task that waits until Qt calls a function: the task, the owner, who waits for it, how to tell it. By
+        # keys of ours: a plug-in's class of tasks may compare as it likes.
+        self._as_askers: Dict[object, Tuple[Any, Any, Any, Callable[[], None]]] = {}
         self._as_is_blocked = False  # in select()
         self._as_qt_core: Any = None
         super().__init__()
@@ -49,20 +50,20 @@ class AloneMixin(SteppingMixin):
         """Whether somebody waits for this owner's code and lets no Qt loop run meanwhile."""
         return any(whose is owner for whose, _, _ in self._as_waits)
 
-    def _as_ask_qt(self, owner: Any, refuse: Callable[[], None]) -> Callable[[], None]:
+    def _as_ask_qt(self, owner: Any, refuse: Callable[[], None]) -> Callable[[], object]:
         """Note that the calling task waits until Qt calls a function; return what is called when it does no more.
 
         Args:
             owner: whose task it is.
             refuse: called where it would wait for ever: somebody waits for the task, and no Qt loop runs meanwhile.
         """
-        asker = (asyncio.current_task(), owner, _WAITED_FOR_BY.get(), refuse)
-        self._as_askers.append(asker)
-        return functools.partial(self._as_askers.remove, asker)
+        key = object()
+        self._as_askers[key] = (asyncio.current_task(), owner, _WAITED_FOR_BY.get(), refuse)
+        return functools.partial(self._as_askers.pop, key)
 
     def _as_refuse_qt(self) -> None:
         """Tell those who would wait for ever. Others of an owner's may wait: Qt goes on when who blocks has his."""
-        for task, owner, waited_for_by, refuse in list(self._as_askers):
+        for task, owner, waited_for_by, refuse in list(self._as_askers.values()):
             if any(
                 whose is owner if future is None else by is waited_for_by or _awaits(future, task)
                 for whose, future, by in self._as_waits

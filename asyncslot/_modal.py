@@ -123,7 +123,7 @@ class _Call:
         self._timer.timeout.connect(self._run)
         self._timer.start(0)
         self._stay()
-        self._stop_asking: Optional[Callable[[], None]] = None
+        self._stop_asking: Optional[Callable[[], object]] = None
         ask_qt = getattr(loop, "_as_ask_qt", None)
         if ask_qt is not None:  # ours, of whichever copy
             self._stop_asking = ask_qt(loop._as_owner.get(), self._refuse)
