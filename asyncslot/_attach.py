@@ -17,6 +17,7 @@ from ._base import P, overload
 from ._binding import require_application
 from ._blame import report_error
 from ._calls import failed, report_failure, unstarted
+from ._dialogs import Progress
 from ._errors import (
     AmbiguousLeaseError,
     DetachedError,
@@ -31,7 +32,6 @@ from ._hosts import check_adapter, explain_no_application, find_host, report_saf
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
 from ._owners import plugin_of
-from ._progress import Progress
 from ._report import DetachReport
 from ._slots import Options, Starter, make_slot
 from ._tasks import set_name

@@ -1,6 +1,6 @@
-"""asyncModal: await a function that opens a dialog, without being on its stack.
+"""Dialogs for tasks: asyncModal, to await a function that opens one; Progress, for how far a task is.
 
-A coroutine that calls `dialog.exec()` itself stays on the stack, with the step
+asyncModal. A coroutine that calls `dialog.exec()` itself stays on the stack, with the step
 that runs it, for as long as the dialog is open. asyncio goes on inside, but our
 loop is the running loop there and this task the current one, so that another
 plug-in's `asyncio.run()` fails while the dialog is open. Called by Qt, from a
@@ -10,6 +10,16 @@ timer, the same function finds what any plain slot finds: nothing of asyncio's.
 
 This module does not know what the function does. It serves any asyncio loop that
 rides on Qt's, ours or not.
+
+Progress is what a task shows of itself in the host's own progress display.
+
+    async with lease.progress("Downloading tiles", total=240) as progress:
+        for tile in tiles:
+            await fetch(tile)
+            progress.advance()
+
+The display is the adapter's, or a small dialog where the host has none. Progress
+keeps count, is sparing with the GUI, and lets the display's Cancel button cancel the task.
 """
 
 from __future__ import annotations
@@ -20,9 +30,10 @@ import sys
 from types import FrameType
 from typing import Any, Callable, Optional, Tuple, TypeVar
 
-from ._base import P
+from ._base import LoopBase, P
 from ._binding import find_qt_core, require_application
 from ._errors import NoQtLoopError, NotFunctionError
+from ._hosts import make_dialog, name_of_host
 
 _T = TypeVar("_T")
 
@@ -176,3 +187,121 @@ def _outcome_of(fn: Callable[[], Any]) -> Tuple[Any, Optional[BaseException]]:
         return fn(), None
     except BaseException as exc:
         return None, exc
+
+
+# Seconds from one update of the display to the next.
+_INTERVAL = 0.05
+
+
+class Progress:
+    """How far a task is, shown by the host; an asynchronous context manager, made by progress() or Lease.progress().
+
+    The user's Cancel cancels the task that entered the block. A display that fails is
+    reported once, and the work goes on without it.
+
+    Attributes:
+        total: how many there are to do; None while nobody can tell.
+        done: how many of them are done.
+        text: what is shown beside the bar.
+
+    Thread: GUI thread only.
+    """
+
+    def __init__(
+        self,
+        loop: LoopBase,
+        tell: Callable[[str, Optional[BaseException]], None],
+        whose: str,
+        host: Any,
+        title: str,
+        total: Optional[float],
+    ) -> None:
+        self.total = total or None  # of nothing, nobody can tell how much is done
+        self.done: float = 0
+        self.text = ""
+        self._loop = loop
+        self._tell = tell
+        self._whose = whose
+        self._host = host
+        self._title = title
+        self._display: Any = None
+        self._task: Optional[asyncio.Task[Any]] = None
+        self._fraction: Optional[float] = None if self.total is None else 0.0
+        self._shown_at = 0.0
+        self._later: Optional[asyncio.TimerHandle] = None
+
+    async def __aenter__(self) -> Progress:
+        self._task = asyncio.current_task()
+        try:
+            self._display = self._host.progress(self._title, self._cancel)
+            if self._display is None:
+                self._display = make_dialog(self._host, self._title, self._cancel)
+        except Exception as exc:
+            self._failed(exc)
+        self._show()
+        return self
+
+    # Without an await: it runs to its end even when the task is abandoned by detach().
+    async def __aexit__(self, *_: object) -> None:
+        self._task = None
+        if self._later is not None:
+            self._later.cancel()
+        display, self._display = self._display, None
+        try:
+            if display is not None:
+                display.close()
+        except Exception as exc:
+            self._failed(exc)
+
+    def advance(self, count: float = 1, text: Optional[str] = None) -> None:
+        """Say that `count` more are done.
+
+        Args:
+            count: how many; parts of one, too.
+            text: replaces what is shown beside the bar; None leaves it.
+        """
+        self.done += count
+        if self.total is not None:
+            self._fraction = self.done / self.total
+        self._change(text)
+
+    def update(self, fraction: Optional[float], text: Optional[str] = None) -> None:
+        """Say how far it is, without counting.
+
+        Args:
+            fraction: 0..1; None while nobody can tell.
+            text: replaces what is shown beside the bar; None leaves it.
+        """
+        self._fraction = fraction
+        self._change(text)
+
+    def _change(self, text: Optional[str]) -> None:
+        """Show it now or in a moment, at most twenty times a second."""
+        if text is not None:
+            self.text = text
+        if self._display is None or self._later is not None:
+            return
+        if self._loop.time() >= self._shown_at + _INTERVAL:
+            self._show()
+        else:
+            self._later = self._loop.call_at(self._shown_at + _INTERVAL, self._show)
+
+    def _show(self) -> None:
+        self._later = None
+        self._shown_at = self._loop.time()
+        fraction = self._fraction
+        try:
+            if self._display is not None:
+                self._display.update(None if fraction is None else min(max(fraction, 0.0), 1.0), self.text)
+        except Exception as exc:
+            self._failed(exc)
+
+    def _failed(self, exc: Exception) -> None:
+        self._display = None
+        self._tell(f"{self._whose}: the adapter for {name_of_host(self._host)} failed to show progress", exc)
+
+    def _cancel(self) -> None:
+        """Cancel the task, once: a user who presses again must not interrupt its clean-up."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
