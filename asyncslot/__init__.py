@@ -45,10 +45,11 @@ from os import path as _path
 # Above the imports, because copies that meet tell each other their versions.
 __version__ = "0.5.0.dev0"
 
-# In a checkout, and so in a git submodule, the adapters lie beside the package, and not in it.
+# In a checkout, and so in a git submodule, the adapters lie beside the package, and not in it. (A host that imports
+# plug-ins in a way of its own may give it no place: calibre.)
 __path__ = [
     *__path__,
-    *(place for place in [_path.dirname(__path__[0])] if _path.isfile(_path.join(place, "host_adapters/__init__.py"))),
+    *(place for place in map(_path.dirname, __path__) if _path.isfile(_path.join(place, "host_adapters/__init__.py"))),
 ]
 
 from ._attach import asyncSlot, attach, create_task, detach, progress, run_until_complete

@@ -184,7 +184,7 @@ LOOKS_FOR_NAMESAKES = {("_attach", "_warn_of_namesake"), ("_surroundings", "copi
 
 # Calls that a module may make while it is imported: they make a value and change nothing.
 HARMLESS_CALLS = {"TypeVar", "object", "ContextVar", "itertools.count", "logging.getLogger", "types.FunctionType"}
-HARMLESS_CALLS |= {"_path.dirname", "_path.isfile", "_path.join"}
+HARMLESS_CALLS |= {"_path.isfile", "_path.join", "map"}
 
 QT = re.compile(r"(PyQt|PySide|qtpy|sip|shiboken)")
 

@@ -230,6 +230,35 @@ def test_a_copy_imports_as_part_of_a_plugin(vendor, dest, name, is_zipped):
     assert set(done.stdout.splitlines()) == expected
 
 
+# Imports a package by its files, and gives it and the packages in it no place, as calibre does with plug-ins in zips.
+PLACELESS = """
+import importlib.machinery, importlib.util, pathlib, sys
+root = pathlib.Path(sys.argv[1])
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        place = root.joinpath(*name.split("."))
+        for file, is_package in ((place / "__init__.py", True), (place.with_suffix(".py"), False)):
+            if name.startswith("my_plugin") and file.is_file():
+                loader = importlib.machinery.SourceFileLoader(name, str(file))
+                spec = importlib.util.spec_from_loader(name, loader, is_package=is_package)
+                spec.submodule_search_locations = [] if is_package else None
+                return spec
+
+sys.meta_path.insert(0, Finder())
+import my_plugin._vendor.asyncslot as asyncslot
+assert asyncslot.__path__ == [], asyncslot.__path__
+assert asyncslot.attach.__module__ == "my_plugin._vendor.asyncslot._attach"
+"""
+
+
+def test_a_copy_imports_where_the_host_gives_packages_no_place(vendor, dest):
+    """It looks for nothing beside itself then."""
+    path = make_plugin(vendor, dest, "asyncslot", is_zipped=False)
+    done = subprocess.run([sys.executable, "-I", "-B", "-c", PLACELESS, path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 # --- From where a copy can be made: `python -m asyncslot vendor` has the same arguments
 
 
