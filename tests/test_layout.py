@@ -656,6 +656,15 @@ def test_the_map_of_the_house_names_every_module():
     assert named - in_the_example == set(LAYERS) - {"__init__"}
 
 
+def test_the_reading_order_names_modules_that_are_there():
+    """CONTRIBUTING's table, for who reads on."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    order = text.split("\n## Where to begin to read\n")[1].split("\n## ")[0]
+    named = re.findall(r"`(_\w+)`", order)
+    assert len(named) > 10
+    assert set(named) <= set(LAYERS)
+
+
 # --- The shape of a file
 
 
