@@ -157,6 +157,29 @@ def test_every_cell_of_the_table_of_modes_is_shown():
             assert f"\ndef {function}(" in (ROOT / "tests" / name).read_text(encoding="utf-8"), where
 
 
+# The user of mini_host in the next test, a plug-in, too: clicks Greet when it is there.
+CLICKER = """
+from PyQt5.QtCore import QTimer
+
+class classFactory:
+    def __init__(self, iface):
+        self.iface = iface
+
+    def initGui(self):
+        self.timer = QTimer()
+        self.timer.timeout.connect(self.look)
+        self.timer.start(100)
+
+    def unload(self):
+        self.timer.stop()
+
+    def look(self):
+        for action in self.iface.mainWindow().menuBar().actions():
+            self.timer.stop()
+            action.trigger()
+"""
+
+
 def test_five_minutes_in_mini_host(tmp_path):
     """From an empty directory, by README's commands alone, in less than ten of them for QGIS and mini_host together."""
     reader = follow_first_steps(tmp_path)
@@ -170,6 +193,8 @@ def test_five_minutes_in_mini_host(tmp_path):
     assert (plugins / "my_plugin" / "metadata.txt").is_file()
     *prepare, run = mini_host.splitlines()
     shell("\n".join(prepare), reader)
+    (reader / "clicker").mkdir()
+    (reader / "clicker" / "__init__.py").write_text(CLICKER)
     program, *arguments = run.split()
     host = subprocess.Popen(
         [str(reader / program), *arguments],
@@ -200,6 +225,7 @@ from qgis.PyQt.QtCore import QTimer
 class classFactory:
     def __init__(self, iface):
         self.iface = iface
+        self.has_clicked = False
         self.timer = QTimer()
         self.timer.timeout.connect(self.look)
 
@@ -210,6 +236,10 @@ class classFactory:
         self.timer.stop()
 
     def look(self):
+        for action in self.iface.mainWindow().menuBar().actions():
+            if action.text() == "Greet" and not self.has_clicked:
+                self.has_clicked = True
+                action.trigger()
         item = self.iface.messageBar().currentItem()
         if item is not None and "Five" in item.text():
             self.timer.stop()
@@ -219,10 +249,11 @@ class classFactory:
 """
 
 
-def test_the_plugin_of_the_first_page_has_twelve_lines():
-    """Without the empty ones."""
+def test_the_plugin_of_the_first_page_is_short():
+    """Without the empty lines; and it has a slot."""
     (source,) = blocks("A whole QGIS plug-in", "python")
-    assert len([line for line in source.splitlines() if line]) == 12
+    assert len([line for line in source.splitlines() if line]) == 15
+    assert "@asyncslot.asyncSlot" in source
 
 
 @pytest.mark.qgis

@@ -63,6 +63,10 @@ class Host:
         """Show a short text in the status line."""
         self.window.statusBar().showMessage(text)
 
+    def mainWindow(self):
+        """Return the main window, as QGIS's `iface` does."""
+        return self.window
+
     def messageBar(self):
         """Return where plug-ins push messages, as QGIS's `iface` does: here too, into the log."""
         return self
