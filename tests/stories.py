@@ -233,6 +233,19 @@ def beats(*plugins, count=3):
     return lambda: all(plugin.beats >= goal for plugin, goal in goals)
 
 
+def goes_on(ran):
+    """Return what is true when something has run some times more."""
+    goal = len(ran) + 3
+    return lambda: len(ran) >= goal
+
+
+def has_ended(ran, clock):
+    """Part of a story: look whether something runs while the tasks of a plug-in that is there do."""
+    before = len(ran)
+    yield beats(clock, count=10)
+    assert len(ran) == before, "it goes on"
+
+
 def opening(stack):
     """Part of a story (`nests = yield from`): open nested loops inside each other.
 

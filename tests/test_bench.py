@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from qtpy import API_NAME
 
+from readme_reader import section
+
 SCRIPTS = Path(__file__).resolve().parent.parent / "scripts"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
@@ -220,8 +222,7 @@ def test_readme_shows_what_was_measured(monkeypatch):
     monkeypatch.syspath_prepend(str(SCRIPTS))
     import _bench_readme
 
-    readme = (SCRIPTS / "bench" / "README.md").read_text(encoding="utf-8")
-    section = readme.split("\n## How fast\n")[1].split("\n## ")[0]
-    (results,) = set(re.findall(r"\((results-[\d-]+\.json)\)", section))
-    rows = [line for line in section.splitlines() if line.startswith("|")][2:]
+    told = section("How fast")
+    (results,) = set(re.findall(r"\((results-[\d-]+\.json)\)", told))
+    rows = [line for line in told.splitlines() if line.startswith("|")][2:]
     assert rows == _bench_readme.table(json.loads((SCRIPTS / "bench" / results).read_text(encoding="utf-8")))

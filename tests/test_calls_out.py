@@ -257,7 +257,7 @@ def problems_after_detach(world, recorder):
     for sock in plugin.sockets:
         sock.close()
     ticks = world.ticks
-    if world.neighbour is not None and not world.turn_until(lambda: world.ticks > ticks + 2):
+    if world.neighbour is not None and not world.turn_until(lambda: world.ticks > ticks + 2, 0.5):
         problems.append("the neighbour's task stands still")
     if world.neighbour is None and not lease.loop.is_closed():
         problems.append("the loop is open")
@@ -282,7 +282,7 @@ def problems_later(world, before):
         calls_out.renew()
         lease = world.attach()
         task = lease.create_task(asyncio.sleep(0.001, "slept"))
-        if not world.turn_until(task.done):
+        if not world.turn_until(task.done, 1.0):
             problems.append("later: a task does not run")
         problems += [f"later: {what}" for what in ([] if lease.detach().abandoned == [] else ["abandoned"])]
         if world.neighbour is None and not lease.loop.is_closed():

@@ -15,7 +15,7 @@ import pytest
 
 from asyncslot import _detach
 from plugin_body import WAYS
-from stories import NESTS, Nest, beats, closing, later, leave, opening, plugin, tell, turns
+from stories import NESTS, Nest, beats, closing, goes_on, has_ended, later, leave, opening, plugin, tell, turns
 
 pytestmark = [
     pytest.mark.slow,
@@ -549,14 +549,11 @@ def test_what_a_plugin_starts_that_was_reloaded_in_its_own_dialog_is_the_new_lea
         nest.close()
         yield lambda: "sit cleaned up" in log
         yield beats(clock)
-        goal = len(ran) + 3
-        yield lambda: len(ran) >= goal
+        yield goes_on(ran)
         report = alpha.detach()
         assert report is leases[-1].detach()
         assert report.abandoned == []
-        before = len(ran)
-        yield beats(clock, count=10)
-        assert len(ran) == before, "it goes on"
+        yield from has_ended(ran, clock)
 
     try:
         tell(story())
@@ -605,12 +602,9 @@ def test_what_the_new_code_starts_before_the_first_step_in_the_old_ones_dialog_i
         nest.close()
         yield lambda: "sit cleaned up" in log
         yield beats(clock)
-        goal = len(ran) + 3
-        yield lambda: len(ran) >= goal
+        yield goes_on(ran)
         assert new.detach().abandoned == []
-        before = len(ran)
-        yield beats(clock, count=10)
-        assert len(ran) == before, "it goes on"
+        yield from has_ended(ran, clock)
 
     try:
         tell(story())

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from plugin_body import FAILURES, WAYS
-from stories import NESTS, Nest, beats, closing, later, opening, plugin, tell
+from stories import NESTS, Nest, beats, closing, goes_on, has_ended, later, opening, plugin, tell
 
 pytestmark = [
     pytest.mark.slow,
@@ -69,19 +69,6 @@ def opened(plugins, stack):
     nests = yield from opening(levels)
     yield beats(plugins["charlie"])
     return nests
-
-
-def goes_on(ran):
-    """Return what is true when something has run some times more."""
-    goal = len(ran) + 3
-    return lambda: len(ran) >= goal
-
-
-def has_ended(ran, clock):
-    """Part of a story: look whether something runs while the tasks of a plug-in that is there do."""
-    before = len(ran)
-    yield beats(clock, count=10)
-    assert len(ran) == before, "it goes on"
 
 
 @pytest.mark.parametrize("begun", [False, True], ids=["before it has begun", "when it has begun"])

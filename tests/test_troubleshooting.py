@@ -5,28 +5,23 @@ provoke them are in error_texts.py, one for each text, which a process of its ow
 """
 
 import re
-from pathlib import Path
 
 import pytest
 
 import asyncslot
 import error_texts
 from error_texts import CASES
+from readme_reader import section
 
 # A process for each text. The texts are Python's and Qt's: once for each binding, on four Pythons.
 pytestmark = pytest.mark.slow
 
-SUPPORT = (Path(__file__).resolve().parent.parent / "SUPPORT.md").read_text(encoding="utf-8")
-
-
-def section():
-    """Return what SUPPORT.md says of errors."""
-    return re.split("^## ", SUPPORT.split("\n## When something goes wrong\n")[1], flags=re.MULTILINE)[0]
+TOLD = section("When something goes wrong")
 
 
 def documented():
     """Return the texts in the first column of its table."""
-    rows = re.findall(r"^\|([^|]*)\|", section(), re.MULTILINE)
+    rows = re.findall(r"^\|([^|]*)\|", TOLD, re.MULTILINE)
     return [text for row in rows for text in re.findall("`([^`]*)`", row)]
 
 
@@ -38,7 +33,7 @@ def test_support_tells_of_the_cases_and_of_no_others():
 def test_every_error_of_ours_has_its_row():
     """By the name of its class, which stands in a traceback before the text."""
     ours = {name for name in asyncslot.__all__ if name.endswith("Error")} - {"AsyncSlotError"}
-    assert ours - set(re.findall(r"\w+Error\b", section())) == set()
+    assert ours - set(re.findall(r"\w+Error\b", TOLD)) == set()
 
 
 @pytest.mark.parametrize("text", sorted(CASES))
