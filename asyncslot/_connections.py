@@ -8,8 +8,8 @@ ends the process in PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2 and PySide6 6.5.
     OwnCallable   the receiver is an object that only the connection refers to. The
                   sender dies, the connection goes, the object with it, and a weak
                   reference to it tells. Disconnected by the connection object,
-                  which is safe. PySide6 from 6.8 on, and PyQt, which may call the
-                  receiver of a queued emission long after that: OwnPyQtCallable.
+                  which is safe. PySide6 from 6.8 on; OwnPyQtCallable, where that is
+                  safe for us, but not for the connections of others.
     OwnMethod     the receiver is a method of an object that only we refer to.
                   Disconnected by dropping the object, which Qt is told of without
                   a look at the sender. Whether the sender lives must be asked now
@@ -32,7 +32,7 @@ import sys
 import threading
 import types
 import weakref
-from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ._binding import enum_member
 
@@ -134,19 +134,21 @@ class OwnCallable:
 
 
 class OwnPyQtCallable(OwnCallable):
-    """The same in PyQt, where an emission that is queued may be the last to need the signal.
+    """The same in PyQt, which has a C++ object of its own, a proxy, for each function that is connected.
 
-    PyQt has an object of its own for each connection, which makes Python objects of an
-    emission's arguments, and reads in the signal's how. But it does not keep the signal:
-    that is done by the sender's class, which goes when a plug-in's modules are purged. Nor
-    does disconnect() end that object. PyQt looks for it among those of all connections by
-    "is not connected", and takes the first. As a rule that is another, for those that were
-    disconnected by function wait for the end of Qt's turn (PyQtSlotProxy::deleteSlotProxy()
-    of 5.15.11 and 6.11.0). What other threads have emitted before is then read with a
-    signal that is gone, and the process ends (seen 2026-11).
+    `signal.disconnect(connection)` is never called. PyQt looks for the proxy among all there
+    are by "is not connected", and switches the first one off (PyQtSlotProxy::deleteSlotProxy()
+    of 5.15.11 and 6.11.0). That is somebody else's: each entry of a menu that was made with
+    `menu.addAction(text, slot)` counts as not connected, and so does what another thread is
+    about to connect. So Qt ends the connection without PyQt. The proxy stays behind with a
+    receiver that does nothing, until the sender ends, or somebody waits for the same signal
+    again: then the sender lives, and the function can be disconnected.
 
-    So what is queued is delivered with the signal still there, and finds a receiver that
-    does nothing.
+    An emission that is queued may be the last to need the signal: the proxy makes Python
+    objects of its arguments, and reads in the signal's how. But it does not keep the signal.
+    That is done by the sender's class, which goes when a plug-in's modules are purged. What
+    other threads have emitted before is then read with a signal that is gone, and the process
+    ends (seen 2026-11). So what is queued is delivered with the signal still there.
     """
 
     def __init__(
@@ -159,6 +161,7 @@ class OwnPyQtCallable(OwnCallable):
         is_direct: bool,
     ) -> None:
         super().__init__(signal, kind, receive, on_gone)
+        _clear_away(signal)
         self._qt_core = qt_core
         self._is_direct = is_direct
         self._thread = threading.get_ident()
@@ -169,13 +172,22 @@ class OwnPyQtCallable(OwnCallable):
         # If we are garbage together with the sender, and somebody's __del__ ends us, the collector has taken the weak
         # reference's object away, and nothing else. So what it says is not asked.
         if self._receiver is not None:
+            receiver = self._receiver()
             self._receiver = None
             self._disconnect()
+            if receiver is not None:
+                _left_behind.setdefault(signature_of(self._signal), []).append(weakref.ref(receiver))
             if not self._is_direct:
                 self._keep_until_delivered()
 
     def __del__(self) -> None:
         self.disconnect()
+
+    def _disconnect(self) -> None:
+        try:
+            self._qt_core.QObject.disconnect(self._connection)
+        except TypeError:
+            pass  # PyQt before 5.15 has no such function: what is left behind stays connected, to nothing
 
     def _keep_until_delivered(self) -> None:
         """Keep what a queued emission needs until Qt has delivered it.
@@ -196,6 +208,26 @@ class OwnPyQtCallable(OwnCallable):
         core.QCoreApplication.postEvent(target, event)
 
 
+# By signature, since a signal does not tell whose it is.
+_left_behind: Dict[str, List[weakref.ref[Any]]] = {}
+
+
+def _clear_away(signal: Any) -> None:
+    """Have PyQt delete what ended connections to the very signal have left behind. Its sender must live."""
+    references = _left_behind.pop(signature_of(signal), [])
+    left = []
+    for reference in references:
+        receiver = reference()
+        if receiver is not None:
+            left.append(reference)  # perhaps another sender's; if not, it will be gone when Qt comes round
+            try:
+                signal.disconnect(receiver)
+            except TypeError:
+                pass  # another sender's, or one that was not connected any more, which is deleted all the same
+    if left:
+        _left_behind.setdefault(signature_of(signal), []).extend(left)
+
+
 def _pass_on(self: Any, *arguments: Any) -> None:
     for receive in self.receivers:
         receive(arguments)
@@ -205,8 +237,8 @@ class _Receiver:
     """What a connection calls, and alone refers to.
 
     It refers to nothing but `receivers`, not even to this module, as every function does
-    by its globals: PyQt keeps some of what was disconnected for as long as the sender lives
-    (5.15.11 and 6.11.0, seen 2026-11), and with it would stay a copy that has been purged.
+    by its globals: in PyQt it may stay for as long as the sender lives, and with it would
+    stay a copy that has been purged.
 
     It is no function: an emission that was queued may find a receiver that was garbage
     together with its sender, and that the collector has emptied. An emptied function ends

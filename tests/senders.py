@@ -4,6 +4,8 @@ import sys
 
 from qtpy import API_NAME, QtCore
 
+from asyncslot._connections import _clear_away
+
 
 class Sender(QtCore.QObject):
     none = QtCore.Signal()
@@ -18,6 +20,17 @@ def receivers(sender, signal, signature):
     if API_NAME.startswith("PyQt"):
         return sender.receivers(signal)
     return sender.receivers(QtCore.SIGNAL(signature))
+
+
+def is_disconnected(sender, signal, signature):
+    """Whether a signal has no connection.
+
+    In PyQt before 5.15 what an ended wait has left behind stays connected, to nothing, until the next one. We do what
+    the next one does.
+    """
+    if API_NAME == "PyQt5" and QtCore.PYQT_VERSION < 0x050F00:
+        _clear_away(signal)
+    return receivers(sender, signal, signature) == 0
 
 
 def delete_at_once(qobject):

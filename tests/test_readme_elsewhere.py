@@ -82,8 +82,10 @@ def begin(): create_task(waits())
     "await asyncModal(dialog.exec)": """
 async def asks():
     app.setQuitOnLastWindowClosed(False)
-    dialog = QtWidgets.QDialog()
-    QtCore.QTimer.singleShot(1, dialog.accept)
+    class Dialog(QtWidgets.QDialog):
+        def showEvent(self, event):
+            QtCore.QTimer.singleShot(0, self.accept)
+    dialog = Dialog()
     assert await asyncModal(getattr(dialog, "exec", None) or dialog.exec_) == 1
     await main()
 def begin(): create_task(asks())

@@ -12,7 +12,7 @@ from qtpy import API_NAME, QtCore
 import asyncslot
 from asyncslot import asyncSignal, asyncSignals
 from asyncslot._connections import _Receiver
-from senders import Sender, delete_at_once, receivers
+from senders import Sender, delete_at_once, is_disconnected, receivers
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def test_it_is_disconnected_when_the_emission_has_come(sender, run_coro, spin):
         return await emission
 
     run_coro(wait())
-    spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
+    spin(lambda: is_disconnected(sender, sender.one, "one(int)"))
 
 
 def test_it_is_disconnected_when_cancelled(sender, lease, spin):
@@ -50,7 +50,7 @@ def test_it_is_disconnected_when_cancelled(sender, lease, spin):
     task.cancel()
     spin(task.done)
     assert task.cancelled()
-    spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
+    spin(lambda: is_disconnected(sender, sender.one, "one(int)"))
 
 
 def test_a_timeout_is_asyncios_own(sender, run_coro, spin):
@@ -61,7 +61,7 @@ def test_a_timeout_is_asyncios_own(sender, run_coro, spin):
             await asyncio.wait_for(asyncSignal(sender.one), 0.01)
 
     run_coro(wait())
-    spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
+    spin(lambda: is_disconnected(sender, sender.one, "one(int)"))
 
 
 def test_a_waiting_task_lives_as_long_as_its_sender(sender, app, spin):
@@ -227,8 +227,8 @@ def test_detach_ends_every_wait_and_says_so(app, sender, spin):
         assert other.is_attached
         assert task.cancelled()
         assert [what.split(" ")[0] for what in report.closed] == ["asyncSignals()"]
-        spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
-        spin(lambda: receivers(sender, sender.two, "two(int,QString)") == 0)
+        spin(lambda: is_disconnected(sender, sender.one, "one(int)"))
+        spin(lambda: is_disconnected(sender, sender.two, "two(int,QString)"))
         sender.one.emit(1)
         sender.two.emit(1, "one")
 
@@ -249,7 +249,7 @@ def test_after_the_last_detach_emissions_find_nobody(app, sender, spin):
     thread.start()
     thread.join()
     assert kept[1].cancelled()
-    spin(lambda: receivers(sender, sender.two, "two(int,QString)") == 0)
+    spin(lambda: is_disconnected(sender, sender.two, "two(int,QString)"))
 
 
 def test_a_thread_may_be_dropped_as_soon_as_its_finished_was_awaited(run_python):

@@ -8,7 +8,7 @@ from qtpy import QtCore, QtGui, QtWidgets
 
 import asyncslot
 from asyncslot import asyncSignal, asyncSignals
-from senders import Sender, receivers
+from senders import Sender, is_disconnected, receivers
 
 
 @pytest.fixture
@@ -335,7 +335,7 @@ def test_leaving_the_loop_disconnects(sender, lease, spin, leave):
     sender.one.emit(1)
     spin(task.done)
     task.result()
-    spin(lambda: receivers(sender, sender.one, "one(int)") == 0)
+    spin(lambda: is_disconnected(sender, sender.one, "one(int)"))
 
 
 def test_what_was_emitted_before_the_senders_death_comes_first(run_coro):
