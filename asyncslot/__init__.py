@@ -22,7 +22,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _nesting    steps within steps, the running loop
     _application  which Qt loop nested mode runs               _alone   asyncio without Qt, for clean-up
     _threadsafe what other threads may cancel
-    _base       what the parts of the loop may count on, for type checkers
+    _asyncio    asyncio's private names, all that are used; the clock
     _tasks      run_task: the first step now                   _owners   whose is it   _blame  whose error
     _interrupts Ctrl+C, in a program that owns its loop
     _unix, _windows  what the system gives: subprocesses, ways of waiting
@@ -31,7 +31,7 @@ and without polling. The map of the house, from the front door to the cellar:
     testing     for plug-ins' own tests: a host                _toy, _leftovers   its adapter; what is left
     _settings, _proc   what else of the host's is looked at: signals, log, hooks; what Linux tells of processes
     _bug_report, _surroundings, _state, _facts   what report() tells, and a terminal's `doctor`: _doctor
-    _binding    which Qt binding         _clock  the time      _errors   every exception
+    _binding    which Qt binding         _errors   every exception
     __main__    python -m, at a terminal; no host imports it  _vendoring, _vendor_source, _vendor_record  its copying
 
 Nothing is imported from Qt before attach(), and nothing happens at import. AsyncSlotRunner, report and monitor are

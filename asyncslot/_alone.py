@@ -15,8 +15,8 @@ from contextvars import ContextVar, copy_context
 from time import sleep
 from typing import Any, Callable, Dict, Optional, Tuple
 
+from ._asyncio import monotonic
 from ._binding import enum_member
-from ._clock import monotonic
 from ._steps import SteppingMixin
 from ._wakeup import LONGEST
 

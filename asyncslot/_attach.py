@@ -13,7 +13,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar
 
 from . import _lease, _meeting
-from ._base import P, overload
+from ._asyncio import P, overload
 from ._binding import require_application
 from ._blame import report_error
 from ._calls import failed, report_failure, unstarted

@@ -24,8 +24,7 @@ A second call while the first one's task runs is, by the slot's policy (Repeats)
 would undo what the new one has begun (`finally: button.setEnabled(True)`).
 
 This module does not know how a task is started, and everything here is for the loop's
-thread. It relies on two private names of asyncio's Future, read in Python 3.7 to 3.14:
-`_exception`, and `_log_traceback`, which is true as long as nobody has asked for the exception.
+thread. A future's `_log_traceback` is true as long as nobody has asked for its exception.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ import asyncio
 import functools
 from typing import Any, Callable, Dict, Iterable, List
 
-from ._clock import monotonic
+from ._asyncio import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._report import AbandonedTask, DetachReport, describe, safe_repr

@@ -30,7 +30,7 @@ import sys
 from types import FrameType
 from typing import Any, Callable, Optional, Tuple, TypeVar
 
-from ._base import LoopBase, P
+from ._asyncio import LoopBase, P
 from ._binding import find_qt_core, require_application
 from ._errors import NoQtLoopError, NotFunctionError
 from ._hosts import make_dialog, name_of_host

@@ -7,8 +7,7 @@ The threads here are daemon threads, and nobody waits for them at exit.
 A loop's own jobs have a future of that loop only. asyncio would chain it to one of
 concurrent.futures, a sixth of the time that a job takes to and fro (measured 2026-11).
 
-This module knows nothing of Qt. Relies on `asyncio.futures._convert_future_exc`, there
-from Python 3.8 on.
+This module knows nothing of Qt.
 """
 
 from __future__ import annotations

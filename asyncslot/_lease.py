@@ -27,9 +27,8 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Set, Tuple, TypeVar
 
 from . import _meeting
-from ._base import P, Ts, Unpack, overload
+from ._asyncio import P, Ts, Unpack, monotonic, overload
 from ._calls import failed, report_failure, unstarted
-from ._clock import monotonic
 from ._detach import Ending
 from ._dialogs import Progress
 from ._errors import AmbiguousLeaseError, DetachedError, TaskTimeoutError, ThreadError

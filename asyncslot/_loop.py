@@ -22,9 +22,6 @@ State of an attached loop, and where each transition is:
 
 READY is `_as_idle == False` with a step promised by `_as_wait`; WAITING is
 `_as_idle == True` (`_as_rest`).
-
-Relies on these private parts of asyncio besides those named in `_steps`, `_owners`,
-`_unix` and `_windows`: `_thread_id _default_executor _csock _task_factory`.
 """
 
 from __future__ import annotations
@@ -39,9 +36,8 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from ._alone import AloneMixin
 from ._application import NoRun, choose_run
-from ._base import T, Ts, Unpack
+from ._asyncio import T, Ts, Unpack, monotonic
 from ._binding import find_qt_core
-from ._clock import monotonic
 from ._errors import ApplicationQuitError, ArgumentError, AttachedLoopError, NoApplicationError
 from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch

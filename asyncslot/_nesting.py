@@ -30,10 +30,6 @@ seen with the first step in there; what another plug-in's slot gives call_soon()
 Neighbours. Our loop is asyncio's running loop only while a step runs, and what
 was running before (another plug-in's loop, a Jupyter console) is put back: unless
 it was closed meanwhile, or a callback has started another one that is to stay.
-
-Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13:
-`tasks._enter_task _leave_task`, `events._get_running_loop _set_running_loop`,
-`Handle._context _callback`, `_debug`.
 """
 
 from __future__ import annotations
@@ -45,7 +41,7 @@ from asyncio.tasks import _enter_task, _leave_task
 from contextvars import Context
 from typing import Any, Callable, List, Optional, Tuple
 
-from ._base import Handle, LoopBase
+from ._asyncio import Handle, LoopBase
 
 
 class NestingMixin(LoopBase):
@@ -125,8 +121,10 @@ class NestingMixin(LoopBase):
             self._as_nested = self._as_alert = True
         if handle is not None:
             self._as_stack.pop()
-        elif self._coroutine_origin_tracking_enabled:
-            self._set_coroutine_origin_tracking(False)
+        else:
+            self._as_alert = True  # a first step run at once may have found that a step is promised
+            if self._coroutine_origin_tracking_enabled:
+                self._set_coroutine_origin_tracking(False)
         if task is not None:
             _enter_task(loop, task)
         if own_task is not None:

@@ -20,13 +20,7 @@ from a plain slot or a thread, whose context is empty: then the callers' frames 
                         another one's, and the context is still the task's. So it is the frames between
                         the callback and the call that decide, and the context where they are nobody's.
 
-This module knows nothing of Qt, of leases and of steps. It relies on these
-private methods of asyncio's selector loop, the places where things are made,
-read in Python 3.7, 3.8, 3.11, 3.12, 3.13: `_make_socket_transport
-_make_ssl_transport _make_datagram_transport _make_read_pipe_transport
-_make_write_pipe_transport _make_subprocess_transport _start_serving
-_asyncgen_firstiter_hook _asyncgen_finalizer_hook`, and on `_asyncgens`, `_task_factory`, `Handle._context`,
-`Task._fut_waiter _coro _context` and `Future._callbacks`.
+This module knows nothing of Qt, of leases and of steps.
 """
 
 from __future__ import annotations
@@ -36,10 +30,11 @@ import functools
 import sys
 import types
 import weakref
+from asyncio import events
 from contextvars import Context, ContextVar, copy_context
 from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
 
-from ._base import Handle, LoopBase, Task
+from ._asyncio import Handle, LoopBase, Task
 from ._report import frames_of
 from ._tasks import all_tasks, is_alive
 
@@ -379,10 +374,9 @@ class OwningMixin(LoopBase):
                 owner._noted.add(task)
             return task
         make = functools.partial(super().create_task, coro, **kwargs)
-        handle = self._as_handle
-        if self._task_factory is not None and (handle is None or self._as_owner_of_handle(handle) is not owner):
-            # It may run the first step itself (asyncio.eager_task_factory): that must find the loop running between
-            # steps, and be known on the stack for its owner's.
+        if self._task_factory is not None and not self._as_is_inside(owner):
+            # It may run the first step itself (asyncio.eager_task_factory): that must find the loop running, and be
+            # known on the stack for its owner's.
             context = context or copy_context()
             make = functools.partial(self._as_call_inside, Handle(make, (), self, context), make)
         given = kwargs.get("context")
@@ -397,6 +391,14 @@ class OwningMixin(LoopBase):
             except TypeError:
                 pass  # it cannot be hashed, or be referred to weakly
         return task
+
+    def _as_is_inside(self, owner: Optional[Owner]) -> bool:
+        """Whether we are in a callback of this owner's, with the loop running.
+
+        It does not run between steps, nor in a dialog in which a foreign loop has unpublished it (Python 3.13).
+        """
+        handle = self._as_handle
+        return handle is not None and events._get_running_loop() is self and self._as_owner_of_handle(handle) is owner
 
     # Typeshed ties the arguments to the callback; here they are passed on.
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, Callable, Coroutine, Optional
 
-from ._clock import monotonic
+from ._asyncio import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._report import name_of, where
 

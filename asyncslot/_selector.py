@@ -13,9 +13,8 @@ for an empty event mask (epoll_ctl(2), EPOLLHUP).
 For Unix, and for Windows with Python 3.7. A completion port needs none of it: it
 reports each event once, and has its own way of waiting (`_windows`).
 
-Relies on `_fd_to_key` and `_fileobj_lookup` of the selectors in `selectors`, there in Python 3.7 to 3.14; on `max_size`
-of asyncio's selector transports and on `_ssock` and `_process_self_data` of its loops, read in Python 3.7, 3.8, 3.11,
-3.13.
+Relies on `_fd_to_key` and `_fileobj_lookup` of the selectors in `selectors`, there in Python 3.7 to 3.14, and on
+`max_size` of asyncio's selector transports, read in 3.7, 3.8, 3.11 and 3.13.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ import sys
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
-from ._base import LoopBase
+from ._asyncio import LoopBase
 from ._owners import bound_to, library_of
 from ._wakeup import ThreadWait, TimerWait
 

@@ -22,8 +22,7 @@ Not looked at are
 - values that nobody is called through, such as the environment, directory and locale.
 
 What pytest and unittest have put somewhere is not told: they do so between a fixture and its test.
-This file knows nothing of plug-ins. It relies on `Logger.manager.disable`, `_event_loop_policy`
-of asyncio.events, and a loop's `_signal_handlers`, there in Python 3.7 to 3.13.
+This file knows nothing of plug-ins. It relies on `Logger.manager.disable`, there in Python 3.7 to 3.14.
 """
 
 from __future__ import annotations

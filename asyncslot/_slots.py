@@ -30,7 +30,7 @@ import weakref
 from contextvars import Context
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, NamedTuple, Optional, Tuple
 
-from ._base import P, T
+from ._asyncio import P, T
 from ._binding import is_deleted
 from ._calls import POLICIES, Call, Repeats, unstarted
 from ._connections import calls_by_name, connect, is_bound_signal

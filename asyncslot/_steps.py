@@ -30,11 +30,6 @@ Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which
 the host calls `_as_step()` again. Before a callback runs behind which something is
 queued, and when it queues something itself, the next turn is promised, so that
 the nested loop has one; all else about it is in `_nesting`.
-
-Relies on these private parts of asyncio, read in Python 3.7, 3.8, 3.11, 3.12, 3.13, 3.14:
-`_ready _scheduled _timer_cancelled_count _stopping _closed _debug _current_handle
-_thread_id _selector _process_events`, all that `Handle.__slots__` names, `Handle._run`, `TimerHandle._when
-_scheduled`, `events._get_running_loop`, `base_events._format_handle`.
 """
 
 from __future__ import annotations
@@ -48,8 +43,7 @@ from collections import deque
 from contextvars import copy_context
 from typing import Any, Callable, Deque, Optional, Tuple, Type
 
-from ._base import Handle, TimerHandle, Ts, Unpack
-from ._clock import monotonic
+from ._asyncio import Handle, TimerHandle, Ts, Unpack, monotonic
 from ._nesting import NestingMixin
 from ._tasks import coro_of, has_begun, is_first_step, resume
 from ._threadsafe import ThreadSafeHandle

@@ -4,8 +4,6 @@ Looks and does not touch: nothing is imported, made or called that would make
 something, no event-loop policy, no application, no binding. What Qt says of its
 objects is asked in the GUI thread only.
 
-Relies on `asyncio.events._event_loop_policy`, read in Python 3.7, 3.8, 3.11, 3.12, 3.13.
-
 This module does not know loops, leases and tasks.
 """
 

@@ -8,9 +8,7 @@ the first `await` that really waits on, the task is like any other.
 
 This module relies on the loop being ours: call_soon() of `_steps` recognises
 the first step by the coroutine that it belongs to, and nothing that another
-thread queues meanwhile can be mistaken for it. It reads `Task._coro`, `Task._loop` and
-`Task._fut_waiter`, and sets `Task._log_destroy_pending`, there in Python 3.7 to 3.14, and reads asyncio's registries of
-tasks.
+thread queues meanwhile can be mistaken for it.
 """
 
 from __future__ import annotations

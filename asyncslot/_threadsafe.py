@@ -8,8 +8,7 @@ anyway which callbacks are being run; it does so *before* it looks whether one i
 cancelled, and who cancels does so *before* he looks what is being run. One of the
 two sees the other.
 
-Relies on these private parts, read in Python 3.14: `events._ThreadSafeHandle`, all that
-`Handle.__slots__` names; and of our loop on `_as_handle _as_stack _as_is_our_thread`.
+Relies on `_as_handle _as_stack _as_is_our_thread` of our loop.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ import time
 from asyncio import events
 from typing import TYPE_CHECKING, Any
 
-from ._base import Handle
+from ._asyncio import Handle
 
 # Seconds between two looks at whether the callback is over. Who waits here is a thread, and seldom one.
 _LOOK_AGAIN = 0.001

@@ -5,9 +5,6 @@ watch its child processes. In a host that is the host's business: Houdini's poli
 raises, and the default one of Python 3.7 takes SIGCHLD away from the host. Ours
 goes through a process descriptor that becomes readable when the child ends (pidfd,
 Python 3.9 on Linux 5.3), else through a daemon thread that waits for that child.
-
-Relies on `asyncio.unix_events._UnixSubprocessTransport` and its
-`_process_exited()`, `_pipes`, read in Python 3.7, 3.8, 3.11, 3.12, 3.13, 3.14.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ import threading
 from asyncio import events
 from typing import Any, Callable, Optional, Tuple
 
+from ._asyncio import monotonic
 from ._binding import enum_member
-from ._clock import monotonic
 
 # Seconds. QTimer takes an int of milliseconds, and "for ever" is a common deadline
 # (math.inf); whoever sleeps longer is woken once a day.

@@ -9,8 +9,7 @@ asyncio's proactor loop sets the process's wakeup descriptor when it is made and
 clears it when it is closed. It is the host's, so it is put back.
 
 Relies on `_overlapped.GetQueuedCompletionStatus` and `PostQueuedCompletionStatus`,
-`IocpProactor._iocp _unregister`, `ProactorEventLoop._self_reading_future
-_loop_self_reading`, read in Python 3.8, 3.11, 3.13.
+read in Python 3.8 to 3.14.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ import threading
 from time import get_clock_info
 from typing import TYPE_CHECKING, Any, Callable, List
 
-from ._clock import monotonic
+from ._asyncio import monotonic
 from ._wakeup import ThreadWait, TimerWait
 
 if sys.platform == "win32" and sys.version_info >= (3, 8):
@@ -46,7 +45,7 @@ if sys.platform == "win32" and sys.version_info >= (3, 8):
             self._clock_resolution = _resolution()
 
         def time(self) -> float:
-            """Return the time by `_clock`, in seconds."""
+            """Return the time by `_asyncio`'s clock, in seconds."""
             return monotonic()
 
         def close(self) -> None:
@@ -120,7 +119,7 @@ else:
             self._clock_resolution = _resolution()
 
         def time(self) -> float:
-            """Return the time by `_clock`, in seconds."""
+            """Return the time by `_asyncio`'s clock, in seconds."""
             return monotonic()
 
 

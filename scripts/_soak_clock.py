@@ -52,7 +52,7 @@ def speed_up(package, clock):
     prefix = package.__name__ + "."
     modules = {name[len(prefix) :]: module for name, module in sys.modules.items() if name.startswith(prefix)}
     reading = [module for module in modules.values() if vars(module).get("monotonic") is time.monotonic]
-    for name in ("_clock", "_steps", "_wakeup", "_lease"):
+    for name in ("_asyncio", "_steps", "_wakeup", "_lease"):
         if modules.get(name) not in reading:
             raise RuntimeError(
                 f"{prefix}{name} reads no `monotonic` any more; _soak_clock.py must learn where the time is"

@@ -135,6 +135,11 @@ def schedule(way, ran):
 tasks = []
 
 
+def call_soon(callback):
+    """Schedule what may be in no module of ours: that it is this plug-in's is only known by who schedules it."""
+    return lease.loop.call_soon(callback)
+
+
 def stop_watching():
     """Close the sockets; remove_reader() is whoever's who has added one and was not ended."""
     for end in ends:

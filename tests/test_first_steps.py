@@ -328,6 +328,25 @@ def test_a_slots_first_step_ends_as_on_asyncios_own_loop(alpha, first_step, fact
     assert alpha.host.reports == []  # what it has raised, outcome() has asked for
 
 
+@pytest.mark.parametrize("start", ["slot", "run_task"])
+def test_what_plain_code_schedules_after_a_first_step_is_its_plugins(alpha, start):
+    """The step has found that the next one is promised, and queued the fast way; outside of it that will not do."""
+
+    async def schedule():
+        asyncio.get_event_loop().call_soon(int)
+
+    def story():
+        if start == "slot":
+            alpha.lease.slot(schedule)()
+        else:
+            alpha.lease.run_task(schedule())
+        handle = alpha.call_soon(int)
+        assert alpha.lease.loop._as_owner_of_handle(handle) is alpha.lease._owner
+        yield lambda: True
+
+    tell(story())
+
+
 @pytest.mark.skipif(not hasattr(asyncio, "eager_task_factory"), reason="there from Python 3.12 on")
 @pytest.mark.parametrize("kind", [SystemExit, KeyboardInterrupt])
 def test_what_interrupts_a_slots_eager_first_step_does_not_go_out_into_qt(alpha, kind):

@@ -261,3 +261,35 @@ def test_our_loop_is_what_a_task_finds_that_opens_one_dialog_after_the_other(plu
 
     tell(story())
     assert alpha.host.reports == bravo.host.reports == []
+
+
+FACTORIES = {"no factory": None}
+if hasattr(asyncio, "eager_task_factory"):
+    FACTORIES["eager tasks"] = asyncio.eager_task_factory
+
+
+@pytest.mark.parametrize("stack", STACKS)
+@pytest.mark.parametrize("way", PUMPS)
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_foreign_loop_in_a_nested_qt_loop_harms_no_task_that_is_made_then(plugins, private_loop, factory, way, stack):
+    """By plain code of the plug-in whose dialog it is, and by another's, before a step of ours comes in between."""
+    alpha, _ = plugins
+    found = []
+
+    async def work():
+        found.append(asyncio.get_running_loop())
+        await asyncio.sleep(0)
+        found.append(asyncio.get_running_loop())
+
+    def inside():
+        alpha.lease.loop.set_task_factory(FACTORIES[factory])
+        for maker in plugins:
+            PUMPS[way](private_loop)
+            maker.lease.run_until_complete(work())
+            PUMPS[way](private_loop)
+            task = maker.lease.create_task(work())
+            yield task.done
+            task.result()
+
+    tell(told_with(plugins, stack, inside))
+    assert found == [alpha.lease.loop] * 8

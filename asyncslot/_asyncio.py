@@ -1,18 +1,50 @@
-"""What the parts of the loop may count on, for type checkers: asyncio's private names, and each other's.
+"""Every private name of asyncio that is used in this package, for readers and for type checkers; and the clock.
 
-The loop is put together from mixins on top of one of asyncio's own. They use
-names that asyncio keeps to itself and that typeshed, from which checkers know
-asyncio, therefore leaves out. This file says what type they have, so that a
-checker knows them here and nowhere else; in which Python versions they were read
-stands where they are used.
+Private names are asyncio's own business and may change with each version of Python.
+They are used where there is no public way, or none that is fast enough, and here they
+are all, by the object of asyncio's that has them. Read in Python 3.7 to 3.14; where a
+name is not in all of these, its versions stand behind it. tests/test_private_names.py
+reads the code and asyncio's, and fails on a name too many or too few on either side.
 
-At run time there is nothing of this: `LoopBase` is `object`, tasks and handles are
-asyncio's, and what stands in annotations only is None.
+    asyncio.events           _get_running_loop _set_running_loop _event_loop_policy _ThreadSafeHandle[3.14]
+    asyncio.tasks            _enter_task _leave_task
+                             _all_tasks[3.7-3.11] _scheduled_tasks[3.12-3.14] _eager_tasks[3.12-3.14]
+    asyncio.futures          _convert_future_exc[3.8-3.14]
+    asyncio.base_events      _format_handle
+    asyncio.format_helpers   _format_callback_source
+    Handle                   _args _callback _cancelled _context _loop _repr _run _source_traceback
+    TimerHandle              _scheduled _when
+    Future                   _callbacks _exception _log_traceback _loop
+    Task                     _context _coro _fut_waiter _log_destroy_pending _source_traceback
+    BaseEventLoop            _asyncgen_finalizer_hook _asyncgen_firstiter_hook _asyncgens _check_callback
+                             _check_closed _check_thread _clock_resolution _closed
+                             _coroutine_origin_tracking_enabled _current_handle _debug _default_executor
+                             _executor_shutdown_called[3.9-3.14] _make_datagram_transport
+                             _make_read_pipe_transport _make_socket_transport _make_ssl_transport
+                             _make_subprocess_transport _make_write_pipe_transport _process_events _ready
+                             _scheduled _set_coroutine_origin_tracking _start_serving _stopping
+                             _task_factory _thread_id _timer_cancelled_count _write_to_self
+    BaseSelectorEventLoop    _add_reader _csock _process_self_data _read_from_self _remove_reader
+                             _remove_writer _selector _ssock
+    unix_events              _UnixSubprocessTransport _process_exited _pipes _signal_handlers
+    BaseProactorEventLoop    _loop_self_reading _proactor _self_reading_future
+    IocpProactor             _cache _iocp _unregister
+    the future of an I/O     _ov
+
+Type checkers know asyncio from typeshed, which leaves private names out. Their types are
+in the classes below, which are there for a checker only. At run time `LoopBase` is
+`object`, tasks and handles are asyncio's, and what stands in annotations only is None.
+
+The clock gives seconds as float, never going back, and fine enough for frames. On Windows, before Python 3.13,
+time.monotonic() goes in steps of 15.6 ms, which is a frame. A step's budget would be eight times what it is, and
+timers would be as much too early, because asyncio takes one to be due when it is nearer than the clock's resolution.
+time.perf_counter() is as steady there, and far finer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -148,3 +180,9 @@ else:
     def overload(function: object) -> object:
         """Do nothing: typing's own keeps what it is given, and with it a copy that was purged (Python 3.11)."""
         return function
+
+
+if sys.platform == "win32" and sys.version_info < (3, 13):
+    from time import perf_counter as monotonic
+else:
+    from time import monotonic as monotonic
