@@ -183,6 +183,8 @@ else:
 
 
 if sys.platform == "win32" and sys.version_info < (3, 13):
-    from time import perf_counter as monotonic
+    from time import perf_counter
+
+    monotonic = perf_counter
 else:
     from time import monotonic as monotonic
