@@ -13,7 +13,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _lease      Lease: one plug-in's hold on the loop; which this copy gave out   _detach   how its work is ended
     _runner     AsyncSlotRunner: for a program that owns its application
     _slots, _calls   a coroutine function as a slot             _report   what detach() tells
-    _signals, _connections   a signal as an awaitable          _dialogs  a dialog as an awaitable; progress
+    _signals    a signal as an awaitable                       _dialogs  a dialog as an awaitable; progress
     _hosts      the adapter contract, and plain Qt with a progress dialog      host_adapters/  one file per host
     _monitor, _monitor_view   a window that shows all tasks     _watch   how long steps take
     _meeting    where those who share a loop find each other
@@ -31,7 +31,7 @@ and without polling. The map of the house, from the front door to the cellar:
     testing     for plug-ins' own tests: a host                _toy, _leftovers   its adapter; what is left
     _settings, _proc   what else of the host's is looked at: signals, log, hooks; what Linux tells of processes
     _bug_report, _surroundings, _state, _facts   what report() tells, and a terminal's `doctor`: _doctor
-    _binding    which Qt binding         _errors   every exception
+    _binding    which Qt binding; connections that end safely  _errors   every exception
     __main__    python -m, at a terminal; no host imports it  _vendoring, _vendor_source, _vendor_record  its copying
 
 Nothing is imported from Qt before attach(), and nothing happens at import. AsyncSlotRunner, report and monitor are

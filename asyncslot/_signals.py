@@ -7,7 +7,7 @@ task is cancelled, when the owner's lease ends, and with an error when the sende
 dies: nobody waits for what cannot come.
 
 This module does not know what loop it serves: any asyncio loop does, ours or not.
-How each binding connects and disconnects is the business of `_connections`.
+How each binding connects and disconnects is the business of `_binding`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import threading
 from asyncio import _get_running_loop
 from typing import Any, Callable, Optional
 
-from ._connections import Arguments, connect, is_bound_signal, own_copies, signature_of
+from ._binding import Arguments, connect, is_bound_signal, own_copies, signature_of
 from ._errors import NotSignalError, OutsideCoroutineError, SenderDeletedError
 
 # Seconds between two looks at a connection that does not tell when it goes, and at one that does: that one is only to

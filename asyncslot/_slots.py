@@ -31,9 +31,8 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Callable, Coroutine, Dict, NamedTuple, Optional, Tuple
 
 from ._asyncio import P, T
-from ._binding import is_deleted
+from ._binding import calls_by_name, connect, is_bound_signal, is_deleted
 from ._calls import POLICIES, Call, Repeats, unstarted
-from ._connections import calls_by_name, connect, is_bound_signal
 from ._errors import ArgumentError, NotCoroutineFunctionError, OptionError, ThreadError
 
 # asyncio's own version knows more below Python 3.12 (mocks, marked functions), and

@@ -4,7 +4,7 @@ import sys
 
 from qtpy import API_NAME, QtCore
 
-from asyncslot._connections import _clear_away
+from asyncslot._binding import _clear_away
 
 
 class Sender(QtCore.QObject):

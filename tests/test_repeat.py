@@ -6,7 +6,7 @@ import pytest
 from qtpy import QtCore
 
 import asyncslot
-from asyncslot import _connections, _slots, asyncSlot
+from asyncslot import _binding, _slots, asyncSlot
 from senders import delete_at_once
 
 
@@ -307,7 +307,7 @@ def test_nothing_stays_connected_to_a_receiver_that_has_no_task(lease, spin, mon
     connections = []
 
     def connect(*args):
-        connections.append(_connections.connect(*args))
+        connections.append(_binding.connect(*args))
         return connections[-1]
 
     monkeypatch.setattr(_slots, "connect", connect)

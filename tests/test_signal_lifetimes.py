@@ -11,7 +11,7 @@ from qtpy import API_NAME, QtCore
 
 import asyncslot
 from asyncslot import asyncSignal, asyncSignals
-from asyncslot._connections import _Receiver
+from asyncslot._binding import _Receiver
 from senders import Sender, delete_at_once, is_disconnected, receivers
 
 

@@ -13,7 +13,7 @@ import pytest
 from qtpy import QtCore, QtWidgets
 
 from asyncslot import asyncSignal, asyncSignals, asyncSlot
-from asyncslot._connections import _Receiver
+from asyncslot._binding import _Receiver
 from senders import Sender
 
 WAYS_TO_WAIT = ["an emission", "a timeout", "an iteration", "a slot"]

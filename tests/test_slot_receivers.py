@@ -8,7 +8,7 @@ import pytest
 from qtpy import API_NAME, QtCore
 
 import asyncslot
-from asyncslot import _connections, _slots
+from asyncslot import _binding, _slots
 from senders import delete_at_once
 
 
@@ -110,7 +110,7 @@ def test_detach_parts_a_task_that_would_not_end_from_its_receiver(app, monkeypat
     connections = []
 
     def connect(*args):
-        connections.append(_connections.connect(*args))
+        connections.append(_binding.connect(*args))
         return connections[-1]
 
     async def cling(self):

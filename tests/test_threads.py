@@ -275,7 +275,7 @@ def test_a_thread_that_waits_for_a_loop_holds_nothing_of_qts(lease, spin):
 def test_a_plugin_comes_and_goes_while_threads_are_busy_with_it(run_python):
     """They call its loop, emit what it awaits, end when it awaits that, and run its jobs; detach() is in the middle.
 
-    The process ended in each of the ways that are told of in _connections and _wakeup.
+    The process ended in each of the ways that are told of in _binding and _wakeup.
     """
     # PySide2 may end without us: emit() of a signal that is defined in Python looks among the wrappers without the
     # GIL, while the GUI thread makes and deletes some (5.15.2; three of six runs of a program that does only that).
