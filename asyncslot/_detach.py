@@ -194,7 +194,7 @@ class Ending:
             ("cancelling its tasks", self._end_tasks),
             ("closing its async generators", self._close_async_generators),
             ("closing what it has left open", self._close_resources),
-            ("cancelling what was begun meanwhile", self._cancel_latecomers),
+            ("ending what was begun meanwhile", self._end_latecomers),
             ("looking for what has not ended", lambda: self._note_abandoned(self._pending())),
             ("ending its executor's jobs", self._abandon_jobs),
             ("counting what has ended", self._count),
@@ -268,10 +268,7 @@ class Ending:
             self._report.closed.append(describe(agen) + end)
 
     def _close_resources(self) -> None:
-        for resource in list(self._owner.resources):
-            self._close(resource)
-        for transport in self._try("looking for its transports", self._loop._as_transports_of, self._owner) or ():
-            self._close(transport)
+        self._close_what_is_open()
         turns = _Turns(self._loop, self._owner, 5)
         # Without it connections would stay open and children be zombies: they have a moment, however
         # little time there was.
@@ -283,11 +280,24 @@ class Ending:
                 # It takes longer to die. The plug-in's protocol will not be told.
                 self._try("forgetting a child", resource.set_protocol, asyncio.SubprocessProtocol())
 
-    def _cancel_latecomers(self) -> None:
-        """Cancel what was begun since by callbacks that were scheduled before."""
+    def _close_what_is_open(self, is_told: bool = True) -> bool:
+        """Close all servers and transports, whose protocols may be told; return whether there were any."""
+        count = len(self._report.closed)
+        transports = self._try("looking for its transports", self._loop._as_transports_of, self._owner) or ()
+        for resource in (*self._owner.resources, *transports):
+            if not is_told and isinstance(resource, asyncio.Transport) and not resource.is_closing():
+                self._try("forgetting a connection", resource.set_protocol, asyncio.Protocol())
+            self._close(resource)
+        return len(self._report.closed) > count
+
+    def _end_latecomers(self) -> None:
+        """End what was begun since, by callbacks scheduled before and by protocols that heard of their end."""
         late = [task for task in self._pending() if id(task) not in self._abandoned]
         self._cancel(late)
         self._run_until(_AllEnded(late))
+        # A protocol that connects again whenever it has lost its connection would do so for ever.
+        if self._close_what_is_open(is_told=False):
+            self._take_turns(3)  # of which TLS needs one for itself
 
     def _abandon_jobs(self) -> None:
         if self._owner.executor is not None:

@@ -582,6 +582,7 @@ def test_what_the_new_code_starts_before_the_first_step_in_the_old_ones_dialog_i
     reloaded = alpha.lease.loop.create_future()
 
     async def go_on():
+        log.append("goes on")
         while True:
             try:
                 await asyncio.sleep(0.001)
@@ -593,7 +594,7 @@ def test_what_the_new_code_starts_before_the_first_step_in_the_old_ones_dialog_i
     def story():
         alpha.lease.create_task(sit(nest.open, log))
         alpha.lease.create_task(go_on())
-        yield lambda: nest.is_open
+        yield lambda: nest.is_open and "goes on" in log
         alpha.detach()
         monkeypatch.setitem(sys.modules, new.__name__, new)
         new.attach()

@@ -240,6 +240,37 @@ def test_a_connection_may_be_anywhere_between_accepted_and_answered(app, recorde
     assert recorder.reports == []
 
 
+@pytest.mark.parametrize("how", ["in a task", "in a callback"])
+def test_a_connection_that_is_made_when_another_one_is_lost_is_closed(app, recorder, how):
+    """By a protocol that connects again whenever it hears of an end, and so of the one that detach() has made."""
+    ends, told, tasks = [socket.socketpair() for _ in range(3)], [], []
+
+    class Again(asyncio.Protocol):
+        def connection_lost(self, exc):
+            told.append(exc)
+            if how == "in a task":
+                asyncio.get_event_loop().create_task(connect())
+            else:
+                asyncio.get_event_loop().call_soon(lambda: tasks.append(asyncio.ensure_future(connect())))
+
+    async def connect():
+        loop = asyncio.get_event_loop()
+        await loop.connect_accepted_socket(Again, ends[len(told)][0])
+
+    lease = asyncslot.attach("connecting", host=recorder)
+    lease.run_until_complete(connect())
+    report = lease.detach()
+    for end in ends[2]:
+        end.close()  # which nobody has got
+    for _, other in ends:
+        other.close()
+    del ends[:]
+    gc.collect()
+    assert told == [None]
+    assert len(report.closed) == 2
+    assert recorder.reports == []
+
+
 @pytest.mark.parametrize("how", ["returns", "goes on"])
 def test_a_task_that_detaches_itself_ends_without_a_word(app, spin, recorder, how):
     """Whether it returns at once or is cancelled where it waits next."""
