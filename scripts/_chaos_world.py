@@ -67,7 +67,7 @@ class Plan:
         self.with_adapter = {name for name in self.plugins if rng.random() < 0.5}
         self.rate_of_ends = rng.choice((0, 0.3, 1))
         self.allows_stubborn = rng.random() < 0.15
-        self.timeouts = [0.5] if self.allows_stubborn else [2.0]
+        self.timeouts = [0.5, 2.0] if self.allows_stubborn else [2.0]
         self.timeouts += rng.choice(([], [0.5], [0, 0.05, 0.5]))
         self.threads_emit = rng.random() < 0.4
         self.factory = rng.random() < 0.1
