@@ -1,7 +1,7 @@
-"""`python -m asyncslot COMMAND`: what this package offers at a terminal, from wherever it lies.
+"""`python -m asyncslot COMMAND`: the commands that this package offers at a terminal.
 
-Also from a copy: `python -m my_plugin._vendor.asyncslot COMMAND`. It only knows which module does what; each has its
-own options. Nothing imports this in a host.
+They also run from a copy: `python -m my_plugin._vendor.asyncslot COMMAND`. This module only knows which module has
+which command; each of those reads its own options. Nothing imports this module in a host.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ COMMANDS = {
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """Run the command that the first argument names and return its exit code."""
+    """Run the command that the first argument names; return its exit code, or 2 if there is no such command."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     prog = f"python -m {__package__}"
     if words and words[0] in COMMANDS:

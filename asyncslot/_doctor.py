@@ -1,6 +1,6 @@
-"""`python -m asyncslot doctor`: what can be told at a terminal, without a host and without loading Qt.
+"""`python -m asyncslot doctor`: tells at a terminal what asyncslot finds, without a host and without loading Qt.
 
-It does not know what goes on inside a host: there, report() does. Nothing imports this in a host.
+It knows nothing of what goes on inside a host; for that there is report(). Nothing imports this module in a host.
 """
 
 from __future__ import annotations
@@ -29,10 +29,14 @@ _EDITED = "was edited"
 
 
 def main(arguments: Sequence[str], prog: str) -> int:
-    """Write to stdout what this Python has, and how to get the report inside a host.
+    """Write to stdout what asyncslot finds in this Python, and how to get the report inside a host.
+
+    Args:
+        arguments: the command line after the command's name; there are no options but --help.
+        prog: the name of the program in usage messages.
 
     Returns:
-        The exit code: 0; 1 if no binding can be imported, or if this copy was edited since it was made.
+        The exit code: 1 if no binding can be imported, or if this copy was edited since it was made; otherwise 0.
     """
     argparse.ArgumentParser(
         prog=prog, description="Tell what asyncslot finds here, to paste it into a bug report."
@@ -59,13 +63,14 @@ def _directory() -> Path:
 
 
 def _installed(name: str, part: str) -> str:
-    """Return what is known of a package that has a file `part`, without importing it."""
+    """Return the version of a package that has a file `part`, without importing the package."""
     spec = find_spec(name)
     directories = list(spec.submodule_search_locations or ()) if spec is not None else []
     for directory in directories:
         if not any(file.startswith(f"{part}.") for file in os.listdir(directory)):
             continue
-        # PySide6 may come as PySide6_Essentials, and PyQt6_sip is not PyQt6. Python 3.7 cannot be asked for it.
+        # We read file names, because importlib.metadata is missing in Python 3.7. PySide6 may be installed as
+        # PySide6_Essentials, and PyQt6_sip is not PyQt6.
         pattern = re.compile(rf"{name}(?:_essentials)?-(\d[^-]*)(?:-.*)?\.(?:dist|egg)-info$", re.IGNORECASE)
         found = [pattern.match(file) for file in os.listdir(os.path.dirname(directory))]
         versions = sorted({match.group(1) for match in found if match})
@@ -83,7 +88,7 @@ def _missing(has_binding: bool, has_qtpy: bool) -> List[str]:
 
 
 def _check_copy() -> str:
-    """Compare this copy with the list in its VENDORED.md, line ends apart."""
+    """Compare this copy with the list in its VENDORED.md, and ignore differences in line ends."""
     directory = _directory()
     if not (directory / RECORD).is_file():
         return f"not a vendored one: there is no {RECORD} in it"

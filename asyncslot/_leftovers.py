@@ -1,13 +1,13 @@
-"""What a plug-in has left in the process: for `testing`, which compares two moments.
+"""The things that a plug-in has left in the process: for `testing`, which compares two moments.
 
-A moment is what the garbage collector knows of the kinds watched here, by identity, the settings
-in `_settings`, and on Linux descriptors and child processes. What is new at the second moment and
-still does something, or hangs on something that was there before, is left over; each is told in a
-line that says whose it is.
+A Moment records, by identity, the objects of the watched kinds that the garbage collector knows; the settings that
+`_settings` reads; sys.modules and sys.path; and on Linux descriptors and child processes. At a later moment we look
+for things that are new. Such a thing is left over if it still does something, or hangs on something that was there
+before. Each left-over thing gets one line, and the line says to whom it belongs.
 
-This file reads, and changes nothing. It does not see what has no Python object: threads, timers
-and connections that a C or C++ library has made for itself. What a thread of a pool runs it knows
-by private names of concurrent.futures (read in Python 3.7 to 3.14) and of anyio (3.7 and 4.16).
+This file reads, and changes nothing. It does not see things without a Python object: threads, timers and connections
+that a C or C++ library has made for itself. To learn which job a pool's thread runs, it relies on private names of
+concurrent.futures (read in Python 3.7 to 3.14) and of anyio (3.7 and 4.16).
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from ._binding import is_deleted
 from ._report import AbandonedTask
 from ._tasks import is_alive
 
-# Modules of Python's own whose classes anybody makes objects of: that an object is of one says nothing.
+# Everybody makes objects of the classes in these modules of Python's. So the class does not tell the object's owner.
 _ANYBODYS = {"_io", "builtins", "concurrent", "io", "logging", "signal", "socket", "subprocess", "sys"}
 
 
 class Plugin:
-    """What a plug-in's things are known by.
+    """A plug-in, and the tests by which we recognise its modules, files and objects.
 
     Args:
-        package: the full name of its package.
-        directory: where that lies; None if it lies in no directory.
+        package: the full name of the plug-in's package.
+        directory: the package's directory; None if it lies in no directory.
     """
 
     def __init__(self, package: str, directory: Optional[str]) -> None:
@@ -49,27 +49,31 @@ class Plugin:
         self._directory = None if directory is None else os.path.realpath(directory)
 
     def has_module(self, name: Any) -> bool:
-        """Whether a module is the plug-in's, by its name."""
+        """Whether a module with this name belongs to the plug-in."""
         return isinstance(name, str) and (name == self.package or name.startswith(self.package + "."))
 
     def has_file(self, path: Any) -> bool:
-        """Whether a file or directory lies in the plug-in's."""
+        """Whether a file or directory lies in the plug-in's directory."""
         if self._directory is None or not isinstance(path, str) or not path:
             return False
         real = os.path.realpath(path)
         return real == self._directory or real.startswith(self._directory + os.sep)
 
     def owns(self, item: Any) -> bool:
-        """Whether this is a function, class or instance of the plug-in's."""
+        """Whether this is one of the plug-in's functions or classes, or an instance of such a class."""
         module = getattr(item, "__module__", None)
         return self.has_module(module if isinstance(module, str) else type(item).__module__)
 
     def holder_of(self, item: Any) -> str:
-        """Say which object of the plug-in's refers to this, or is its class; empty if none is found."""
+        """Name the object of the plug-in that refers to this item, or the package if the item's class is the plug-in's.
+
+        Returns an empty text if neither is found.
+        """
         if self.has_module(type(item).__module__):
             return f", of {self.package}"
         for referrer in gc.get_referrers(item):
-            # Up to Python 3.10, and in classes with a __dict__ of their own, the attributes are a dict between them.
+            # Up to Python 3.10, and in classes with a __dict__ of their own, a dict of attributes stands between the
+            # holder and the item. So we also ask who refers to the dict.
             for holder in [referrer, *(gc.get_referrers(referrer) if type(referrer) is dict else ())]:
                 if self.has_module(type(holder).__module__):
                     return f", held by {type(holder).__module__}.{type(holder).__qualname__}"
@@ -78,7 +82,7 @@ class Plugin:
         return ""
 
     def whose(self, item: Any) -> str:
-        """Say whose this is: the plug-in's, a library's, or who holds it; empty if nobody can tell."""
+        """Say to whom an item belongs: the plug-in, a library, or its holder; an empty text if nobody can tell."""
         while isinstance(item, functools.partial):
             item = item.func
         if item is None:
@@ -102,7 +106,7 @@ class Plugin:
 
 
 class Moment:
-    """What there is now, to be compared with later.
+    """A record of the process's present state, to be compared with a later moment.
 
     Args:
         qt_core: the QtCore module in use.
@@ -119,14 +123,14 @@ class Moment:
         self._path = list(sys.path)
 
     def left_over(self, plugin: Plugin) -> List[str]:
-        """Return what is new since, and should have gone with the plug-in, a line each."""
+        """Return a line for each thing that is new since this moment and should have gone with the plug-in."""
         gc.collect()
         watched = list(self._watched())
         new = [item for item in watched if not self._knew(item)]
         pools = [item for item in watched if isinstance(item, pool_threads.ThreadPoolExecutor)]
         held = [lease for lease in leases() if not self._knew(lease)]
         found = [_describe_lease(lease) for lease in held]
-        own = _of_loops(held)  # what a lease that is still there keeps, its line tells
+        own = _of_loops(held)  # a lease that is still there has its line already, so its loop's things get none
         for item in new:
             if isinstance(item, threading.Thread):
                 found += self._thread(item, [pool for pool in pools if item in getattr(pool, "_threads", ())], plugin)
@@ -150,7 +154,7 @@ class Moment:
         return found
 
     def _watched(self) -> Iterator[Any]:
-        """Yield everything of the kinds that are watched. By type: instances may claim to be anything."""
+        """Yield all objects of the watched kinds."""
         kinds = (
             asyncio.Task,
             io.FileIO,
@@ -161,6 +165,7 @@ class Moment:
             self._qt_core.QObject,
         )
         for item in gc.get_objects():
+            # Not isinstance(), which asks the instance for __class__: it may claim to be anything.
             if issubclass(type(item), kinds) or _is_report(item):
                 yield item
         yield from leases()
@@ -170,28 +175,28 @@ class Moment:
         return reference is not None and reference() is item
 
     def _thread(self, thread: Any, pools: List[Any], plugin: Plugin) -> List[str]:
-        # asyncslot's own are told by the report of detach(); those that Python has not started, no one can end.
+        # The report of detach() lists asyncslot's own threads. Nobody can end a thread that Python has not started.
         if not thread.is_alive() or isinstance(thread, threading._DummyThread) or thread.name.startswith("asyncslot-"):
             return []
         frames = _frames_of(thread)
         job = _job_of(thread, frames)
         pool = f", of a {type(pools[0]).__name__}{plugin.whose(pools[0])}" if pools else ""
         if job is None and pools:
-            # One that was there before may have more threads now: that is its owner's affair.
+            # A pool that was there before may have more threads now; that is its owner's affair.
             return [] if self._knew(pools[0]) else [f"thread {thread.name}, idle{pool}: its shutdown() ends it"]
         runs = "" if job is None else f", which runs {getattr(job, '__qualname__', job)}()"
         whose = f" of {plugin.package}" if plugin.owns(job) else pool or _for_task(thread, plugin)
         own = [frame for frame in frames if plugin.has_file(frame.f_code.co_filename)]
         stands = "".join(f", in {frame.f_code.co_filename}:{frame.f_lineno}" for frame in [*own, *frames][:1])
-        # Before Python 3.9 the threads of pools were daemons, but waited for all the same.
+        # Before Python 3.9 the threads of pools were daemons, but the end of the process waited for them all the same.
         is_joined = not thread.daemon or thread in pool_threads._threads_queues
         keeps = "; the host cannot exit before it ends" if is_joined else ""
         return [f"thread {thread.name}{runs}{whose or plugin.holder_of(thread)}{stands}{keeps}"]
 
     def _ports(self, watched: List[Any], plugin: Plugin) -> List[str]:
-        """Return sockets on which child processes that are new listen: most likely they have inherited them.
+        """Return a line for each socket on which a new child process listens: most likely the child has inherited it.
 
-        Not sockets with a path: multiprocessing's fork server has one, and stays until the host ends.
+        Sockets with a path are left out: multiprocessing's fork server has one, and stays until the host ends.
         """
         found = []
         processes = {getattr(item, "pid", None): item for item in watched if isinstance(item, subprocess.Popen)}
@@ -214,11 +219,14 @@ class Moment:
         return [
             f"{_describe_qobject(item, parents[key], core)}{plugin.holder_of(item)}"
             for key, item in left.items()
-            if id(parents[key]) not in left  # told already, with its parent
+            if id(parents[key]) not in left  # otherwise the parent's line is enough
         ]
 
     def _is_in_effect(self, item: Any) -> bool:
-        """Whether a QObject does something or hangs on what was there before; others are Python's to delete."""
+        """Whether a QObject does something, or hangs on an object that was there before.
+
+        All others are left for Python to delete.
+        """
         core = self._qt_core
         try:
             if is_deleted(item):
@@ -228,17 +236,21 @@ class Moment:
                     return True
             if isinstance(item, core.QThread) and item.isRunning():
                 return True
-            root, parent = item, core.QObject.parent(item)  # not item.parent(): item models have another of that name
+            # Not item.parent(): item models have another method of that name.
+            root, parent = item, core.QObject.parent(item)
             while parent is not None:
                 root, parent = parent, core.QObject.parent(parent)
             if root is not item and self._knew(root):
                 return True
             return bool(root.isWidgetType() and root.isVisible())
-        except RuntimeError:  # Qt has deleted it
+        except RuntimeError:  # Qt has deleted the object meanwhile
             return False
 
     def _streams(self, new: List[Any], own: Dict[int, Any], plugin: Plugin) -> List[str]:
-        """Return what is open: what Python knows with whose it is, other descriptors by what they are."""
+        """Return a line for each thing that is open.
+
+        Sockets and files with a Python object come with their holder, other descriptors with what they link to.
+        """
         known = {item.fileno() for item in own.values() if hasattr(item, "fileno")}
         found = []
         for item in new:
@@ -251,7 +263,10 @@ class Moment:
         return found
 
     def _modules_left(self, plugin: Plugin) -> List[str]:
-        """Return modules of the plug-in's that no host forgets, because they have names of others."""
+        """Return lines for the plug-in's entries of sys.path, and for modules from its directory under other names.
+
+        No host forgets such modules, because their names do not begin with the package's.
+        """
         found = [f"entry of sys.path: {path}" for path in sys.path if path not in self._path and plugin.has_file(path)]
         for name, module in list(sys.modules.items()):
             path = getattr(module, "__file__", None)
@@ -261,7 +276,7 @@ class Moment:
 
 
 def _is_report(item: Any) -> bool:
-    """Whether this is what detach() has returned, in whichever copy."""
+    """Whether this is a report that detach() has returned, of any copy."""
     return type(item).__name__ == "DetachReport" and hasattr(item, "abandoned")
 
 
@@ -271,13 +286,13 @@ def leases() -> List[Any]:
 
 
 def _of_loops(held: List[Any]) -> Dict[int, Any]:
-    """Return what the loops of these leases, and what they wait with, refer to, by identity."""
+    """Return the attributes of these leases' loops, and of the objects that the loops wait with, by identity."""
     holders = [holder for lease in held for holder in (lease.loop, getattr(lease.loop, "_as_wait", None))]
     return {id(item): item for holder in holders if holder is not None for item in vars(holder).values()}
 
 
 def _frames_of(thread: Any) -> List[Any]:
-    """Return the frames that a thread stands in, the innermost first."""
+    """Return the frames of a thread's stack, the innermost first."""
     frames = []
     frame = sys._current_frames().get(thread.ident or 0)
     while frame is not None:
@@ -300,11 +315,11 @@ def _describe_task(task: Any) -> List[str]:
 
 
 def _job_of(thread: Any, frames: List[Any]) -> Any:
-    """Return the function that a thread runs, with threads of pools that of the job; None if it is idle or unknown.
+    """Return the function that a thread runs, in a pool's thread the job's function; None if it is idle or unknown.
 
     Args:
         thread: a Thread.
-        frames: those that it stands in, the innermost first.
+        frames: the frames of its stack, the innermost first.
     """
     is_of_anyio = type(thread).__module__.partition(".")[0] == "anyio"
     for inner, frame in zip([None, *frames], frames):
@@ -312,7 +327,7 @@ def _job_of(thread: Any, frames: List[Any]) -> Any:
             item = frame.f_locals.get("self")
             if item is None:
                 return None  # the job has just failed
-            return item.fn if hasattr(item, "fn") else item.task[0]  # the latter from Python 3.14 on
+            return item.fn if hasattr(item, "fn") else item.task[0]  # `task` from Python 3.14 on
         if is_of_anyio and frame.f_code is type(thread).run.__code__ and inner is not None:
             return None if inner.f_code is queue.Queue.get.__code__ else frame.f_locals.get("func")
     target = getattr(thread, "_target", None)
@@ -320,7 +335,7 @@ def _job_of(thread: Any, frames: List[Any]) -> Any:
 
 
 def _for_task(thread: Any, plugin: Plugin) -> str:
-    """Say for which task of the plug-in's a thread of anyio's is there."""
+    """Name the plug-in's task that one of anyio's threads works for; an empty text if there is none."""
     task = getattr(thread, "root_task", None)
     coro: Any = getattr(task, "_coro", None)
     if not plugin.has_file(getattr(getattr(coro, "cr_code", None), "co_filename", None)):

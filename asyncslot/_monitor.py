@@ -1,14 +1,18 @@
-"""monitor(): a window that shows what asyncio is doing in this host, and whose it is.
+"""monitor(): a window that shows the tasks of every plug-in that shares the loop, and the times of the loop's steps.
 
-    tasks of all plug-ins that share the loop, where each stands and for how long; a button
-    that cancels one; how long steps were, and which callback was longer than a frame
+The window lists each task under its owner, with the line at which it stands and for how long; a button cancels the
+selected task. It also shows how long steps took, and which callbacks took longer than a frame.
 
-Nothing is measured before it is opened and after it is closed (`_watch`). It is closed by the user, by its close(),
-with the loop, and with the lease of the plug-in that has opened it: to that lease it is a resource like a server, and
-Ending (`_detach`) closes it. Opened by somebody who has no lease, from a console say, with a copy that is nobody's, it
-is closed with the last lease. There is one for each loop, and the loop holds it; so copies share it.
+There is one monitor for each loop, and the loop holds it in `_as_monitor`, so all copies share it. It is closed by
+whichever comes first:
 
-Relies on `Task._fut_waiter`, there in Python 3.7 to 3.14.
+    the user, or a call of the window's close()
+    the end of the loop
+    the end of the opener's lease: to that lease the monitor is a resource like a server, and `_detach` closes it
+    the end of the last lease, if the opener has no lease (say, a console that imports a copy of no plug-in)
+
+This file connects the parts. How steps are measured is in `_watch`, and how the window looks is in `_monitor_view`.
+It relies on `Task._fut_waiter`, there in Python 3.7 to 3.14.
 """
 
 from __future__ import annotations
@@ -30,20 +34,20 @@ from ._watch import Watch
 
 _PERIOD_MS = 250
 
-# The group of what belongs to no lease.
+# The group of the tasks that belong to no lease.
 _NOBODY = "(nobody)"
 
 
 def monitor(parent: Any = None) -> Any:
     """Open a window that shows the tasks of everybody who shares the loop; return it.
 
-    A dock where the parent is a QMainWindow, else a dialog that blocks nothing. A
-    second call raises the first one's window. It is closed with the caller's lease,
-    at the latest; without a lease, with the last one. Steps are measured while it
-    is open, and only then.
+    The window is a dock if the parent is a QMainWindow, else a dialog that blocks
+    nothing. A second call brings the window of the first to the front. The window
+    is closed with the caller's lease at the latest; if the caller has no lease,
+    with the last lease. Steps are measured only while the window is open.
 
     Args:
-        parent: a QWidget; by default what the adapter names as parent for windows, if anything.
+        parent: a QWidget; by default the one that the adapter gives as parent for windows, if any.
 
     Returns:
         The QDockWidget or QDialog; its close() closes the monitor.
@@ -57,7 +61,7 @@ def monitor(parent: Any = None) -> Any:
     """
     try:
         caller = sys._getframe(1).f_globals.get("__name__") or "__main__"
-    except ValueError:  # no Python code has: action.triggered.connect(asyncslot.monitor)
+    except ValueError:  # Qt has called us, and no Python code: action.triggered.connect(asyncslot.monitor)
         caller = __name__
     place = _meeting.here()
     leases = {} if place is None else place.leases
@@ -75,17 +79,17 @@ def monitor(parent: Any = None) -> Any:
         raise NoLoopError("monitor()")
     opened = getattr(loop, "_as_monitor", None)
     if opened is None or not opened.show_again():
-        # A signal that opens it (QAction.triggered) may bring a bool.
+        # If monitor() is connected to QAction.triggered, the signal may pass its bool as `parent`.
         parent = host.gui_parent() if parent is None or isinstance(parent, bool) else parent
         opened = loop._as_monitor = Monitor(loop, host, parent, None if lease is None else lease._owner)
     return opened.window
 
 
 class Monitor:
-    """What stands between the loop and the window.
+    """The link between the loop, the measuring and the window.
 
     Args:
-        opener: the Owner with whose lease it ends; None: it ends with the last one.
+        opener: the Owner with whose lease the monitor ends; None: it ends with the last lease.
 
     Attributes:
         window: the QDockWidget or QDialog.
@@ -108,24 +112,27 @@ class Monitor:
         self._is_first = False
 
     def __repr__(self) -> str:
-        return "task monitor"  # so it stands in the report of detach()
+        return "task monitor"  # the report of detach() lists it by this name
 
     def show_again(self) -> bool:
-        """Bring the window to the front, if it is still there."""
+        """Bring the window to the front; return whether it is still there."""
         try:
             self._view.show_again()
-        except RuntimeError:  # Qt has deleted it, with its parent
+        except RuntimeError:  # Qt has deleted the window together with its parent
             self.close()
         return not self._is_closed
 
-    # -- what a lease asks of a resource -------------------------------------
+    # -- what every resource of a lease has ----------------------------------
 
     def is_closing(self) -> bool:
-        """Whether there is nothing to close, for a lease that ends."""
+        """Whether a lease that ends has nothing to close here.
+
+        If nobody's lease opened the monitor, it stays open as long as any lease is attached.
+        """
         return self._is_closed or (self._opener is None and any(lease.is_attached for lease in self._leases()))
 
     def close(self) -> None:
-        """Close the window, and measure no more. May be called twice."""
+        """Close the window and stop measuring. May be called twice."""
         self._view.close()
 
     def _end(self) -> None:
@@ -136,21 +143,21 @@ class Monitor:
             del self._loop._as_monitor
 
     def _fail(self, exc: Exception) -> None:
-        """A monitor that does not work harms nobody else."""
+        """Close the monitor and report the error to the host, so that a broken monitor harms nobody else."""
         self.close()
         report_safely(self._host, "asyncslot: the task monitor has failed, and was closed", exc)
 
-    # -- what the window shows -----------------------------------------------
+    # -- the window's content ------------------------------------------------
 
     def _refresh(self) -> None:
         if not self._watch.is_alive:
             self.close()
             return
-        self._watch.qt_is_alive()
+        self._watch.qt_is_alive()  # the timer that calls us shows that Qt runs
         groups: Dict[str, List[Row]] = {}
         owners = {id(lease._owner): lease.owner for lease in self._leases()}
         for lease in self._leases():
-            if self._opener is None:
+            if self._opener is None:  # then the last lease closes us, so every lease has to know us
                 lease._owner.resources.add(self)
             groups[lease.owner] = []
         for task, owner in self._loop._as_tasks():
@@ -180,7 +187,7 @@ class Monitor:
 
 
 def _describe_place(task: Any) -> Tuple[str, str]:
-    """Return where a task stands: its innermost line that is not asyncio's, in a few words, and all lines."""
+    """Return where a task stands: its innermost line outside of asyncio in a few words, and then all its lines."""
     frames = frames_of(task)
     own = [frame for frame in frames if frame.f_globals.get("__name__", "").partition(".")[0] != "asyncio"]
     if not own:
@@ -195,7 +202,7 @@ def _describe_place(task: Any) -> Tuple[str, str]:
 
 
 class _Place:
-    """Where a task stands, and since when; refers to it weakly."""
+    """Where a task stands and since when; holds the task weakly."""
 
     def __init__(self, task: Any, is_exact: bool) -> None:
         self.task = weakref.ref(task)
@@ -205,10 +212,11 @@ class _Place:
         waiter: Optional[Any] = getattr(task, "_fut_waiter", None)
         try:
             self._waiter: Any = None if waiter is None else weakref.ref(waiter)
-        except TypeError:  # not asyncio's own kind
+        except TypeError:  # a future of another kind than asyncio's may not support weak references
             self._waiter = None
 
     def is_same(self, other: _Place) -> bool:
         """Whether the same task stands where it stood, and has not moved meanwhile."""
-        # References to the same living object are equal, and those to one that is gone to themselves only.
+        # A task in a loop comes back to the same lines, but then it awaits a new future.
+        # Weak references are equal if they refer to the same living object; a dead one equals only itself.
         return self.task == other.task and self.stack == other.stack and self._waiter == other._waiter

@@ -1,11 +1,13 @@
 """The task monitor's window: two lists, a strip of bars and a button, in whichever binding the host has.
 
-It draws what it is handed and says what the user does; of loops, tasks and leases it knows nothing. There is no class
-of Qt's in it that is subclassed in Python: nothing of Qt's calls into this file but for four signals, which close()
-disconnects. So a window that Qt has not deleted yet, when the plug-in whose copy this is has gone, is Qt's alone.
+The view draws the rows and times that it is given, and calls back when the user does something. It knows nothing of
+loops, tasks and leases.
 
-Colours are the palette's, and nothing is told by colour alone: bars of steps that were too long have a mark above
-them and a name beside them, and the list below has the same in words.
+We subclass no class of Qt's here. So Qt calls into this file through four signals only, and close() disconnects them.
+When the plug-in that holds this copy is gone, Qt may not have deleted the window yet; none of our code runs in it then.
+
+Colours come from the palette, and nothing is told by colour alone. A bar for a step that was too long has a mark above
+it, the longest have their name beside them, and the list below says the same in words.
 """
 
 from __future__ import annotations
@@ -19,10 +21,10 @@ from typing import Any, Callable, Dict, List, Optional, Sequence
 from ._binding import disconnect, enum_member
 from ._watch import COLUMN, COLUMNS, FRAME, Column, Lost
 
-# The strip's scale is logarithmic: from this many seconds, over so many powers of ten.
+# The strip's scale is logarithmic: it begins at _LOWEST seconds and spans this many powers of ten.
 _LOWEST, _POWERS = 1e-4, 4
-_NAMED = 3  # so many of the longest steps in it have their name beside them
-_MARK = 4  # half of a mark's width, pixels
+_NAMED = 3  # how many of the longest steps have their name beside them in the strip
+_MARK = 4  # half of a mark's width, in pixels
 
 _TASK_COLUMNS = ("Owner / task", "For (s)", "Stands in")
 _LOST_COLUMNS = ("At", "Step (ms)", "Frames", "Callback")
@@ -32,11 +34,12 @@ class Row:
     """A task in the list.
 
     Attributes:
-        key: what on_cancel takes.
-        place: where it stands, in a few words.
+        key: the number by which the view names the task to on_cancel.
+        name: the task's name.
+        place: where the task stands, in a few words.
         stack: the same in full, a line for each frame, innermost last.
-        seconds: for how long it has stood there.
-        is_exact: False: it stood there already when the window was opened.
+        seconds: for how long the task has stood there.
+        is_exact: whether `seconds` is exact; False if the task stood there already when the window was opened.
     """
 
     def __init__(self, key: int, name: str, place: str, stack: str, seconds: int, is_exact: bool) -> None:
@@ -52,12 +55,13 @@ class View:
     """The window, shown at once.
 
     Args:
-        qt_core: the binding's QtCore; its QtWidgets are loaded.
+        qt_core: the binding's QtCore; the binding's QtWidgets must be loaded.
         parent: a widget, or None. In a QMainWindow the window is a dock.
-        on_cancel: called with the key of the task that is selected.
+        period_ms: milliseconds between two calls of `on_refresh`.
+        on_cancel: called with the key of the selected task.
         on_refresh: called every `period_ms` while the window can be seen.
         on_closed: called once, when the user or the code has closed the window.
-        on_error: called with what one of these, or the window itself, has raised: PyQt ends the process otherwise.
+        on_error: called with an exception from a slot here. PyQt would end the process if it got out of the slot.
 
     Attributes:
         window: the QDockWidget or QDialog.
@@ -85,14 +89,15 @@ class View:
         self._is_dock = isinstance(parent, widgets.QMainWindow)
         self.window = (widgets.QDockWidget if self._is_dock else widgets.QDialog)(parent)
         self.window.setWindowTitle("asyncio tasks")
-        self.window.setObjectName("asyncio_tasks")  # a QMainWindow that saves its state wants one
-        # A host whose windows are all closed but this one is to quit all the same.
+        self.window.setObjectName("asyncio_tasks")  # QMainWindow.saveState() knows docks by their object name
+        # A host whose other windows are all closed must quit, although this one is still open.
         self.window.setAttribute(enum_member(qt_core.Qt, "WidgetAttribute", "WA_QuitOnClose"), False)
         content = self._make_content()
         self._timer = qt_core.QTimer(self.window)
         self._timer.setTimerType(enum_member(qt_core.Qt, "TimerType", "CoarseTimer"))
         self._timer.setInterval(period_ms)
-        # By name: a signal of PyQt5's (5.15.11) whose object Qt has deleted must not be touched; it crashes.
+        # We keep each signal by name. In PyQt5 (5.15.11) merely to touch a bound signal crashes once Qt has deleted
+        # its sender.
         self._connections = [
             (sender, signal, _guard(slot, on_error))
             for sender, signal, slot in (
@@ -115,7 +120,7 @@ class View:
             self.window.resize(620, 520)
         self.window.show()
 
-    # -- what is in it -------------------------------------------------------
+    # -- the widgets ---------------------------------------------------------
 
     def _make_content(self) -> Any:
         widgets = self._widgets
@@ -124,7 +129,7 @@ class View:
         self._strip = widgets.QLabel()
         self._strip.setAccessibleName("The longest step in each tenth of a second")
         ignored = enum_member(widgets.QSizePolicy, "Policy", "Ignored")
-        self._strip.setSizePolicy(ignored, ignored)  # its picture follows its size, not the other way round
+        self._strip.setSizePolicy(ignored, ignored)  # we draw the picture to fit the label, not the other way round
         self._strip.setMinimumSize(120, 70)
         self._lost_list = self._make_list(_LOST_COLUMNS, "Steps that were longer than a frame")
         self._lost_list.setRootIsDecorated(False)
@@ -168,9 +173,9 @@ class View:
     # -- showing -------------------------------------------------------------
 
     def show_tasks(self, groups: Dict[str, List[Row]]) -> None:
-        """Show the tasks of each owner; what is selected and unfolded stays so."""
+        """Show the tasks of each owner; the selection and the unfolded groups stay as they are."""
         tree = self._task_list
-        tree.setSortingEnabled(False)  # or each change of a text sorts anew
+        tree.setSortingEnabled(False)  # otherwise each setText() would sort the list again
         for owner, rows in groups.items():
             parent = self._owners.get(owner)
             if parent is None:
@@ -192,19 +197,19 @@ class View:
 
     def _show_task(self, item: Any, row: Row) -> None:
         item.setText(0, row.name)
-        # As a number, by which the list is sorted then.
+        # As a number and not as text, so that the list sorts by it correctly.
         item.setData(1, enum_member(self._core.Qt, "ItemDataRole", "DisplayRole"), row.seconds)
         item.setText(2, row.place)
         item.setToolTip(1, "" if row.is_exact else "At least: it stood there already when this window was opened")
         item.setToolTip(2, row.stack)
 
     def show_times(self, columns: List[Column], lost: List[Lost], now: float) -> None:
-        """Show the steps' times, in words, bars, and a list of those that were too long.
+        """Show the steps' times in words and as bars, and list the steps that were too long.
 
         Args:
-            now: on the clock of the columns and of `lost`.
+            now: seconds, on the clock that `columns` and `lost` were measured with.
         """
-        whole_second = columns[-11:-1]
+        whole_second = columns[-11:-1]  # the last column is not over yet
         frames = sum(each.frames for each in lost)
         longest = max(column.longest for column in columns)
         self._summary.setText(
@@ -260,7 +265,7 @@ class View:
         self._strip.setPixmap(picture)
 
     def _draw_names(self, painter: Any, first: int, lost: List[Lost], size: Any, step: float, paper: Any) -> None:
-        """Put a mark above each step that was too long, and its name beside the longest of them."""
+        """Draw a mark above each step that was too long, and the name beside each of the longest."""
         metrics = painter.fontMetrics()
         named = sorted(lost, key=lambda each: -each.seconds)[:_NAMED]
         elide = enum_member(self._core.Qt, "TextElideMode", "ElideRight")
@@ -281,11 +286,11 @@ class View:
                 half = (2 * _MARK - line) // 2
                 painter.drawLine(x - half, y + line, x + half, y + line)
 
-    # -- what the user does --------------------------------------------------
+    # -- the user's actions --------------------------------------------------
 
     def _selected(self) -> Optional[int]:
         items = self._task_list.selectedItems()
-        # By index: PySide may hand out another object for the same item.
+        # We compare with == as well: PySide may return another Python object for the same item.
         return next(
             (key for key, item in self._tasks.items() if any(item is each or item == each for each in items)), None
         )
@@ -302,7 +307,7 @@ class View:
         if self.window.isHidden():
             self.close()
         elif self.window.visibleRegion().isEmpty():
-            self._timer.stop()  # another dock lies on top, or the main window is minimized
+            self._timer.stop()  # hidden by another dock on top of it, or the main window is minimized
         else:
             self._timer.start()
 
@@ -317,18 +322,18 @@ class View:
         self.window.activateWindow()
 
     def close(self) -> None:
-        """Take the window away. May be called twice, and when Qt has deleted it."""
+        """Remove the window. May be called twice, and after Qt has deleted the window."""
         on_closed, self._on_closed = self._on_closed, None
         if on_closed is None:
             return
         try:
-            self.window.hide()  # first, for it raises if Qt has deleted all of it
+            self.window.hide()  # first, because it raises if Qt has deleted the window with all that is in it
             for sender, signal, slot in self._connections:
                 disconnect(getattr(sender, signal), slot)
             self._timer.stop()
             self.window.deleteLater()
         except RuntimeError:
-            pass  # it has gone with its parent
+            pass  # Qt has deleted it together with its parent
         self._connections.clear()
         self._owners.clear()
         self._tasks.clear()
@@ -336,7 +341,7 @@ class View:
 
 
 def _guard(slot: Callable[[], None], on_error: Callable[[Exception], None]) -> Callable[..., None]:
-    """Return a slot that takes whatever the signal brings, and raises nothing."""
+    """Return a slot that ignores the signal's arguments and hands exceptions to `on_error` instead of raising them."""
 
     def guarded(*_: object) -> None:
         try:
@@ -348,11 +353,11 @@ def _guard(slot: Callable[[], None], on_error: Callable[[Exception], None]) -> C
 
 
 def _height(seconds: float, height: int) -> int:
-    """Return how far from the top of the strip a time is, in pixels."""
+    """Return how many pixels below the top of the strip a time is drawn."""
     part = math.log10(max(seconds, _LOWEST) / _LOWEST) / _POWERS
     return int(height * (1 - min(part, 1.0)))
 
 
 def _short(what: str) -> str:
-    """Return a description without the directories in it, and without what comes after a semicolon."""
+    """Return a description without its directories and without the part after a semicolon."""
     return re.sub(r"[^\s(]*[\\/]", "", what.partition(";")[0])

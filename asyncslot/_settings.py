@@ -1,27 +1,23 @@
-"""Settings of the process that are the host's: for `_leftovers`, which compares two moments.
+"""Settings of the process that belong to the host: for `_leftovers`, which compares two moments.
 
-A setting is a place of which the process has one, through which Python calls somebody or the
-host's users get to read something. What is there at the second moment and was not at the first
-has been left, by the plug-in or by a library that it uses; whoever's function it is.
+A setting is a place that exists once in the process. Through it Python calls somebody, or the host's users get to
+read something. A value that is there at the second moment, and was not at the first, has been left behind by the
+plug-in or by a library that it uses, whoever wrote the function.
 
-Compared are the handlers of all signals and the wakeup fd; the root logger's handlers, filters
-and level, and what else decides for all loggers; the hooks for uncaught exceptions; the standard
-streams; the functions behind `import` and warnings; the event-loop policy, if it is not asyncio's own.
+We compare the handlers of all signals and the wakeup fd; the root logger's handlers, filters and level, and the other
+settings that decide for all loggers; the hooks for uncaught exceptions; the standard streams; the functions behind
+`import` and warnings; and the event-loop policy, if it is not asyncio's own.
 
-Only what is the plug-in's own is looked for in sys.meta_path, sys.path_hooks and gc.callbacks:
-libraries put theirs there when they are imported (six, Hypothesis), and stay loaded.
-
-Not looked at are
-- filters of warnings: a tuple of values does not tell whose it is, libraries add some for categories
-  of their own when they are imported (urllib3), and pytest has others for each test;
-- handlers of other loggers: those are of whoever gave the logger its name;
-- sys.settrace and sys.setprofile, interval timers, asyncio's current and running loop: debuggers,
-  coverage, time limits and pytest-asyncio change them while a test runs;
+We do not look at
+- filters of warnings: a tuple of values does not tell who has added it, libraries add some for categories of their
+  own when they are imported (urllib3), and pytest has others for each test;
+- handlers of other loggers: those belong to whoever gave the logger its name;
+- sys.settrace and sys.setprofile, interval timers, asyncio's current and running loop: debuggers, coverage, time
+  limits and pytest-asyncio change them while a test runs;
 - Qt's message handler: it can only be read by replacing it, and one in C++ cannot be put back;
-- functions for the end of the process (atexit) or for a fork: Python does not tell them;
-- values that nobody is called through, such as the environment, directory and locale.
+- functions for the end of the process (atexit) or for a fork: Python does not list them;
+- values through which nobody is called, such as the environment, directory and locale.
 
-What pytest and unittest have put somewhere is not told: they do so between a fixture and its test.
 This file knows nothing of plug-ins. It relies on `Logger.manager.disable`, there in Python 3.7 to 3.14.
 """
 
@@ -41,12 +37,12 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 
 class Change(NamedTuple):
-    """A setting that is not what it was.
+    """A setting that has changed; `_leftovers` makes a line of it, with the thing's owner between `what` and `was`.
 
     Attributes:
-        what: the setting, and what it is now.
-        thing: the object that is there now, or is behind it; None if none is known.
-        was: what the line says after whose the thing is.
+        what: the setting and its present value.
+        thing: the object that tells the owner: the present value, or the function behind it; None if none is known.
+        was: the end of the line, mostly the value before.
     """
 
     what: str
@@ -55,7 +51,7 @@ class Change(NamedTuple):
 
 
 class Settings:
-    """What the settings are now, to be compared with later."""
+    """A record of the settings as they are now, to be compared with later ones."""
 
     def __init__(self) -> None:
         root = logging.getLogger()
@@ -68,7 +64,7 @@ class Settings:
         self._filters = list(root.filters)
 
     def changes(self) -> List[Change]:
-        """Return the settings that are not what they were. Reads them, and changes nothing."""
+        """Return the settings that have changed since. Reads them, and changes nothing."""
         found = [*self._changed_signals(), *self._changed_wakeup_fd(), *self._changed_log()]
         for name, now in _places().items():
             before = self._places[name]
@@ -81,17 +77,19 @@ class Settings:
             before = self._signals[number]
             if now is before or _is_of_test_runner(now):
                 continue
-            # Not what getsignal() returned: for all signals that a loop handles that is one function of asyncio's.
+            # If a loop handles the signal, getsignal() returns one and the same function of asyncio's for all signals.
+            # So we name the loop's callback instead.
             thing, by = _callback_of_a_loop(number, now), ", by add_signal_handler()"
             if thing is None:
                 thing, by = now, ""
             what = f"handler of {_name_of(number)}: {thing!r}"
-            # SIG_IGN and SIG_DFL are nobody's.
+            # SIG_IGN and SIG_DFL have no owner.
             yield Change(what, None if isinstance(thing, signal.Handlers) else thing, f"{by}; it was {before!r}")
 
     def _changed_wakeup_fd(self) -> Iterator[Change]:
         now, is_open = _read_wakeup_fd()
         if not is_open:
+            # To read a closed descriptor takes it out for good, so we remember it for later calls.
             self._lost_wakeup_fd = now
         if self._lost_wakeup_fd != -1:
             what = f"wakeup fd of signals: {self._lost_wakeup_fd}, which is closed"
@@ -117,7 +115,11 @@ class Settings:
 
 
 def hooks() -> List[Tuple[str, Any]]:
-    """Return what is in lists that libraries, too, may add to for good: (where, what)."""
+    """Return (place, item) for all items of lists to which libraries, too, may add for good.
+
+    Libraries add items when they are imported (six, Hypothesis), and stay loaded. So the caller must pick out those
+    that are the plug-in's own.
+    """
     places: List[Tuple[str, Any]] = [("entry of sys.meta_path", finder) for finder in sys.meta_path]
     places += [("entry of sys.path_hooks", hook) for hook in sys.path_hooks]
     places += [("entry of gc.callbacks", callback) for callback in gc.callbacks]
@@ -125,7 +127,7 @@ def hooks() -> List[Tuple[str, Any]]:
 
 
 def _places() -> Dict[str, Any]:
-    """Return what is where one function or object can be."""
+    """Return, by name, the value of each setting that holds one function or object."""
     policy = getattr(asyncio.events, "_event_loop_policy", None)
     return {
         "sys.excepthook": sys.excepthook,
@@ -140,7 +142,7 @@ def _places() -> Dict[str, Any]:
         "logging.lastResort": logging.lastResort,
         "class of loggers": logging.getLoggerClass(),
         "factory of log records": logging.getLogRecordFactory(),
-        # asyncio's own comes when it is first asked for, and is as good as none.
+        # asyncio makes its own policy when somebody first asks for one. We treat it like None.
         "event-loop policy": None if _is_of(r"asyncio\b", policy) else policy,
     }
 
@@ -151,7 +153,7 @@ def _levels() -> Dict[str, int]:
 
 
 def _signals() -> Dict[int, Any]:
-    """Return what handles each signal; None if it is a function in C."""
+    """Return the handler of each signal; None if it is a function in C."""
     found = {}
     for number in range(1, signal.NSIG):
         try:
@@ -169,7 +171,7 @@ def _name_of(number: int) -> str:
 
 
 def _callback_of_a_loop(number: int, handler: Any) -> Any:
-    """Return what a loop of asyncio's calls for a signal; None if none handles it."""
+    """Return the callback that an asyncio loop calls for a signal; None if no loop handles it."""
     if not _is_of(r"asyncio\.", handler):
         return None
     for item in gc.get_objects():
@@ -181,36 +183,40 @@ def _callback_of_a_loop(number: int, handler: Any) -> Any:
 
 
 def _read_wakeup_fd() -> Tuple[int, bool]:
-    """Return the descriptor that signals are written to, -1 if there is none, and whether it is open.
+    """Return the descriptor to which signals are written, -1 if there is none, and whether it is open.
 
-    There is no other way to read it than to take it out and put it back. One that has been closed stays out.
+    The only way to read it is to take it out and put it back. A descriptor that has been closed cannot be put back.
     """
     if threading.current_thread() is not threading.main_thread():
-        return -1, True  # nobody may do so here
+        return -1, True  # Python lets only the main thread set it
     try:
         descriptor = signal.set_wakeup_fd(-1)
     except ValueError:
         return -1, True  # an embedded interpreter that leaves signals alone
     if descriptor != -1:
         try:
-            # Whether it warns when it is full cannot be read: it does by default, and as asyncio has it.
+            # Nobody can read whether Python warns when the descriptor's buffer is full. Here it will warn: that is
+            # the default, and asyncio's choice.
             signal.set_wakeup_fd(descriptor)
-        except (OSError, ValueError):  # ValueError on Windows, and for a number that a file has got since
+        except (OSError, ValueError):  # ValueError on Windows, and if a file has got this number since
             return descriptor, False
     return descriptor, True
 
 
 def _is_in(item: Any, items: List[Any]) -> bool:
-    """Whether this very object is in a list; those of others may claim to be equal to anything."""
+    """Whether this very object is in a list. Not `in`: other people's objects may claim to be equal to anything."""
     return any(each is item for each in items)
 
 
 def _is_of_test_runner(thing: Any) -> bool:
-    """Whether pytest, a plug-in of pytest's, or unittest has put this there."""
+    """Whether this belongs to pytest, a plug-in of pytest's, or unittest.
+
+    They change settings between a fixture and its test, so such a change is no complaint.
+    """
     return _is_of(r"(_pytest|pytest\w*|unittest)\b", thing)
 
 
 def _is_of(modules: str, thing: Any) -> bool:
-    """Whether this is a function of such modules, or an object of a class of theirs."""
+    """Whether this is a function of modules that match, or an instance of one of their classes."""
     names = (getattr(thing, "__module__", None), type(thing).__module__)
     return any(isinstance(name, str) and re.match(modules, name) for name in names)

@@ -1,10 +1,9 @@
-"""Where we are: Python and system, copies of this package, Qt, the host, other event loops.
+"""The facts about our surroundings: Python and system, copies of this package, Qt, the host, other event loops.
 
-Looks and does not touch: nothing is imported, made or called that would make
-something, no event-loop policy, no application, no binding. What Qt says of its
-objects is asked in the GUI thread only.
+This module looks and does not touch. It imports nothing, and calls nothing that would make an event-loop policy, an
+application or a binding. It asks Qt about Qt's objects in the GUI thread only.
 
-This module does not know loops, leases and tasks.
+It does not know loops, leases and tasks.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from . import _meeting, host_adapters
 from ._binding import BINDINGS, loaded_qt_core
 from ._facts import Fact, Section, each, fact
 
-# Others who have asyncio run inside Qt, or change how it runs.
+# Other packages that run asyncio inside Qt, or change how asyncio runs.
 _NEIGHBOURS = (
     "qasync",
     "qtinter",
@@ -34,14 +33,14 @@ _NEIGHBOURS = (
     "gevent",
 )
 
-# What is replaced in asyncio by those who change it.
+# The names in asyncio that such packages replace.
 _OFTEN_PATCHED = ("run", "get_event_loop", "get_running_loop", "current_task", "sleep", "Task", "Future")
 
 _OTHER_THREAD = "can only be looked at from the GUI thread"
 
 
 def is_gui_thread() -> bool:
-    """Whether this is the application's thread; without an application, the main thread."""
+    """Whether the calling thread is the application's; without an application, whether it is the main thread."""
     qt_core: Any = loaded_qt_core()
     application = None if qt_core is None else qt_core.QCoreApplication.instance()
     if application is None:
@@ -50,7 +49,7 @@ def is_gui_thread() -> bool:
 
 
 def process() -> Section:
-    """Return what runs us."""
+    """Return the facts about interpreter, system and threads."""
     facts = [
         fact("Python", python_version),
         fact("system", system_version),
@@ -61,12 +60,12 @@ def process() -> Section:
 
 
 def python_version() -> str:
-    """Return version and build of the interpreter."""
+    """Return the interpreter's version and build, on one line."""
     return " ".join(sys.version.split())
 
 
 def system_version() -> str:
-    """Return name and version of the system, not of the machine."""
+    """Return the system's name and version, without the machine's name."""
     if sys.platform == "win32":
         windows = sys.getwindowsversion()
         return f"Windows {windows.major}.{windows.minor}.{windows.build}"
@@ -85,7 +84,8 @@ def copies() -> Section:
     if modules.get(_meeting.__name__) is not _meeting:
         facts.append(_copy(_meeting, "this one, which is not in sys.modules any more"))
     for name in sorted(modules):
-        # What every version has since copies meet. By vars(): a module may make its attributes when asked for them.
+        # Every version has a `_meeting` with PROTOCOL since copies meet. We ask vars() and not hasattr(), because a
+        # module's __getattr__() may make an attribute when it is asked for it.
         package, _, part = name.rpartition(".")
         if part == "_meeting" and "PROTOCOL" in vars(modules[name]):
             facts.append(
@@ -97,7 +97,7 @@ def copies() -> Section:
 
 
 def _copy(meeting: Any, label: str) -> Fact:
-    """Return what a copy says about itself, by its `_meeting`."""
+    """Return the fact about one copy: its version, protocol and directory, as its `_meeting` module has them."""
     names: Dict[str, Any] = vars(meeting)
 
     def look() -> str:
@@ -113,7 +113,7 @@ def _version(module: Any) -> str:
 
 
 def qt() -> Section:
-    """Return which bindings are loaded, and how the application waits for events."""
+    """Return the facts about Qt: the loaded bindings, the application and its event dispatcher."""
     loaded = [name for name in BINDINGS if f"{name}.QtCore" in sys.modules]
     facts = [fact(name, functools.partial(_binding_version, name)) for name in loaded]
     if not loaded:
@@ -159,7 +159,7 @@ def _dispatcher(qt_core: Any) -> str:
 
 
 def host() -> Section:
-    """Return which host this is taken for."""
+    """Return the host that attach() would find."""
     return Section("Host", [fact("attach() would find", _host)])
 
 
@@ -174,13 +174,13 @@ def _host() -> str:
 
 
 def describe_host(adapter: Any) -> str:
-    """Return an adapter's name and where it is from."""
+    """Return an adapter's name and the module that it comes from."""
     module = getattr(adapter, "__name__", None) or f"{type(adapter).__module__}.{type(adapter).__qualname__}"
     return f"{adapter.NAME} (adapter {module})"
 
 
 def neighbours() -> Section:
-    """Return who else has to do with asyncio in this process."""
+    """Return the facts about everybody else in this process who runs or changes asyncio."""
     facts = [
         fact("running loop", _running_loop),
         fact("loops of other threads", lambda: "cannot be looked at"),
@@ -197,7 +197,7 @@ def _running_loop() -> str:
 
 
 def _policy() -> str:
-    # Not by asking for it: that would make one.
+    # We read asyncio's variable. To call get_event_loop_policy() would make a policy if there is none.
     policy = vars(events).get("_event_loop_policy")
     return "none has been made" if policy is None else _class_of(policy)
 

@@ -1,6 +1,6 @@
-"""What the toy host of `testing` is to the plug-ins in it: an adapter that remembers, and an application.
+"""The parts of the toy host in `testing` that a plug-in deals with: an adapter that remembers, and an application.
 
-This file knows nothing of plug-ins and of what they leave.
+This file knows nothing of plug-ins, nor of the things that they leave behind.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any, Callable, List, Optional, Tuple
 from ._errors import NoApplicationError
 from ._hosts import PlainQt
 
-# The application of this process, which must not go before its process does: a second one crashes some bindings.
+# The application that we have made. It must live as long as the process: to make a second one crashes some bindings.
 _applications: List[Any] = []
 
 
 class Error:
-    """What a plug-in's users would have seen in the host's log.
+    """An error that a plug-in's users would have seen in the host's log.
 
     Attributes:
-        message: the text; it begins with the owner.
+        message: the text; it begins with the owner's name.
         exc: the exception, or None.
     """
 
@@ -34,13 +34,13 @@ class Error:
 
 
 class Display:
-    """A progress display that shows nothing, and remembers.
+    """A progress display that shows nothing, and remembers its calls.
 
     Attributes:
-        title: what is going on.
-        updates: (fraction, text) each time; the fraction is 0..1, or None while nobody can tell.
-        is_closed: whether the display was taken away.
-        cancel: what the user's Cancel button would call.
+        title: the text that names the work.
+        updates: (fraction, text) of each update() so far; the fraction is 0..1, or None while nobody can tell.
+        is_closed: whether the display was closed.
+        cancel: the function that the user's Cancel button would call.
     """
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
@@ -50,21 +50,21 @@ class Display:
         self.is_closed = False
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Remember how far it is.
+        """Remember how far the work is.
 
         Args:
             fraction: 0..1; None while nobody can tell.
-            text: what is shown beside the bar.
+            text: the text that would stand beside the bar.
         """
         self.updates.append((fraction, text))
 
     def close(self) -> None:
-        """Remember that it was taken away."""
+        """Remember that the display was closed."""
         self.is_closed = True
 
 
 class Adapter(PlainQt):
-    """The adapter of the toy host: any Qt application, but for what it remembers."""
+    """The adapter of the toy host: like the one for any Qt application, but it remembers errors and displays."""
 
     NAME = "asyncslot's toy host"
 
@@ -87,7 +87,11 @@ class Adapter(PlainQt):
 
 
 def find_application(qt_core: Any) -> Any:
-    """Return the application, made if need be."""
+    """Return the application of the process; make one if there is none.
+
+    Raises:
+        NoApplicationError: there is none, and on Linux no display to make a QApplication for.
+    """
     application = qt_core.QCoreApplication.instance()
     if application is not None:
         return application

@@ -1,10 +1,10 @@
 """The record of a vendored copy, VENDORED.md: where the copy came from, and the sha256 of each of its files.
 
-It makes the rest of vendoring possible: a copy can be checked against itself with nothing else at hand, an edited copy
-is known as such, and a directory that is not ours, too.
+The rest of vendoring stands on this record. With it a copy can be checked against itself, with nothing else at hand;
+and we can tell an edited copy, and a directory that is not ours.
 
-It does not know where files come from, nor how they get anywhere. For `_vendoring` and `_vendor_source`; nothing
-imports this in a host.
+This module does not know where files come from, nor how they are copied. It is for `_vendoring` and `_vendor_source`;
+nothing imports it in a host.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Dict, List, NamedTuple, Optional
 
 RECORD = "VENDORED.md"
 
-# The format of sha256sum, so that VENDORED.md can be given to it as it is.
+# The format of sha256sum, so that one can give VENDORED.md to `sha256sum --check` as it is.
 _MANIFEST_LINE = r"(?m)^([0-9a-f]{64})  (\S+)$"
 _ROW = r"(?m)^\| (version|commit|date|adapters) \| (.+) \|$"
 
@@ -49,11 +49,11 @@ in this directory tells whether a file was changed.
 
 
 class VendorError(Exception):
-    """A request that is refused; the message is for the person at the terminal."""
+    """A request was refused; the message is for the person at the terminal."""
 
 
 class Origin(NamedTuple):
-    """Where files come from: the version, and the commit with its date, or a few words for why there is none."""
+    """The origin of files: the version, and the commit with its date, or a few words that say why there is none."""
 
     version: str
     commit: str
@@ -61,7 +61,7 @@ class Origin(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What a VENDORED.md says; `adapters` are the names that were chosen, None for all that there are."""
+    """The content of a VENDORED.md: origin, chosen adapters (None: all), and the sha256 of each file by path."""
 
     origin: Origin
     adapters: Optional[List[str]]
@@ -74,7 +74,7 @@ def hashes(files: Dict[str, bytes]) -> Dict[str, str]:
 
 
 def write(files: Dict[str, bytes], origin: Origin, adapters: Optional[List[str]], option: str) -> bytes:
-    """Return the content of VENDORED.md for these files; `option` is what the commands in it have after DEST."""
+    """Return the content of VENDORED.md for these files; `option` follows DEST in the commands that it shows."""
     manifest = "\n".join(f"{digest}  {path}" for path, digest in sorted(hashes(files).items()))
     chosen = "all" if adapters is None else " ".join(adapters) or "none"
     text = _TEXT.format(**origin._asdict(), adapters=chosen, option=option, record=RECORD, manifest=manifest)
@@ -82,10 +82,10 @@ def write(files: Dict[str, bytes], origin: Origin, adapters: Optional[List[str]]
 
 
 def read(data: bytes, where: str) -> Record:
-    """Return what the VENDORED.md in the directory `where` says.
+    """Return the record in `data`, the content of the VENDORED.md in the directory `where`.
 
     Raises:
-        VendorError: it was not made by `write`.
+        VendorError: it lists no files, so it was not made by `write`.
     """
     text = data.replace(b"\r\n", b"\n").decode("utf-8", "replace")
     manifest = {path: digest for digest, path in re.findall(_MANIFEST_LINE, text)}

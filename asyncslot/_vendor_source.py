@@ -1,12 +1,12 @@
-"""The files that a vendored copy is made of, as they are where this module lies.
+"""The source of a vendored copy: the files of the package that this module belongs to, wherever it lies.
 
-That may be a checkout, where `host_adapters/` lies beside the package; an installed wheel, or a zip of one; or a copy,
-from which another one is made. Everything is read through the loader that has loaded this module, for in a zip there is
-no file to open. Only a checkout is asked for its commit, by git: a copy's is in its own record, and a wheel has none,
-for a build must not depend on whether there is a repository around it.
+    lies in                          adapters lie            commit comes from
+    a checkout                       beside the package      git
+    an installed wheel, or its zip   inside the package      nowhere
+    a copy                           inside the package      the copy's own record
 
-Adapters are found by name, and what they share by reading their imports. It does not know where a copy goes. For
-`_vendoring`; nothing imports this in a host.
+We find adapters by name, and the modules that they share by reading their imports. This module does not know where a
+copy goes. It is for `_vendoring`; nothing imports it in a host.
 """
 
 from __future__ import annotations
@@ -25,20 +25,21 @@ _SHIPPED = ("asyncslot", _ADAPTERS, "LICENSE")
 
 
 class Source:
-    """All files of this package, by relative path, with `/` and line ends of one byte on every system.
+    """All files of this package, by relative path; on every system paths have `/`, and line ends are one byte.
 
     Attributes:
-        files: their contents, the licence's included, VENDORED.md's not.
-        origin: where they are from.
-        adapters: the names of those that were chosen when this very package is a copy; None if it has all.
+        files: the content of each file, including the licence but not VENDORED.md.
+        origin: the version and commit that the files come from.
+        adapters: if this package is a copy, the names of the adapters that were chosen for it; None if it has all.
 
     Raises:
-        VendorError: something is missing, or this is an edited copy.
+        VendorError: a file is missing, or this package is a copy that was edited.
     """
 
     def __init__(self) -> None:
         self._package = os.path.dirname(os.path.abspath(__file__))
-        # Set by the import system in every module that it loads from somewhere.
+        # We read every file through the loader of this module, because in a zip there is no file to open. The import
+        # system sets __loader__ in every module that it loads.
         self._loader: Any = globals()["__loader__"]
         self.adapters: Optional[List[str]] = None
         record = self._try(self._package, RECORD)
@@ -48,10 +49,10 @@ class Source:
             self._read_tree()
 
     def select(self, adapters: Optional[Iterable[str]]) -> Dict[str, bytes]:
-        """Return the files that a copy with these adapters needs; None stands for all.
+        """Return the files that a copy with these adapters needs; None stands for all adapters.
 
         Raises:
-            VendorError: there is no adapter of such a name.
+            VendorError: there is no adapter with one of these names.
         """
         if adapters is None:
             return dict(self.files)
@@ -71,7 +72,7 @@ class Source:
         return {path: data for path, data in self.files.items() if "/" not in path or path in needed}
 
     def adapter_names(self) -> List[str]:
-        """Return the names of the adapters that there are, sorted."""
+        """Return the names of all adapters in this source, sorted."""
         names = (path[len(_ADAPTERS) + 1 : -len(".py")] for path in self.files if path.startswith(_ADAPTERS + "/"))
         return sorted(name for name in names if not name.startswith("_"))
 
@@ -94,13 +95,14 @@ class Source:
         for name in _modules(adapters):
             self.files[f"{_ADAPTERS}/{name}"] = self._get(adapters, name)
         version = _version(self.files["__init__.py"])
+        # Only a checkout has a commit. A wheel has none: its build must not depend on a repository around it.
         commit = _last_commit(root) if is_checkout else None
         self.origin = Origin(version, *(commit or ("unknown: not made from a git checkout", "unknown")))
         self.files["LICENSE"] = self._licence(root, version)
 
     def _licence(self, root: str, version: str) -> bytes:
         info = os.path.join(root, f"asyncslot-{version}.dist-info")
-        # In a checkout, in a wheel since setuptools 77 and before, and in a copy that was made by hand.
+        # In this order: a checkout, a wheel since setuptools 77, a wheel before, and a copy that was made by hand.
         for place in (root, os.path.join(info, "licenses"), info, self._package):
             found = self._try(place, "LICENSE")
             if found is not None:
@@ -122,12 +124,12 @@ class Source:
 
 
 def _modules(directory: str) -> List[str]:
-    """Return the file name of each module in a directory, which may lie in a zip."""
+    """Return the file names of all modules in a directory, which may lie in a zip."""
     return ["__init__.py", *(each.name + ".py" for each in pkgutil.iter_modules([directory]) if not each.ispkg)]
 
 
 def _siblings(data: bytes) -> Set[str]:
-    """Return the names of the modules beside it that a module imports."""
+    """Return the names of the modules in the same directory that a module imports."""
     names: Set[str] = set()
     for statement in ast.walk(ast.parse(data)):
         if isinstance(statement, ast.ImportFrom) and statement.level == 1:
@@ -136,7 +138,7 @@ def _siblings(data: bytes) -> Set[str]:
 
 
 def _version(data: bytes) -> str:
-    """Return the literal `__version__` of the package, whatever version is loaded."""
+    """Return the literal `__version__` in the text of `__init__.py`, whatever version is loaded."""
     for statement in ast.parse(data).body:
         if isinstance(statement, ast.Assign) and getattr(statement.targets[0], "id", None) == "__version__":
             return str(ast.literal_eval(statement.value))
@@ -146,7 +148,7 @@ def _version(data: bytes) -> str:
 def _last_commit(root: str) -> Optional[Tuple[str, str]]:
     """Return the last commit that changed a shipped file, and its day in UTC; None without git."""
     top = _git(root, "rev-parse", "--show-toplevel")
-    # A source tree unpacked inside some other repository is not that repository's.
+    # If our source tree was unpacked inside some other repository, that repository's commits are not ours.
     if top is None or os.path.realpath(top) != os.path.realpath(root):
         return None
     commit = _git(root, "log", "-1", "--format=%H %ct", "--", *_SHIPPED)
@@ -160,7 +162,7 @@ def _last_commit(root: str) -> Optional[Tuple[str, str]]:
 
 
 def _git(root: str, *arguments: str) -> Optional[str]:
-    # Inside a git hook, GIT_DIR and its like name the repository of the hook and not ours.
+    # Inside a git hook, GIT_DIR and similar variables name the hook's repository and not ours.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     try:
         done = subprocess.run(

@@ -5,19 +5,20 @@
     vendor my_plugin/_vendor --adapters qgis       makes it without the adapters for other hosts
     vendor my_plugin/_vendor --check               says whether that copy is as it was made
 
-A copy holds the package's modules, `host_adapters/` inside it as in the wheel, the licence, and VENDORED.md, which says
-where the copy came from and lists the sha256 of every file. An edited copy is never overwritten by accident, and a
-directory that is not ours is never touched. An update, or a check, keeps to the adapters that the copy has.
+A copy contains the package's modules, the directory `host_adapters/` inside it as in the wheel, the licence, and
+VENDORED.md. VENDORED.md says where the copy came from and lists the sha256 of every file. We never overwrite an edited
+copy by accident, and never touch a directory that is not ours. An update or a check keeps to the adapters that the
+copy has.
 
 The same source gives the same bytes, whenever and wherever it is copied: commit and date in VENDORED.md are those of
-the last commit that changed a shipped file, not of today. Line ends count for nothing, because a plug-in's own git may
-turn them over on Windows; `__pycache__` counts for nothing either.
+the last commit that changed a shipped file, not of today. Differences in line ends are ignored, because a plug-in's own
+git may convert them on Windows. `__pycache__` is ignored, too.
 
-What it refuses to know: what the files mean. The package imports itself relatively, so a copy works under any name, and
-no file is rewritten on the way. Standard library only, Python 3.7 and later, any system.
+This module does not know what the files mean. The package imports itself relatively, so a copy works under any name,
+and no file is rewritten on the way. It needs only the standard library, Python 3.7 or later, on any system.
 
 Exit codes: 0 done, or the copy is what would be made now; 1 the copy was edited; 2 nothing could be done;
-3 the copy is as it was made, but there are other files now.
+3 the copy is as it was made, but an update would change it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,12 @@ EXIT_STALE = 3
 
 
 class Differences:
-    """What sets two sets of files apart: sorted relative paths that were added, that are missing, that were changed."""
+    """The differences between two sets of files: sorted relative paths of files added, missing and changed.
+
+    Args:
+        before: the sha256 of each file in the first set, by path.
+        after: the same for the second set.
+    """
 
     def __init__(self, before: Mapping[str, str], after: Mapping[str, str]) -> None:
         self.added = sorted(set(after) - set(before))
@@ -65,19 +71,20 @@ def copy(
     """Make or update the copy DEST/NAME and return its path.
 
     Args:
-        dest: the directory that is to hold the copy; made if need be.
+        dest: the directory that is to hold the copy; made if it does not exist.
         name: the copy's directory, and so the name under which it is imported.
-        force: replace a copy even if it was edited; what was edited or added in it is lost.
-        adapters: the names of those wanted, ["none"] or ["all"]; None: those that the copy has, in a new one all.
-        source: where the files come from; None: where this module lies.
+        force: replace the copy even if it was edited; edited and added files in it are lost.
+        adapters: the names of the adapters that are wanted, or ["none"], or ["all"]; None: those that the copy has,
+            in a new copy all.
+        source: the files to copy; None: those of the package that this module belongs to.
 
     Raises:
-        VendorError: DEST/NAME is something other than a copy, or an edited copy and `force` is false; or something
-            that was asked for is not there.
+        VendorError: DEST/NAME is something other than a copy, or it is an edited copy and `force` is false, or an
+            adapter or a file is missing in the source.
     """
     target = _target(dest, name)
     old = read_record(target) if target.exists() and any(target.iterdir()) else None
-    # Everything is read before anything is removed.
+    # We read everything before we remove anything.
     source = source or Source()
     chosen = _choose(adapters, old, source)
     files = source.select(chosen)
@@ -89,7 +96,8 @@ def copy(
             "Move the changes elsewhere, or give --force to lose them."
         )
     target.mkdir(parents=True, exist_ok=True)
-    # The record goes first: an interrupted update is then still known as a copy, one with files missing.
+    # The record is written first. If the update is interrupted, the directory is still known as a copy, with files
+    # missing, and not as somebody else's.
     (target / RECORD).write_bytes(record)
     _remove_all_but_record(target)
     for path, data in sorted(files.items()):
@@ -101,18 +109,23 @@ def copy(
 def check(
     dest: Union[str, Path], name: str = NAME, adapters: Optional[Sequence[str]] = None
 ) -> Tuple[Differences, Differences]:
-    """Compare the copy DEST/NAME with its own manifest, and that manifest with what would be copied now.
+    """Compare the copy DEST/NAME with its own manifest, and that manifest with the files that would be copied now.
+
+    Args:
+        dest: the directory that holds the copy.
+        name: the copy's directory.
+        adapters: as in copy().
 
     Returns:
-        Two `Differences`: what was done to the copy since it was made, and what an update would do to it.
+        Two `Differences`: the changes made to the copy since it was made, and those that an update would make.
 
     Raises:
-        VendorError: DEST/NAME is not a copy, or its source is not whole.
+        VendorError: DEST/NAME is not a copy, or the source of an update is not complete.
     """
     target = _target(dest, name)
     record = read_record(target)
     edits = Differences(record.manifest, hashes(_files_in(target)))
-    # A copy that is asked about itself knows of no other files, and edited it is no source.
+    # A copy that checks itself has no other files to compare with. If it was edited, it could not be a source either.
     if target.resolve() == Path(__file__).resolve().parent:
         return edits, Differences({}, {})
     source = Source()
@@ -120,10 +133,10 @@ def check(
 
 
 def read_record(target: Path) -> Record:
-    """Return what the record of the copy at `target` says.
+    """Return the record of the copy at `target`.
 
     Raises:
-        VendorError: there is none.
+        VendorError: there is no record, or it was not made with a copy.
     """
     record = target / RECORD
     if not record.is_file():
@@ -144,7 +157,7 @@ def _choose(wanted: Optional[Sequence[str]], old: Optional[Record], source: Sour
 
 
 def _option(name: str, adapters: Optional[List[str]]) -> str:
-    """Return what has to be said after DEST to get the same copy again."""
+    """Return the options that must follow DEST in a command that makes the same copy again."""
     words = [] if name == NAME else ["--name", name]
     if adapters is not None:
         words += ["--adapters", *(adapters or ["none"])]
@@ -155,7 +168,7 @@ def _target(dest: Union[str, Path], name: str) -> Path:
     if not name.isidentifier() or keyword.iskeyword(name):
         raise VendorError(f"--name is {name!r}; a copy is imported by it, so it must be a Python identifier.")
     target = Path(dest) / name
-    # A link is most likely a developer's way to the source tree itself.
+    # A link most likely leads to the source tree itself, put there by a developer. We must not remove files there.
     if target.is_symlink():
         raise VendorError(f"{target} is a symbolic link; only directories of our own are touched. Remove it.")
     if target.exists() and not target.is_dir():
@@ -199,7 +212,7 @@ def _check_and_tell(dest: str, name: str, adapters: Optional[Sequence[str]]) -> 
 
 
 def main(arguments: Optional[Sequence[str]] = None, prog: Optional[str] = None) -> int:
-    """Run the command line and return its exit code; `prog` is what its user calls it."""
+    """Run the command line and return its exit code; `prog` is the program's name in messages."""
     summary, _, details = (__doc__ or "").partition("\n\n")
     parser = argparse.ArgumentParser(
         prog=prog, description=summary, epilog=details, formatter_class=argparse.RawDescriptionHelpFormatter

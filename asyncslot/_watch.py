@@ -1,16 +1,13 @@
-"""Watch: how long the steps of a loop take, and which callback made one long; measured while somebody looks.
+"""Watch: measures how long a loop's steps take, and which callback made a step long, while a monitor is open.
 
-begin() puts a measuring function into the loop's way in: the callable that its `_as_wait`
-calls for a step, and `_as_run_now`, which runs the first step of a slot's task inside the emission.
-end() takes both out again. A loop that nobody watches runs not one instruction more.
+begin() puts our measuring functions in place of the two ways by which the loop is entered: the callable that its
+`_as_wait` calls for a step, and `_as_run_now`, which runs the first step of a slot's task inside the emission. end()
+puts the original ones back. So a loop that nobody watches executes not one instruction more.
 
-    column  0.1 s: how many steps, how long together, the longest
-    lost    a step that was longer than a frame of a screen with 60 Hz
+    column  a tenth of a second: how many steps it had, their total time, the longest of them
+    lost    a step that took longer than a frame of a screen with 60 Hz
 
-A step in which a Qt loop has run (a dialog that a coroutine has opened) is long, and no frame is lost to it:
-it is counted and not timed. That a Qt loop runs in it is seen by other steps, and by qt_is_alive().
-
-Who made a step long the loop tells through `_as_on_overrun`, where it does. This module knows no Qt, and nothing of
+The loop tells us through `_as_on_overrun` which callback made a step long. This module knows no Qt, and nothing of
 windows. GUI thread only.
 """
 
@@ -28,18 +25,18 @@ from ._report import where
 COLUMN = 0.1
 FRAME = 1 / 60
 
-# How many columns are remembered, and how many of the steps that were too long.
+# How many columns we remember, and how many of the steps that were too long.
 COLUMNS = 100
 _MOST_LOST = 50
 
 
 class Lost:
-    """One step that was longer than a frame.
+    """One step that took longer than a frame.
 
     Attributes:
-        at: when it was over, seconds on the watch's clock.
-        seconds: how long it was.
-        what: the callback that made it long, described; "" where the loop does not tell.
+        at: when the step ended, in seconds on the watch's clock.
+        seconds: how long the step took.
+        what: a description of the callback that made the step long; "" if the loop has not named one.
     """
 
     def __init__(self, at: float, seconds: float, what: str) -> None:
@@ -49,22 +46,22 @@ class Lost:
 
     @property
     def frames(self) -> int:
-        """How many frames of a screen with 60 Hz it has taken."""
+        """How many frames of a screen with 60 Hz the step took."""
         return int(self.seconds / FRAME)
 
 
 class Column:
-    """What a tenth of a second was like."""
+    """The steps of one tenth of a second."""
 
     def __init__(self, number: int) -> None:
-        self.number = number
+        self.number = number  # tenths of a second since the zero of the watch's clock
         self.steps = 0
-        self.busy = 0.0  # seconds
+        self.busy = 0.0  # seconds that all steps took together
         self.longest = 0.0  # seconds
 
 
 class _Running:
-    """A step that has begun."""
+    """A step that has begun and is not over."""
 
     def __init__(self) -> None:
         self.has_run_qt = False
@@ -75,11 +72,11 @@ class Watch:
     """The times of a loop's steps in the last ten seconds.
 
     Args:
-        loop: one of ours, of whichever copy.
-        clock: seconds.
+        loop: a loop of ours, made by any copy.
+        clock: returns the time in seconds.
 
     Attributes:
-        lost: the last steps that were longer than a frame, oldest first.
+        lost: the last steps that took longer than a frame, oldest first.
     """
 
     def __init__(self, loop: Any, clock: Callable[[], float] = perf_counter) -> None:
@@ -92,13 +89,14 @@ class Watch:
         self._step: Any = None
         self._run_now: Any = None
         self._told_before: Any = None
-        # One object each, by which what is ours is known again.
+        # Each access of a method makes a new bound method. We keep one of each, so that end() can tell by identity
+        # whether the loop still has our function, or one that somebody has put there since.
         self._our_step = self._measured_step
         self._our_run_now = self._measured_run_now
         self._our_on_overrun = self._on_overrun
 
     def begin(self) -> None:
-        """Measure from now on."""
+        """Begin to measure."""
         loop = self._loop
         self._wait = loop._as_wait
         self._step, self._wait._step = self._wait._step, self._our_step
@@ -107,50 +105,53 @@ class Watch:
         loop._as_on_overrun = self._our_on_overrun
 
     def end(self) -> None:
-        """Measure no more, and leave the loop as it was found. May be called twice."""
+        """Stop measuring, and leave the loop as we found it. May be called twice."""
         wait, self._wait = self._wait, None
         if wait is None:
             return
-        if wait._step is self._our_step:  # None if it was closed
+        if wait._step is self._our_step:  # if the loop has closed its wait, this is None and must stay so
             wait._step = self._step
         own = vars(self._loop)
         if own.get("_as_run_now") is self._our_run_now:
             del own["_as_run_now"]
         if own.get("_as_on_overrun") is self._our_on_overrun:
             own["_as_on_overrun"] = self._told_before
-        self._step = self._run_now = self._told_before = None
+        self._run_now = self._told_before = None
 
     @property
     def is_alive(self) -> bool:
-        """Whether the loop is still called the way that is measured."""
+        """Whether the loop is still entered through the wait that we measure."""
         return self._wait is not None and self._loop._as_wait is self._wait
 
     def qt_is_alive(self) -> None:
-        """Say that Qt has just called something else: what is being measured now takes no frame from anybody."""
+        """Note that Qt is running at this moment. A step that is being measured now does not block the screen."""
+        # A step in which a Qt loop runs (a coroutine has opened a dialog) is long, but no frame is lost to it. We
+        # count such a step and do not time it.
         for running in self._running:
             running.has_run_qt = True
 
     def columns(self) -> List[Column]:
-        """Return the last COLUMNS tenths of a second, oldest first; the last one is not over yet."""
+        """Return the columns of the last COLUMNS tenths of a second, oldest first; the last one is not over yet."""
         last = int(self._clock() / COLUMN)
         known = {column.number: column for column in self._columns}
         return [known.get(number) or Column(number) for number in range(last - COLUMNS + 1, last + 1)]
 
     def recently_lost(self) -> List[Lost]:
-        """Return those of `lost` that are in columns(), oldest first."""
+        """Return the items of `lost` that fall into columns(), oldest first."""
         first = int(self._clock() / COLUMN) - COLUMNS + 1
         return [lost for lost in self.lost if lost.at / COLUMN >= first]
 
     def _measured_step(self, running: Any) -> None:
-        self.qt_is_alive()
-        step = self._step
-        if step is not None:
-            self._measure(functools.partial(step, running), None)
+        self.qt_is_alive()  # Qt has called us, so a step that is still on the stack has a Qt loop in it
+        if self._wait is None:
+            self._step(running)  # end() has found a function of somebody else's in our place, and it calls ours
+        else:
+            self._measure(functools.partial(self._step, running), None)
 
     def _measured_run_now(self, handle: Any) -> None:
         run_now = self._run_now
         if run_now is None or self._running:
-            # Inside a step, whose time it is.
+            # We are inside a step that is being measured, and its time includes this.
             type(self._loop)._as_run_now(self._loop, handle)
         else:
             self._measure(functools.partial(run_now, handle), handle)
@@ -185,7 +186,7 @@ class Watch:
 
 
 def _describe_first_step(handle: Any) -> str:
-    """Say which coroutine has had its first step."""
+    """Name the coroutine that has had its first step, and say where it stands now; "" if the handle is of no task."""
     task = getattr(getattr(handle, "_callback", None), "__self__", None)
     if not isinstance(task, asyncio.Future):
         return ""

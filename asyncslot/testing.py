@@ -1,18 +1,21 @@
-"""A toy host for the tests of plug-ins: load, unload, reload, quit, and see what is left.
+"""A toy host for the tests of plug-ins: it loads, unloads and reloads them, quits, and tells what they leave behind.
 
-With pytest, in conftest.py, and by the name that your plug-in has for its copy:
+With pytest, write this in conftest.py, with the name under which your plug-in imports its copy:
 
     pytest_plugins = ["my_plugin._vendor.asyncslot.testing"]
+
+and in a test:
 
     def test_unload(asyncslot_host):
         plugin = asyncslot_host.load("my_plugin", lambda package: package.classFactory(FakeIface()))
         asyncslot_host.run_until(lambda: plugin.label.text() == "done")
         asyncslot_host.assert_clean_unload(plugin)
 
-Without pytest: `with asyncslot.testing.Host() as host:`. The Qt loop is a real one, on whichever
-binding is loaded. The host is the adapter for every copy of asyncslot in the process as long as it is open.
+Without pytest, use `with asyncslot.testing.Host() as host:`. The Qt loop is a real one, of the binding that is loaded.
+As long as the toy host is open, attach() finds it as the host, in every copy of asyncslot in the process.
 
-Not for use inside a real host, and imported by nothing of asyncslot's. What `_leftovers` sees, it sees.
+This module is not for use inside a real host, and no other module of asyncslot imports it. It finds only the things
+that `_leftovers` can see.
 """
 
 from __future__ import annotations
@@ -34,14 +37,15 @@ from ._toy import Adapter, Display, Error, find_application
 
 def pytest_configure(config: Any) -> None:
     """Offer the fixture `asyncslot_host`. Called by pytest."""
-    pytest: Any = sys.modules["pytest"]  # not imported: who checks the types of a copy may not have it
+    # Not an import: a type checker that reads a vendored copy may not have pytest.
+    pytest: Any = sys.modules["pytest"]
     fixtures: Any = ModuleType(f"{__name__}.fixtures")
     fixtures.asyncslot_host = pytest.fixture(name="asyncslot_host")(_open_host)
     config.pluginmanager.register(fixtures, fixtures.__name__)
 
 
 def _open_host() -> Iterator[Host]:
-    """A toy host that loads, unloads and reloads plug-ins, and tells what they leave."""
+    """A toy host that loads, unloads and reloads plug-ins, and tells what they leave behind."""
     with Host() as host:
         yield host
 
@@ -49,19 +53,19 @@ def _open_host() -> Iterator[Host]:
 class Host:
     """A host application for tests; a context manager.
 
-    Uses the QCoreApplication that there is; else makes a QApplication, which stays for the whole
-    process, and a QCoreApplication where there is no QtWidgets. Several hosts in one process must
-    follow each other. At the end, plug-ins that are still loaded are unloaded, what leases are left
-    are detached, and `sys.modules` has the plug-ins' modules as before.
+    It uses the application of the process if there is one. Otherwise it makes a QApplication (a
+    QCoreApplication if QtWidgets is missing), and this stays until the process ends. Several hosts in
+    one process must follow each other. At the end the host unloads the plug-ins that are still loaded,
+    detaches the leases that are left, and gives `sys.modules` the plug-ins' modules that it had before.
 
     Attributes:
-        errors: what was reported to the host, an `Error` each; logged as well.
+        errors: the errors that were reported to the host, an `Error` each; they are logged as well.
         displays: the progress displays that plug-ins have opened, a `Display` each.
 
     Raises:
-        NoApplicationError: there is no application, and no display to make one for. On entering.
+        NoApplicationError: on entering, if there is no application, and no display to make one for.
 
-    Thread: GUI thread only, all of it; the thread in which the application was made.
+    Thread: GUI thread only, for all methods; it is the thread in which the application was made.
     """
 
     def __init__(self) -> None:
@@ -71,13 +75,14 @@ class Host:
         self._qt_core: Any = None
         self._loaded: List[_Loaded] = []
         self._adopted: List[Tuple[Any, Any]] = []
-        # By package: its modules when it was forgotten first; None if it had not been imported before load().
+        # For each package the modules that we took out of sys.modules first, to put them back at the end; None if the
+        # package had not been imported before load().
         self._forgotten: Dict[str, Optional[Dict[str, Any]]] = {}
         self._leases: List[Any] = []
 
     @property
     def window(self) -> Any:
-        """The hidden QMainWindow, for plug-ins that want one; None without QtWidgets."""
+        """The host's hidden QMainWindow, for plug-ins that want one; None without QtWidgets and a QApplication."""
         return self._adapter.window
 
     def __enter__(self) -> Host:
@@ -88,7 +93,8 @@ class Host:
             self._adapter.window = widgets.QMainWindow()
         self._leases = leases()
         self._adopt()
-        # What Qt and asyncio make once in a process must be there before anything is counted.
+        # Qt and asyncio make some objects once in a process. They must exist before a Moment is recorded, or they
+        # would count as left over.
         with _attach.attach(__name__, host=self._adapter) as lease:
             lease.run_until_complete(asyncio.sleep(0))
             self._run_qt(0.0)
@@ -123,18 +129,20 @@ class Host:
     ) -> Any:
         """Load a plug-in as a host does; return it.
 
+        The host imports the package, makes the plug-in and calls its function `load`.
+
             host.load("my_plugin", lambda package: package.classFactory(FakeIface()))    # as QGIS does
             host.load("my_plugin", load="start_plugin", unload="close_plugin")           # as Painter does
 
         Args:
             package: the full name of the plug-in's package, which is imported.
             make: called with the imported package, and returns the plug-in; by default the package is the plug-in.
-                Reach everything of the plug-in's through this argument: after reload() it is another one.
+                Reach everything of the plug-in's through this argument: after reload() it is another package.
             load: the name of the plug-in's function that the host calls next; None if there is none.
             unload: the name of the plug-in's function that ends it; None if there is none.
 
         Raises:
-            Exception: whatever the plug-in raises. Its modules are forgotten then, and it counts as not loaded.
+            Exception: whatever the plug-in raises. Then its modules are forgotten, and it counts as not loaded.
         """
         return self._load(_Loaded(package, make, load, unload, Moment(self._qt_core)))
 
@@ -150,7 +158,7 @@ class Host:
     def reload(self, plugin: Any) -> Any:
         """Unload a plug-in, import it anew and load it; return the new one.
 
-        assert_clean_unload() of the new one also tells what the old one has left.
+        assert_clean_unload() of the new plug-in also tells what the old one has left behind.
 
         Raises:
             ValueError: this host has not loaded it.
@@ -164,11 +172,12 @@ class Host:
         """Run the Qt loop until `predicate()` is true.
 
         Args:
-            predicate: asked every few milliseconds; what it raises is raised here.
+            predicate: called every few milliseconds; an exception that it raises is raised here.
             timeout: seconds, >= 0.
 
         Raises:
-            AssertionError: it did not become true in time; with where every task stands, and what was reported.
+            AssertionError: it did not become true in time. The message has the stack of every task and all reported
+                errors.
         """
         if self._run_qt(timeout, predicate):
             return
@@ -182,14 +191,16 @@ class Host:
         raise AssertionError("\n".join(lines))
 
     def quit(self) -> None:
-        """Quit as a host does whose user closes it: Qt's aboutToQuit first, which ends all leases, then unload all.
+        """Quit as a host does when its user closes it.
+
+        First Qt emits aboutToQuit, which ends all leases. Then all plug-ins are unloaded, the last one first.
 
         Raises:
-            Exception: the first that a plug-in's unload raised; the others are unloaded all the same.
+            Exception: the first one that a plug-in's unload raised; the other plug-ins are unloaded all the same.
         """
         application = self._qt_core.QCoreApplication.instance()
         quit_timer = self._qt_core.QTimer()
-        # Not quit(): Qt 6 asks the windows then, and one that belongs to the tests may refuse.
+        # Not quit(): in Qt 6 it asks all windows whether they may close, and a window of the tests may refuse.
         quit_timer.timeout.connect(lambda: application.exit(0))
         quit_timer.setSingleShot(True)
         quit_timer.start(0)
@@ -198,23 +209,24 @@ class Host:
             raise failure
 
     def assert_clean_unload(self, plugin: Any, timeout: float = 2.0, ignore: Sequence[str] = ()) -> None:
-        """Unload a plug-in, and check that nothing of its is left.
+        """Unload a plug-in, and check that it has left nothing behind.
 
-        Looks for leases, tasks, threads, child processes and on Linux the ports that they keep, open sockets,
-        files and other descriptors, QObjects, notifiers and timers that still work or hang on the host's,
-        modules outside of its package, entries of sys.path, and settings of the process that are not what they
-        were before load(), whoever has changed them: signal handlers and the wakeup fd, the root logger,
-        hooks, standard streams. What goes when Qt's loop runs (deleteLater) is given time to go.
+        The check looks for leases, tasks and threads; child processes, and on Linux the ports that they keep; open
+        sockets, files and other descriptors; QObjects, notifiers and timers that still work or hang on the host's
+        objects; modules outside of the plug-in's package, and entries of sys.path. It also looks for settings of the
+        process that differ from before load(), whoever has changed them: signal handlers and the wakeup fd, the root
+        logger, hooks, standard streams. Objects that go when Qt's loop runs (deleteLater) are given time to go.
         A plug-in that was loaded later must be unloaded earlier.
 
         Args:
-            plugin: what load() or reload() returned.
-            timeout: seconds, >= 0, for what has been told to end and takes its time.
-            ignore: regular expressions for lines that are no complaints: of what the test itself has begun since
-                load(), such as the threads and sockets of a server, or the level that pytest's caplog was told to set.
+            plugin: the plug-in that load() or reload() returned.
+            timeout: seconds, >= 0, to wait for things that have been told to end and take their time.
+            ignore: regular expressions for lines that are no complaints, because they are about things that the test
+                itself has begun since load(): the threads and sockets of a server, or the level that pytest's caplog
+                was told to set.
 
         Raises:
-            AssertionError: something is left; a line for each thing says what and whose.
+            AssertionError: something is left; the message has a line for each thing, which says to whom it belongs.
             ValueError: this host has not loaded it.
             Exception: whatever the plug-in's unload raises.
         """
@@ -229,15 +241,15 @@ class Host:
         self._assert_nothing_left(loaded, timeout, ignore)
 
     def assert_clean_quit(self, timeout: float = 2.0, ignore: Sequence[str] = ()) -> None:
-        """Quit, and check that nothing is left of any plug-in; otherwise like assert_clean_unload().
+        """Quit, and check that no plug-in has left anything behind; otherwise like assert_clean_unload().
 
         Args:
-            timeout: seconds, >= 0, for what has been told to end and takes its time.
+            timeout: seconds, >= 0, to wait for things that have been told to end and take their time.
             ignore: as in assert_clean_unload().
 
         Raises:
-            AssertionError: something is left; a line for each thing says what and whose.
-            Exception: the first that a plug-in's unload raised.
+            AssertionError: something is left; the message has a line for each thing, which says to whom it belongs.
+            Exception: the first one that a plug-in's unload raised.
         """
         plugins = list(self._loaded)
         self.quit()
@@ -280,7 +292,7 @@ class Host:
             self._forget(loaded.package)
 
     def _stop_all(self) -> List[Exception]:
-        """Unload all plug-ins, the last one first; return what they raised."""
+        """Unload all plug-ins, the last one first; return the exceptions that they raised."""
         failures = []
         for loaded in reversed(list(self._loaded)):
             try:
@@ -294,7 +306,7 @@ class Host:
         self._forgotten.setdefault(package, modules)
 
     def _adopt(self) -> None:
-        """Be the adapter that attach() finds, in every copy that is loaded."""
+        """Make attach() find our adapter as the host, in every copy that is loaded."""
         adopted = [module for module, _ in self._adopted]
         for name, module in list(sys.modules.items()):
             is_ours = name.endswith("._attach") and hasattr(module, "find_host") and hasattr(module, "attach")
@@ -318,11 +330,12 @@ class Host:
             raise AssertionError("\n  ".join([heading, *lines]))
 
     def _run_qt(self, timeout: float, predicate: Callable[[], Any] = bool) -> bool:
-        """Run the Qt loop until a predicate is true or so many seconds have passed; return whether it is."""
+        """Run the Qt loop until a predicate is true or `timeout` seconds have passed; return whether it is true."""
         core = self._qt_core
         event_loop = core.QEventLoop()
         deadline = time.monotonic() + timeout
-        outcome: List[Any] = [False, None]  # whether it is true, and what it raised: out of a slot nothing must come
+        # Whether the predicate is true, and the exception that it raised: no exception may leave a slot.
+        outcome: List[Any] = [False, None]
 
         def ask() -> None:
             try:
@@ -339,7 +352,8 @@ class Host:
             run_qt_loop(event_loop)
         finally:
             poll.stop()
-            # A traceback may keep this frame (Python 3.12), and PySide what is connected, where no collector looks.
+            # A traceback may keep this frame alive (Python 3.12). PySide keeps connected functions alive, in a place
+            # that the garbage collector does not see.
             poll.timeout.disconnect(ask)
         error, outcome[1] = outcome[1], None
         if error is not None:
@@ -348,7 +362,7 @@ class Host:
 
 
 class _Loaded:
-    """One plug-in, and how it is loaded and unloaded."""
+    """One plug-in, with the names of its functions and the moment before it was loaded."""
 
     def __init__(
         self,
@@ -374,7 +388,7 @@ def _forget(package: str) -> Dict[str, Any]:
 
 
 def _remember(name: str, module: Any) -> None:
-    """Put a module back where it was."""
+    """Put a module back into sys.modules and into its parent package."""
     sys.modules[name] = module
     parent, _, tail = name.rpartition(".")
     if parent in sys.modules:

@@ -23,7 +23,7 @@ PLANNED = "on purpose: "
 # Seconds for detach() from which on the clean-up of everything that is willing has time, whatever the machine does.
 ENOUGH = 0.5
 
-# The same where a task does not end: until four fifths of the time are over, all wait for it, and async generators, say,
+# The same where a task does not end: until four fifths of the time are over, all wait for it, and async generators
 # have a tenth. On a machine with three busy processes for each core, 0.05 s were not enough in a quarter of the runs.
 ENOUGH_BESIDE_STUBBORN = 2.0
 

@@ -436,6 +436,22 @@ def test_the_loops_own_listener_is_put_back(watched):
     assert loop._as_on_overrun is listener
 
 
+def test_a_loop_goes_on_whoever_of_two_that_measure_it_ends_first():
+    """The second one calls what it has found, which was the first one's."""
+    loop, steps = Loop(), []
+    loop._as_wait._step = steps.append
+    first, second = Watch(loop), Watch(loop)
+    first.begin()
+    second.begin()
+    first.end()
+    loop._as_wait._step(1)
+    loop._as_run_now(lambda: steps.append(2))
+    second.end()
+    loop._as_wait._step(3)
+    assert steps == [1, 2, 3]
+    assert sum(column.steps for column in second.columns()) == 2
+
+
 # -- on a screen
 
 REAL = """
