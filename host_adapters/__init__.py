@@ -1,12 +1,11 @@
-"""Which host application is this process? One module per host, each a handful of facts about that host.
+"""Find out which host application this process is. One module per host has a handful of facts about that host.
 
-Adapters know nothing of the loop: what one must offer is written in README.md beside this file. What several of them
-share is in the modules with a leading underscore. Nothing here imports a host to find out whether it is there. A
-running host has long been loaded, so looking in `sys.modules` is enough, and importing one from outside would start it,
-or fail, or bring a second Qt into the process.
+Adapters know nothing of the loop. README.md beside this file has the contract that each of them must keep. Code that
+several adapters share is in the modules with a leading underscore.
 
-An adapter is imported where its host's module is loaded, when it is looked for: all of them together took longer than
-any other part of the package (4 of 12 ms, 2026-11), in every host. A copy need not have them all.
+Nothing here imports a host's module to find out whether the host is there. In a running host that module is loaded
+already, so a look into `sys.modules` is enough. To import it from outside would start the host, or fail, or bring a
+second Qt into the process.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import sys
 from types import ModuleType
 from typing import Callable, Iterator, Optional
 
-# Each adapter, in the order in which they are asked, with the module without which its host is not there.
+# The adapters in the order in which we ask them, each with a module that is always loaded in its host.
 _ADAPTERS = {
     "qgis": "qgis.utils",
     "krita": "krita",
@@ -30,7 +29,7 @@ _ADAPTERS = {
 
 
 def find_batch_hint() -> Optional[str]:
-    """Return what the host, if this process is one without its GUI, wants used instead; None in any other process."""
+    """Return a host's advice if this process is that host without its GUI; None in any other process."""
     for adapter in _candidates():
         batch: Optional[Callable[[], Optional[str]]] = getattr(adapter, "batch", None)
         hint = None if batch is None else batch()
@@ -48,14 +47,20 @@ def find() -> Optional[ModuleType]:
 
 
 def _candidates() -> Iterator[ModuleType]:
-    """Yield the adapters whose host may be there: other programs load its modules, too, and only the adapter knows."""
+    """Yield the adapters of hosts that may be there: the host's module is loaded, but another program may have done so.
+
+    We import an adapter only then. To import all of them took longer than any other part of the package (4 of 12 ms,
+    2026-11), in every host.
+    """
     for name, module in _ADAPTERS.items():
         if module in sys.modules:
             try:
-                # By builtins.__import__: QGIS forgets, on unload, only modules that it has seen go through there.
+                # By __import__(), as QGIS has its own in builtins. On unload it forgets only the modules that were
+                # imported through that.
                 adapter = __import__(f"{__name__}.{name}", fromlist=["NAME"])
             except ModuleNotFoundError as exc:
+                # A copy of the package need not have all adapters, so a missing one is no error.
                 if exc.name != f"{__name__}.{name}":
-                    raise  # the adapter is there, and what it needs is not
+                    raise  # the adapter is there, but a module that it needs is not
             else:
                 yield adapter

@@ -1,7 +1,7 @@
-"""What adapters have in common: Qt's part of quitting, of threads, and of a display of progress.
+"""What adapters share of Qt: which QtCore is loaded, the GUI thread, quit hooks, and progress displays.
 
-No adapter and no host: each of these is handed the host's QtCore, or an object of Qt's. Hosts have
-different bindings, so it imports no Qt of its own.
+This module knows no host and is no adapter. Hosts have different bindings, so it imports no
+Qt of its own accord: the adapter passes its host's QtCore, or an object of Qt's.
 """
 
 from __future__ import annotations
@@ -12,15 +12,19 @@ import weakref
 from types import ModuleType
 from typing import Any, Callable, List, Optional, Tuple
 
-# Those that the hosts which ship PySide have come with are first.
+# For find_core(), which is for hosts that ship PySide. So PySide is first.
 _BINDINGS = ("PySide6", "PySide2", "PyQt6", "PyQt5")
 
 _PROGRESS_STEPS = 1000
+# Milliseconds from one _turn() of a TimedProgress to the next.
 _TURN_MS = 100
 
 
 def find_core() -> ModuleType:
-    """Return the QtCore module of a host that ships PySide: the one that is loaded, else the one that it ships."""
+    """Return the QtCore module of a host that ships PySide.
+
+    That is the loaded one whose application lives, else any loaded one, else the one that the host ships.
+    """
     loaded = [sys.modules[f"{name}.QtCore"] for name in _BINDINGS if f"{name}.QtCore" in sys.modules]
     for core in loaded:
         if core.QCoreApplication.instance() is not None:
@@ -34,7 +38,7 @@ def find_core() -> ModuleType:
 
 
 def find_widgets(core: Any) -> Any:
-    """Return the QtWidgets module that goes with a QtCore and that is loaded."""
+    """Return the QtWidgets module that belongs to a QtCore. It must be loaded."""
     return sys.modules[core.__name__.replace("QtCore", "QtWidgets")]
 
 
@@ -42,8 +46,8 @@ def find_window(get_core: Callable[[], Any], is_wanted: Callable[[Any], bool]) -
     """Return the top-level window that is wanted, or None when it has not been made yet or is gone already.
 
     Args:
-        get_core: returns the host's QtCore; one that is not there is no error.
-        is_wanted: tells of a widget whether it is the one.
+        get_core: returns the host's QtCore. If it fails to, as there is none, we return None.
+        is_wanted: tells whether a widget is the wanted window.
     """
     try:
         widgets = importlib.import_module(get_core().__name__.replace("QtCore", "QtWidgets"))
@@ -56,7 +60,7 @@ def find_window(get_core: Callable[[], Any], is_wanted: Callable[[Any], bool]) -
 
 
 def is_gui_thread(core: Any) -> bool:
-    """Tell whether this is the thread of the Qt application, which there must be."""
+    """Tell whether this is the thread of the Qt application; False if there is no application."""
     application = core.QCoreApplication.instance()
     return application is not None and core.QThread.currentThread() == application.thread()
 
@@ -68,12 +72,12 @@ Report = Callable[[str, Optional[BaseException]], None]
 
 
 def guard(callback: Callable[[], None], host: str, report: Report) -> Callable[[], None]:
-    """Return a function for the end of a host: it calls `callback` and reports what that raises.
+    """Return a function for a quit hook: it calls `callback`, and reports an exception instead of raising it.
 
     Args:
-        callback: what waits for the end.
+        callback: the callback that was given to on_quit().
         host: the host's name in the report.
-        report: the adapter's own.
+        report: the adapter's own report().
     """
 
     def quitting() -> None:
@@ -88,9 +92,9 @@ def guard(callback: Callable[[], None], host: str, report: Report) -> Callable[[
 def guard_once(
     callback: Callable[[], None], host: str, report: Report
 ) -> Tuple[Callable[[], None], Callable[[], None]]:
-    """Return a function like guard()'s that calls `callback` the first time only, and one that keeps it from that.
+    """Return two functions: one like guard()'s that calls `callback` the first time only, and one that revokes it.
 
-    For a host with more than one sign of its end, and for hooks that it may not be possible to take back.
+    For a host with more than one quit hook, and for hooks that may fail to be taken back.
     """
     guarded = [guard(callback, host, report)]
 
@@ -104,7 +108,7 @@ def guard_once(
 def connect(sender: Any, signal: str, slot: Callable[[], None]) -> Callable[[], None]:
     """Connect a function to a signal; return a function that disconnects it, at any time and any number of times.
 
-    The sender is kept until then: bindings drop their objects for what the host has made.
+    We keep the sender until then: bindings drop the Python objects that stand for objects of the host's.
     """
     return _connect(lambda: sender, signal, slot)
 
@@ -112,23 +116,23 @@ def connect(sender: Any, signal: str, slot: Callable[[], None]) -> Callable[[], 
 def connect_about_to_quit(core: Any, slot: Callable[[], None]) -> Callable[[], None]:
     """Connect a function to `aboutToQuit`; return a function that disconnects it, at any time.
 
-    The application is not kept: asking a deleted one for its signal can crash (PyQt5 5.15.11, seen 2026-11).
+    We refer weakly to the application: to ask a deleted one for its signal can crash (PyQt5 5.15.11, seen 2026-11).
     """
     return _connect(weakref.ref(core.QCoreApplication.instance()), "aboutToQuit", slot)
 
 
 def _connect(find_sender: Callable[[], Any], signal: str, slot: Callable[[], None]) -> Callable[[], None]:
-    # The signal's own object is not kept: a binding may crash on one whose sender is gone.
+    # We look the signal up anew to disconnect: a binding may crash on a signal object whose sender is gone.
     connected = [find_sender]
 
     def call() -> None:
-        if connected:  # also if the signal could not be told to forget this
+        if connected:  # the signal may call us after disconnect(), if it could not be disconnected
             slot()
 
     getattr(find_sender(), signal).connect(call)
 
     def disconnect() -> None:
-        while connected:  # once: PySide6 warns of what is not connected any more
+        while connected:  # only once: PySide6 warns about a second disconnect
             try:
                 getattr(connected.pop()(), signal).disconnect(call)
             except (AttributeError, RuntimeError, TypeError):  # the sender is gone; not connected any more
@@ -141,7 +145,7 @@ def _connect(find_sender: Callable[[], Any], signal: str, slot: Callable[[], Non
 
 
 class StatusBarProgress:
-    """A widget of a status bar: what is going on, a progress bar and a Cancel button.
+    """A widget in a status bar, with a text, a progress bar and a Cancel button.
 
     Args:
         core: the host's QtCore.
@@ -156,12 +160,12 @@ class StatusBarProgress:
         self._title = title
         self._item = widgets.QWidget()
         self._label = widgets.QLabel(title)
-        # Without HTML: scoped in Qt 6, in `Qt` itself before.
+        # The text is not HTML. The enum is scoped in Qt 6, and its members are in `Qt` itself before.
         self._label.setTextFormat(getattr(core.Qt, "TextFormat", core.Qt).PlainText)
         self._meter = widgets.QProgressBar()
         self._meter.setRange(0, _PROGRESS_STEPS)
         self._meter.setMaximumWidth(200)
-        # The context in which Qt's own dialogs look up this word: the user sees it in the language of the host.
+        # Qt's own dialogs look this word up in this context, so the user sees it in the language of the host.
         self._button = widgets.QPushButton(core.QCoreApplication.translate("QPlatformTheme", "Cancel"))
 
         def clicked() -> None:
@@ -174,16 +178,11 @@ class StatusBarProgress:
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self._label, self._meter, self._button):
             layout.addWidget(widget)
-        # At the right: a passing message of the host's hides what is at the left.
+        # A permanent widget is at the right. A passing message of the host's hides the widgets at the left.
         bar.addPermanentWidget(self._item)
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is.
-
-        Args:
-            fraction: 0..1; None while nobody can tell.
-            text: a few words more; "" for none.
-        """
+        """Show a fraction, 0..1 or None, and a few words behind the title."""
         try:
             self._meter.setMaximum(0 if fraction is None else _PROGRESS_STEPS)
             if fraction is not None:
@@ -202,10 +201,11 @@ class StatusBarProgress:
 
 
 class TimedProgress:
-    """What a display of progress needs if the host may process events when it is told of something.
+    """The base of a progress display for hosts that may process events when their display is changed.
 
-    That must not happen in the middle of whatever calls `update()`. So a timer has it told, by `_turn()`, which also
-    asks whether the user has cancelled: a task may go for minutes without an update.
+    Events must not be processed in the middle of the code that calls `update()`. So `update()` only notes the new
+    state, and a timer calls `_turn()`, which tells the host. `_turn()` also asks the host whether the user has
+    cancelled: a task may go for minutes without an update.
     """
 
     def __init__(self, core: Any, cancel: Callable[[], None]) -> None:
@@ -216,11 +216,11 @@ class TimedProgress:
         self._timer.start(_TURN_MS)
 
     def _turn(self) -> bool:
-        """Tell the host what is new, and return whether the user has cancelled. What it raises is ignored."""
+        """Tell the host the new state, and return whether the user has cancelled. Exceptions are ignored."""
         raise NotImplementedError
 
     def _timed_out(self) -> None:
-        if self._is_turning or self._is_closed:
+        if self._is_turning or self._is_closed:  # the host may have processed events in _turn(), this timer's too
             return
         self._is_turning = True
         is_cancelled = False

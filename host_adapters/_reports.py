@@ -1,6 +1,6 @@
-"""What adapters have in common: an error's way to where users look, as text, and from any thread.
+"""What adapters share for reports: the text of an error, stderr, and the way from any thread to the host's log.
 
-No adapter and no host. Nothing here raises for a host that is gone.
+This module knows no host and is no adapter. A host that is gone makes nothing here raise.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ def add_traceback(message: str, exc: Optional[BaseException]) -> str:
 
 
 def first_line(message: str, exc: Optional[BaseException]) -> str:
-    """Return what of an error has room in one line: where it happened, and the exception's class."""
+    """Return an error in one line: the first line of the message, and the exception's class."""
     line = message.partition("\n")[0]
     return line if exc is None else f"{line} ({type(exc).__name__})"
 
 
 def write_stderr(text: str) -> None:
-    """Write to stderr, which a GUI program on Windows may not have, or to what a host has put there. Never raises."""
+    """Write to `sys.stderr`, which may be an object of the host's. Never raises.
+
+    A GUI program on Windows may have no stderr at all.
+    """
     try:
         sys.stderr.write(f"{text}\n")
     except Exception:
@@ -32,23 +35,24 @@ def write_stderr(text: str) -> None:
 
 
 def open_relay(relays: List[Any], core: Any, write: Callable[[str], None]) -> Callable[[], None]:
-    """Add an object to `relays` that has texts written by the GUI thread; return a function that takes it away.
+    """Add an object to `relays` through which any thread can write to the host's log; return a function to close it.
 
-    For a host whose log is for the GUI thread alone, and that has no function for calling another there. The
-    object's `send_threadsafe(text)` may be called from any thread.
+    For a host whose log may only be written by the GUI thread, and that has no function to call another function
+    there. The object's `send_threadsafe(text)` may be called from any thread; the GUI thread then writes the text.
 
     Args:
-        relays: those of the adapter, one for each function that waits for the end; it may use any.
+        relays: the adapter's list of such objects, one for each on_quit() in effect. The adapter may use any of them.
         core: the host's QtCore.
-        write: writes one text to the host's log. Where it fails, the text goes to stderr.
+        write: writes one text to the host's log. If it fails, the text goes to stderr.
 
     Returns:
-        A function that may be called any number of times, and that has written what was sent until then.
+        A function that takes the object away, and writes the texts that were sent until then. It may be called any
+        number of times.
 
     Thread: GUI thread only.
     """
     waiting: List[str] = []
-    # Of an event that is nobody else's: scoped in Qt 6, in the class itself before.
+    # The type of our own events, none of Qt's. The enum is scoped in Qt 6; before, its members are in the class itself.
     scoped: Any = getattr(core.QEvent, "Type", None)
     event_type = scoped.User if hasattr(scoped, "User") else core.QEvent.User
 

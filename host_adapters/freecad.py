@@ -1,22 +1,19 @@
-"""FreeCAD: what has to be known about it, from 0.19 (PySide2) to those with PySide6.
+"""The adapter for FreeCAD, from 0.19 (PySide2) to the versions with PySide6.
 
-It refuses to know how asyncio is run. It answers where FreeCAD is in its life, and shows its users what they must see.
+It knows nothing of asyncio. README.md beside this file has the contract that it keeps.
 
-FreeCAD embeds Python. `FreeCAD` is its core, which is there without a GUI as well, and `GuiUp` in it tells whether
-there is one. `PySide` is FreeCAD's own shim, which passes on the names of the binding that it was built with.
-`FreeCADCmd` has no Qt application at all (0.20, seen 2026-11).
+FreeCAD embeds Python. The module `FreeCAD` is its core, which is also there without a GUI, and its `GuiUp` tells
+whether there is a GUI. `PySide` is a shim of FreeCAD's own, which passes on the names of the binding that FreeCAD was
+built with. `FreeCADCmd` has no Qt application at all (0.20, seen 2026-11).
 
-The order in which FreeCAD 0.20 ends (seen 2026-11): `mainWindowClosed`, when nothing can stop it any more and its loop
-still runs, `aboutToQuit`, the application is destroyed, `atexit`.
-
-Its own progress display, `FreeCAD.Base.ProgressIndicator`, is made for code that keeps the GUI thread busy: while it
-is shown, keyboard and mouse are dead everywhere but on its own bar. That is what asyncio is there to avoid, so
-progress is shown in the status bar, with a button of ours.
+The order in which FreeCAD 0.20 ends (seen 2026-11): `mainWindowClosed`, `aboutToQuit`, the application is destroyed,
+`atexit`. When `mainWindowClosed` comes, nothing can stop the end any more, and FreeCAD's loop still runs.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any, Callable, Optional
 
@@ -41,7 +38,7 @@ def batch() -> Optional[str]:
 def qt_core() -> ModuleType:
     """Return the QtCore module that FreeCAD uses, PySide2's or PySide6's.
 
-    `PySide.QtCore` only passes on its names, so a class is asked where it really comes from.
+    `PySide.QtCore` only passes on the names of that module, so we ask a class in which module it was defined.
     """
     from PySide.QtCore import QObject
 
@@ -57,41 +54,25 @@ def gui_parent() -> Optional[Any]:
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
-    """Have `callback` called once when FreeCAD is about to quit; return a function that takes this back.
+    """Have `callback` called by `mainWindowClosed` or by `aboutToQuit`, whichever comes first.
 
-    `mainWindowClosed` comes first, after the user was asked about unsaved work. `aboutToQuit` is for whoever ends the
+    `mainWindowClosed` is emitted after the user was asked about unsaved work. `aboutToQuit` is for code that ends the
     application in another way.
-
-    Args:
-        callback: called on the GUI thread. What it raises is reported and goes no further.
-
-    Returns:
-        A function that may be called any number of times, also after FreeCAD has quit.
-
-    Thread: GUI thread only.
     """
     senders = [(gui_parent(), "mainWindowClosed"), (qt_core().QCoreApplication.instance(), "aboutToQuit")]
     quitting, forget = guard_once(callback, NAME, report)
-    hooked = [connect(sender, signal, quitting) for sender, signal in senders if hasattr(sender, signal)]
-
-    def unhook() -> None:
-        forget()
-        for disconnect in hooked:
-            disconnect()
-
-    return unhook
+    with ExitStack() as undo:  # what has been done already, should the next thing raise
+        for sender, signal in senders:
+            if hasattr(sender, signal):
+                undo.callback(connect(sender, signal, quitting))
+        undo.callback(forget)  # undone first, so that `callback` is not called even if a hook cannot be taken back
+        return undo.pop_all().close
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
-    """Show an error where users of FreeCAD look: its report view, with the traceback, and so in the status bar.
+    """Show an error in the report view, with the traceback; FreeCAD then shows it in the status bar, too.
 
-    Never raises, whatever state FreeCAD is in: where nothing of it answers, the text goes to stderr.
-
-    Args:
-        message: says what went wrong and in which plug-in.
-        exc: the exception behind it, if there is one.
-
-    Thread: any. FreeCAD's console hands over to the GUI thread by itself.
+    FreeCAD's console may be called from any thread, and hands over to the GUI thread by itself.
     """
     text = add_traceback(message, exc)
     try:
@@ -101,16 +82,10 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[StatusBarProgress]:
-    """Show a progress bar with a Cancel button in the status bar.
+    """Show a progress bar with a Cancel button in the status bar; None when there is no window (any more).
 
-    Args:
-        title: what is going on, in a word or two.
-        cancel: called when the user presses Cancel.
-
-    Returns:
-        An object with `update(fraction, text)` and `close()`, or None when FreeCAD has no window (any more).
-
-    Thread: GUI thread only.
+    FreeCAD's own display, `FreeCAD.Base.ProgressIndicator`, is made for code that keeps the GUI thread busy. While it
+    is shown, keyboard and mouse are dead everywhere but on its own bar, which is what asyncio is there to avoid.
     """
     window = gui_parent()
     try:

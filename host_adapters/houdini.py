@@ -1,11 +1,10 @@
-"""Houdini: what has to be known about it, from 19.5 (PySide2) to 22 (PySide6, since 21).
+"""The adapter for Houdini, from 19.5 (PySide2) to 22 (PySide6, since 21).
 
-It refuses to know how asyncio is run. Checked against a stub of Houdini's module and run against a stand-in made from
-it; not run in a real Houdini.
+It knows nothing of asyncio. README.md beside this file has the contract that it keeps. Checked against a stub of
+Houdini's module and run against a stand-in made from it; not run in a real Houdini.
 
-`hou` is there in every process of Houdini's, also in hython and in any Python that imports it; `hou.isUIAvailable()`
-tells whether Houdini's own window is. Houdini has no hook for its end (`hou.ui` has none, and `atexit` comes too late),
-so that is `aboutToQuit` alone.
+The module `hou` is there in every process of Houdini's, also in hython and in any Python that imports it.
+`hou.isUIAvailable()` tells whether Houdini's own window is there, too.
 
 Houdini installs an event-loop policy of its own (`haio`). Nothing here touches it.
 """
@@ -13,6 +12,7 @@ Houdini installs an event-loop policy of its own (`haio`). Nothing here touches 
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
@@ -21,16 +21,16 @@ from ._reports import add_traceback, open_relay, write_stderr
 
 NAME = "Houdini"
 
-# Houdini's word for progress of which nobody can tell how much it is.
+# Houdini's value for progress of which nobody can tell how far it is.
 _UNKNOWN = -1.0
 
 # The name under which users find our messages in the Log Viewer.
 _LOG_SOURCE = "asyncslot"
 
-# Who has the GUI thread write what other threads report: one for each function that waits for the end.
+# Through these the GUI thread writes the reports of other threads: one for each on_quit() in effect (see open_relay()).
 _relays: List[Any] = []
 
-# The display that is shown, if one is.
+# The display that is shown now, if there is one.
 _shown: List[_Operation] = []
 
 
@@ -40,7 +40,7 @@ def is_running() -> bool:
 
 
 def batch() -> Optional[str]:
-    """Return what to do in a Houdini without GUI, or None where there is one, or no Houdini."""
+    """Return what to use in hython, and in a script that imports `hou`; None in any other process."""
     if _has_ui() is not False:
         return None
     return (
@@ -65,67 +65,40 @@ def gui_parent() -> Optional[Any]:
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
-    """Have `callback` called once when Houdini is about to quit; return a function that takes this back.
-
-    Args:
-        callback: called on the GUI thread, by `aboutToQuit`. What it raises is reported and goes no further.
-
-    Returns:
-        A function that may be called any number of times, also from `callback` and after Houdini has quit.
-
-    Thread: GUI thread only.
-    """
+    """Have `callback` called by `aboutToQuit`: `hou.ui` has no hook for Houdini's end, and `atexit` comes too late."""
     quitting, forget = guard_once(callback, NAME, report)
-    close_relay = open_relay(_relays, qt_core(), _write_log)
-    disconnect = connect_about_to_quit(qt_core(), quitting)
-
-    def unhook() -> None:
-        forget()  # also if a hook cannot be taken back
-        disconnect()
-        close_relay()
-
-    return unhook
+    with ExitStack() as undo:  # what has been done already, should the next thing raise
+        undo.callback(open_relay(_relays, qt_core(), _write_log))
+        undo.callback(connect_about_to_quit(qt_core(), quitting))
+        undo.callback(forget)  # undone first, so that `callback` is not called even if the hook cannot be taken back
+        return undo.pop_all().close
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
-    """Show an error where users of Houdini look: the status line, and with the traceback the Log Viewer.
+    """Show an error in the Log Viewer, with the traceback, and its first line in the status line.
 
-    Never raises, whatever state Houdini is in: where nothing of it answers, the text goes to stderr.
-
-    Args:
-        message: says what went wrong and in which plug-in; the status line shows its first line.
-        exc: the exception behind it, if there is one.
-
-    Thread: any.
+    If Houdini takes no message any more, the text goes to stderr.
     """
     text = add_traceback(message, exc)
     try:
         if is_gui_thread(qt_core()):
             _write_log(text)
         else:
-            _relays[-1].send_threadsafe(text)  # there is one while anyone is attached
+            _relays[-1].send_threadsafe(text)  # there is a relay while any plug-in is attached
     except Exception:
         write_stderr(text)
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[_Operation]:
-    """Show how far it is in Houdini's status line, as an operation that Esc interrupts.
+    """Show progress in Houdini's status line, as an operation that Esc interrupts; None when one is shown already.
 
-    Args:
-        title: what is going on, in a word or two.
-        cancel: called when the user has pressed Esc.
-
-    Returns:
-        An object with `update(fraction, text)` and `close()`, or None when one is shown already: Houdini's operations
-        must end in the reverse order of their beginning, which tasks do not.
-
-    Thread: GUI thread only.
+    Houdini's operations must end in the reverse order of their beginning, and tasks do not.
     """
     if _shown:
         return None
     try:
         shown = _Operation(title, cancel)
-    except Exception:  # Houdini has no status line (any more)
+    except Exception:  # there is no status line (any more)
         return None
     _shown.append(shown)
     return shown
@@ -144,18 +117,13 @@ class _Operation(TimedProgress):
         self._title = title
         self._text = self._shown_text = ""
         self._fraction = _UNKNOWN
-        # Without its dialog, which is modal.
+        # Without the operation's dialog, which is modal.
         self._operation = hou.InterruptableOperation(title, open_interrupt_dialog=False)
         self._operation.__enter__()
         super().__init__(qt_core(), cancel)
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is, in a moment.
-
-        Args:
-            fraction: 0..1; None while nobody can tell.
-            text: a few words for the status line; "" for none.
-        """
+        """Show a fraction, 0..1 or None, and a few words in the status line, in the timer's next turn."""
         self._fraction = _UNKNOWN if fraction is None else fraction
         self._text = text
 
@@ -170,7 +138,7 @@ class _Operation(TimedProgress):
             self._operation.__exit__(None, None, None)  # type: ignore[arg-type]  # the stub knows of failures only
             if self._shown_text:
                 self._hou.ui.setStatusMessage("")
-        except Exception:  # Qt or the operation is gone
+        except Exception:  # Qt is gone, or the operation is
             pass
 
     def _turn(self) -> bool:
@@ -185,20 +153,20 @@ class _Operation(TimedProgress):
 
 
 def _has_ui() -> Optional[bool]:
-    """Return whether this Houdini has a GUI; None if this is no Houdini."""
+    """Tell whether this is a Houdini with its GUI; None if this is no Houdini."""
     hou = sys.modules.get("hou")
     if hou is None:
         return None
     try:
         return bool(hou.isUIAvailable())
-    except Exception:  # still being imported
+    except Exception:  # `hou` is still being imported
         return False
 
 
 def _write_log(text: str) -> None:
     import hou
 
-    # The stub has its class under another name.
+    # Any, because the stub has the class of this object under another name.
     logging: Any = hou.logging
     logging.log(logging.LogEntry(message=text, severity=hou.severityType.Error), _LOG_SOURCE)
     hou.ui.setStatusMessage(text.partition("\n")[0], severity=hou.severityType.Error)

@@ -1,23 +1,24 @@
-"""Krita: what has to be known about it, from 4.4 and 5 (PyQt5) to 6 (PyQt6).
+"""The adapter for Krita, from 4.4 and 5 (PyQt5) to 6 (PyQt6).
 
-It refuses to know how asyncio is run. It answers where Krita is in its life, and shows its users what they must see.
+It knows nothing of asyncio. README.md beside this file has the contract that it keeps.
 
 Krita embeds Python. The package `krita` is loaded before the first plug-in, and `Krita.instance()` is the running
-application as plug-ins see it. It has no window yet when they are loaded. `kritarunner`, which runs a script, has all
-of this and a Qt application too, but no GUI; so has `krita --export`, wherever it loads plug-ins.
+application as plug-ins see it. It has no window yet when plug-ins are loaded. `kritarunner`, which runs a script, has
+all of this and a Qt application too, but no GUI. The same holds for `krita --export`, if it loads plug-ins.
 
 The order in which Krita 5.1 ends (seen 2026-11): `lastWindowClosed`, `Notifier.applicationClosing`, `aboutToQuit`, a
 few milliseconds later the application is destroyed, and the process ends without `atexit` and without Python's
 finalization. No plug-in is ever unloaded.
 
-Its streams are ASCII, whatever the locale: `print` of an accented letter raises. An exception that leaves a slot
-opens a dialog.
+Krita's stdout and stderr are ASCII, whatever the locale: `print` of an accented letter raises. An exception that
+leaves a slot opens a dialog.
 """
 
 from __future__ import annotations
 
 import sys
 import traceback
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
@@ -40,7 +41,7 @@ def batch() -> Optional[str]:
 
 
 def qt_core() -> ModuleType:
-    """Return the QtCore module that Krita uses, PyQt5's or PyQt6's: the one in which its classes' base is defined."""
+    """Return the QtCore module that Krita uses, PyQt5's or PyQt6's: that of QObject, the base of Krita's classes."""
     [base] = [each for each in sys.modules["krita"].Krita.__mro__ if each.__name__ == "QObject"]
     return sys.modules[base.__module__]
 
@@ -50,84 +51,57 @@ def gui_parent() -> Optional[Any]:
     try:
         instance = _instance()
         window = instance.activeWindow()
-        if window is None:  # as Qt has it: the user is in another application
+        if window is None:  # Qt has no active window while the user is in another application
             window = next(iter(instance.windows()), None)
         return None if window is None else window.qwindow()
-    except (AttributeError, KeyError, RuntimeError):  # not all there; the object behind it was deleted
+    except (AttributeError, KeyError, RuntimeError):  # Krita is only half there, or the C++ object was deleted
         return None
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
-    """Have `callback` called once when Krita is about to quit; return a function that takes this back.
+    """Have `callback` called by `Notifier.applicationClosing` or by `aboutToQuit`, whichever comes first.
 
-    `Notifier.applicationClosing` comes first, when the last window is closed. `aboutToQuit` is for whoever ends the
-    application in another way.
-
-    Args:
-        callback: called on the GUI thread. What it raises is reported and goes no further: an exception that leaves
-            a slot opens a dialog in Krita.
-
-    Returns:
-        A function that may be called any number of times, also after Krita has quit.
-
-    Thread: GUI thread only.
+    `applicationClosing` is emitted when the last window is closed. `aboutToQuit` is for code that ends the application
+    in another way. An exception of `callback` is reported and does not leave the slot, since it would open a dialog.
     """
     notifier = _instance().notifier()
-    if not notifier.active():  # it was active in 5.1, and is not in the documentation's examples
+    if not notifier.active():  # it was active in 5.1; in the examples of Krita's documentation it is not
         notifier.setActive(True)
     senders = [(notifier, "applicationClosing"), (qt_core().QCoreApplication.instance(), "aboutToQuit")]
     quitting, forget = guard_once(callback, NAME, report)
-    hooked = [connect(sender, signal, quitting) for sender, signal in senders if hasattr(sender, signal)]
-
-    def unhook() -> None:
-        forget()
-        for disconnect in hooked:
-            disconnect()
-
-    return unhook
+    with ExitStack() as undo:  # what has been done already, should the next thing raise
+        for sender, signal in senders:
+            if hasattr(sender, signal):
+                undo.callback(connect(sender, signal, quitting))
+        undo.callback(forget)  # undone first, so that `callback` is not called even if a hook cannot be taken back
+        return undo.pop_all().close
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
-    """Show an error where users of Krita look: its Log Viewer docker, with the traceback, and its status bar.
+    """Show an error in the Log Viewer docker, with the traceback, and its first line in the status bar.
 
-    Krita has no log but Qt's own messages, which that docker shows from when it is switched on, and which go to
-    stderr, too. So the status bar says what the error was.
-
-    Never raises, whatever state Krita is in.
-
-    Args:
-        message: says what went wrong and in which plug-in; the status bar shows its first line.
-        exc: the exception behind it, if there is one.
-
-    Thread: any. From another than the GUI thread only the log is written.
+    Krita has no log but Qt's own messages. They go to stderr, and the docker shows them from the moment in which it is
+    switched on. So the status bar, too, says what the error was. From another thread than the GUI thread only the log
+    is written.
     """
     text = add_traceback(message, exc)
     try:
-        # Bytes: a str would have to be ASCII.
+        # We pass bytes, as a str would have to be ASCII.
         qt_core().qWarning(text.rstrip("\n").encode("utf-8", "backslashreplace"))
     except Exception:
-        # Its stderr is strict ASCII.
+        # Krita's stderr is strict ASCII.
         write_stderr(f"asyncslot: {text}".encode("ascii", "backslashreplace").decode("ascii"))
     try:
         if is_gui_thread(qt_core()):
             _show_in_status_bar(message, exc)
-    except Exception:  # no window any more; the log has it all
+    except Exception:  # there is no window any more; the whole text is in the log
         pass
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[StatusBarProgress]:
-    """Show a progress bar with a Cancel button in the status bar.
+    """Show a progress bar with a Cancel button in the status bar; None when there is no window (any more).
 
-    Krita has a bar of its own there, which belongs to the image and cannot be reached by plug-ins.
-
-    Args:
-        title: what is going on, in a word or two.
-        cancel: called when the user presses Cancel.
-
-    Returns:
-        An object with `update(fraction, text)` and `close()`, or None when Krita has no window (any more).
-
-    Thread: GUI thread only.
+    Krita has a progress bar of its own there, which belongs to the image and which plug-ins cannot reach.
     """
     window = gui_parent()
     try:
@@ -142,7 +116,7 @@ def _instance() -> Any:
 
 
 def _is_loaded() -> bool:
-    """Tell whether this process is Krita, in whatever mode, and not one with another package of that name."""
+    """Tell whether this process is Krita, in whatever mode, and not one that has another package named `krita`."""
     try:
         return _instance() is not None and qt_core().QCoreApplication.instance() is not None
     except Exception:
@@ -151,11 +125,12 @@ def _is_loaded() -> bool:
 
 def _is_batch() -> bool:
     arguments = _arguments()
-    return "kritarunner" in arguments[0] or any(argument.startswith("--export") for argument in arguments[1:])
+    is_runner = any("kritarunner" in argument for argument in arguments[:1])
+    return is_runner or any(argument.startswith("--export") for argument in arguments[1:])
 
 
 def _arguments() -> List[str]:
-    """Return Krita's command line; `sys.argv` is empty there."""
+    """Return Krita's command line, which may be empty. We ask Qt, since `sys.argv` is empty in Krita."""
     arguments: List[str] = qt_core().QCoreApplication.instance().arguments()
     return arguments
 
@@ -166,6 +141,6 @@ def _show_in_status_bar(message: str, exc: Optional[BaseException]) -> None:
         return
     text = message.partition("\n")[0]
     if exc is not None:
-        # Its last line only: a status bar has one.
+        # Only the last line of the exception's text: a status bar has one line.
         text += " - " + traceback.format_exception_only(type(exc), exc)[-1].strip()
     window.statusBar().showMessage(text)

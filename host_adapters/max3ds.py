@@ -1,18 +1,16 @@
-"""3ds Max: what has to be known about it, from 2022 (PySide2) on; PySide6 since 2025.
+"""The adapter for 3ds Max, from 2022 (PySide2) on; PySide6 since 2025.
 
-It refuses to know how asyncio is run. Checked against our own stub of the little that is used of its modules, and run
-against a stand-in made from that; not run in a real 3ds Max.
+It knows nothing of asyncio. README.md beside this file has the contract that it keeps. Checked against our own stub of
+the little that we use of Max's modules, and run against a stand-in made from that; not run in a real 3ds Max.
 
-`pymxs` is MAXScript's runtime as Python sees it, there in 3dsmax and in 3dsmaxbatch; `qtmax` has its window. Nothing
-of `pymxs` may be called from another than the GUI thread: it raises no error, and Max crashes later.
-
-Max is certain to quit when it broadcasts preSystemShutdown; what could still veto that was asked before. A function
-can be called for it since 2021, and only one that takes no arguments.
+`pymxs` is MAXScript's runtime as Python sees it. It is there in 3dsmax and in 3dsmaxbatch. `qtmax` has Max's window.
+Call nothing of `pymxs` from another thread than the GUI thread: it raises no error, and Max crashes later.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack, suppress
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
@@ -23,7 +21,7 @@ NAME = "3ds Max"
 
 _EVENT = "preSystemShutdown"
 
-# Who has the GUI thread write what other threads report: one for each function that waits for the end.
+# Through these the GUI thread writes the reports of other threads: one for each on_quit() in effect (see open_relay()).
 _relays: List[Any] = []
 
 
@@ -33,7 +31,7 @@ def is_running() -> bool:
 
 
 def batch() -> Optional[str]:
-    """Return what to do in a 3ds Max without GUI, or None where there is one, or no 3ds Max."""
+    """Return what to use in 3dsmaxbatch; None in any other process."""
     if not _is_batch():
         return None
     return "This is 3ds Max without its GUI (3dsmaxbatch), where no Qt loop runs; use asyncio.run() there"
@@ -55,64 +53,47 @@ def gui_parent() -> Optional[Any]:
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
-    """Have `callback` called once when 3ds Max is about to quit; return a function that takes this back.
+    """Have `callback` called by preSystemShutdown or by `aboutToQuit`, whichever comes first.
 
-    Args:
-        callback: called on the GUI thread, by preSystemShutdown or by `aboutToQuit`, whichever comes
-            first. What it raises is reported and goes no further.
-
-    Returns:
-        A function that may be called any number of times, also from `callback` and after 3ds Max has quit.
-
-    Thread: GUI thread only.
+    Max is certain to quit when it broadcasts preSystemShutdown: it has asked before whether anything vetoes that.
     """
     quitting, forget = guard_once(callback, NAME, report)
-    close_relay = open_relay(_relays, qt_core(), _write_log)
     rt = _runtime()
     event, identifier = rt.Name(_EVENT), rt.Name(f"asyncslot_{id(quitting):x}")
-    rt.callbacks.addScript(event, quitting, id=identifier)
-    hooked = [identifier]
-    disconnect = connect_about_to_quit(qt_core(), quitting)
 
-    def unhook() -> None:
-        forget()  # also if one of the hooks cannot be taken back
-        disconnect()
-        while hooked:
-            try:
-                rt.callbacks.removeScripts(event, id=hooked.pop())
-            except Exception:  # Max is gone
-                pass
-        close_relay()
+    def remove() -> None:
+        with suppress(Exception):  # Max is gone
+            rt.callbacks.removeScripts(event, id=identifier)
 
-    return unhook
+    with ExitStack() as undo:  # what has been done already, should the next thing raise
+        undo.callback(open_relay(_relays, qt_core(), _write_log))
+        # addScript() takes a function since Max 2021, but only one without arguments.
+        rt.callbacks.addScript(event, quitting, id=identifier)
+        undo.callback(remove)
+        undo.callback(connect_about_to_quit(qt_core(), quitting))
+        undo.callback(forget)  # undone first, so that `callback` is not called even if a hook cannot be taken back
+        return undo.pop_all().close
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
-    """Show an error where users of 3ds Max look: the MAXScript Listener, and Max's log file.
+    """Show an error, with the traceback, in the MAXScript Listener and in Max's log file.
 
-    Never raises, whatever state Max is in.
-
-    Args:
-        message: says what went wrong and in which plug-in.
-        exc: the exception behind it, if there is one.
-
-    Thread: any. From another than the GUI thread it is written by the GUI thread, a moment later.
+    Called in another thread than the GUI thread, it has the GUI thread write the text a moment later.
     """
     text = add_traceback(message, exc)
     try:
         if is_gui_thread(qt_core()):
             _write_log(text)
         else:
-            _relays[-1].send_threadsafe(text)  # there is one while anyone is attached
+            _relays[-1].send_threadsafe(text)  # there is a relay while any plug-in is attached
     except Exception:
         write_stderr(text)
 
 
 def progress(title: str, cancel: Callable[[], None]) -> None:
-    """Return None: Max's own progress bar is not for us.
+    """Return None: we do not use Max's own progress bar, whose Cancel opens a modal question.
 
-    When the user presses its Cancel, Max asks back in a modal dialog (MAXScript's reference on progressUpdate and
-    getProgressCancel).
+    Source: MAXScript's reference on progressUpdate and getProgressCancel.
     """
 
 
@@ -123,19 +104,19 @@ def _runtime() -> Any:
 
 
 def _is_batch() -> Optional[bool]:
-    """Return whether this 3ds Max has no GUI; None if this is no 3ds Max."""
+    """Tell whether this is a 3ds Max without its GUI; None if this is no 3ds Max."""
     pymxs = sys.modules.get("pymxs")
     if pymxs is None:
         return None
     try:
         return bool(pymxs.runtime.maxops.isInNonInteractiveMode())
-    except Exception:  # a Max that is half there
+    except Exception:  # this Max is only half there
         return True
 
 
 def _write_log(text: str) -> None:
     from pymxs import runtime
 
-    # Max has Python's stderr in its Listener.
+    # Max shows Python's stderr in its Listener.
     write_stderr(text)
     runtime.logsystem.logEntry(text, error=True)

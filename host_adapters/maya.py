@@ -1,20 +1,16 @@
-"""Maya: what has to be known about it, from 2022 (PySide2) on; PySide6 since 2025.
+"""The adapter for Maya, from 2022 (PySide2) on; PySide6 since 2025.
 
-It refuses to know how asyncio is run. Checked against stubs of Maya's modules and run against stand-ins made from
-them; not run in a real Maya.
+It knows nothing of asyncio. README.md beside this file has the contract that it keeps. Checked against stubs of
+Maya's modules and run against stand-ins made from them; not run in a real Maya.
 
-`maya.cmds` is there in every Maya, with or without its GUI; in mayapy it is empty until `maya.standalone.initialize()`
+`maya.cmds` is there in every Maya, with or without its GUI. In mayapy it is empty until `maya.standalone.initialize()`
 has been called. `maya.utils.executeDeferred` may be called from any thread, everything else from the GUI thread only.
-
-Maya ends in several ways, and `aboutToQuit` was not emitted on each of them in older versions; kMayaExiting is Maya's
-own word for it, sent when nothing can veto the end any more. A callback that is still registered when the plug-in
-behind it is unloaded is a fatal error (Maya's reference on MSceneMessage), so what takes it back matters. One of
-MSceneMessage's may be removed from inside itself (ShotGrid's Maya engine relies on that).
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack, suppress
 from types import ModuleType
 from typing import Any, Callable, List, Optional, Tuple
 
@@ -25,7 +21,7 @@ NAME = "Maya"
 
 _PROGRESS_STEPS = 1000
 
-# The display that has Maya's one progress bar, if one has.
+# The display to which Maya's only progress bar belongs now, if there is one.
 _shown: List[_MainProgressBar] = []
 
 
@@ -35,7 +31,7 @@ def is_running() -> bool:
 
 
 def batch() -> Optional[str]:
-    """Return what to do in a Maya without GUI, or None where there is one, or no Maya."""
+    """Return what to use in mayapy and in `maya -batch`; None in any other process."""
     if not _is_batch():
         return None
     return "This is Maya without its GUI (mayapy or maya -batch), where no Qt loop runs; use asyncio.run() there"
@@ -49,52 +45,42 @@ def qt_core() -> ModuleType:
 def gui_parent() -> Optional[Any]:
     """Return the main window, or None when it has not been made yet or is gone already.
 
-    By its name, for Maya's own answer is an address that only shiboken can make a widget of.
+    We look for it by its name. Maya's own function returns an address, and only shiboken can make a widget of that.
     """
     return find_window(qt_core, lambda window: window.objectName() == "MayaWindow")
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
-    """Have `callback` called once when Maya is about to quit; return a function that takes this back.
+    """Have `callback` called by kMayaExiting or by `aboutToQuit`, whichever comes first.
 
-    Args:
-        callback: called on the GUI thread, by kMayaExiting or by `aboutToQuit`, whichever comes first. What it raises
-            is reported and goes no further.
+    Maya ends in several ways, and older versions did not emit `aboutToQuit` on each of them. Maya itself sends
+    kMayaExiting, when nothing can veto the end any more.
 
-    Returns:
-        A function that may be called any number of times, also from `callback` and after Maya has quit.
-
-    Thread: GUI thread only.
+    It matters that the returned function removes Maya's callback: one that is still registered when the plug-in behind
+    it is unloaded is a fatal error (Maya's reference on MSceneMessage). A callback of MSceneMessage's may be removed
+    from inside itself (ShotGrid's Maya engine relies on that), so the function may be called from `callback`.
     """
     from maya.api import OpenMaya
 
     quitting, forget = guard_once(callback, NAME, report)
     messages = OpenMaya.MSceneMessage
-    identifiers = [messages.addCallback(messages.kMayaExiting, lambda *_client_data: quitting())]
-    disconnect = connect_about_to_quit(qt_core(), quitting)
 
-    def unhook() -> None:
-        forget()  # also if a hook cannot be taken back
-        disconnect()
-        while identifiers:
-            try:
-                OpenMaya.MMessage.removeCallback(identifiers.pop())
-            except Exception:  # Maya has dropped it already
-                pass
+    def remove(identifier: Any) -> None:
+        with suppress(Exception):  # Maya has dropped it already
+            OpenMaya.MMessage.removeCallback(identifier)
 
-    return unhook
+    with ExitStack() as undo:  # what has been done already, should the next thing raise
+        undo.callback(remove, messages.addCallback(messages.kMayaExiting, lambda *_client_data: quitting()))
+        undo.callback(connect_about_to_quit(qt_core(), quitting))
+        undo.callback(forget)  # undone first, so that `callback` is not called even if a hook cannot be taken back
+        return undo.pop_all().close
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
-    """Show an error where users of Maya look: red on the command line, with the traceback in the Script Editor.
+    """Show an error in red on the command line, and with the traceback in the Script Editor.
 
-    Never raises, whatever state Maya is in: where nothing of it answers, the text goes to stderr.
-
-    Args:
-        message: says what went wrong and in which plug-in.
-        exc: the exception behind it, if there is one.
-
-    Thread: any. From another than the GUI thread it is shown when Maya is idle.
+    From another thread than the GUI thread it is shown when Maya is idle. If Maya takes no message any more, the text
+    goes to stderr.
     """
     text = add_traceback(message, exc)
     try:
@@ -109,30 +95,19 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[_MainProgressBar]:
-    """Show how far it is in Maya's main progress bar, which Esc cancels.
-
-    Args:
-        title: what is going on, in a word or two.
-        cancel: called when the user has pressed Esc.
-
-    Returns:
-        An object with `update(fraction, text)` and `close()`, or None when Maya's one progress bar is taken, or is not
-        there.
-
-    Thread: GUI thread only.
-    """
+    """Show progress in Maya's main progress bar, where Esc cancels; None when that only bar is taken, or not there."""
     if _shown:
         return None
     try:
         shown = _MainProgressBar(title, cancel)
-    except Exception:  # no window (any more)
+    except Exception:  # there is no window (any more)
         return None
     _shown.append(shown)
     return shown
 
 
 class _MainProgressBar(TimedProgress):
-    """Maya's main progress bar while it is ours. Maya may process events when it changes."""
+    """Maya's main progress bar, while it is ours. Maya may process events when the bar is changed."""
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
         from maya import cmds, mel
@@ -141,7 +116,7 @@ class _MainProgressBar(TimedProgress):
         self._title = title
         self._state: Tuple[Optional[float], str] = (0.0, "")
         self._shown_state: Tuple[Optional[float], str] = self._state
-        # MEL tells a variable's value as that of an assignment only.
+        # eval() returns the value of a MEL variable only as the result of an assignment.
         self._bar = mel.eval("$asyncslot_bar = $gMainProgressBar")
         cmds.progressBar(
             self._bar,
@@ -156,12 +131,7 @@ class _MainProgressBar(TimedProgress):
         super().__init__(qt_core(), cancel)
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is, in a moment.
-
-        Args:
-            fraction: 0..1; None while nobody can tell, which leaves the bar as it is.
-            text: a few words beside the bar; "" for none.
-        """
+        """Show a fraction and a few words, in the timer's next turn. A fraction of None leaves the bar as it is."""
         self._state = (fraction, text)
 
     def close(self) -> None:
@@ -173,7 +143,7 @@ class _MainProgressBar(TimedProgress):
         try:
             self._timer.stop()
             self._cmds.progressBar(self._bar, edit=True, endProgress=True)
-        except Exception:  # Qt or the bar is gone
+        except Exception:  # Qt is gone, or the bar is
             pass
 
     def _turn(self) -> bool:
@@ -187,13 +157,13 @@ class _MainProgressBar(TimedProgress):
 
 
 def _is_batch() -> Optional[bool]:
-    """Return whether this Maya has no GUI; None if this is no Maya."""
+    """Tell whether this is a Maya without its GUI; None if this is no Maya."""
     cmds = sys.modules.get("maya.cmds")
     if cmds is None:
         return None
     try:
         return bool(cmds.about(batch=True))
-    except Exception:  # mayapy, not initialized: the module is empty
+    except Exception:  # this is mayapy before initialize(), and the module is empty
         return True
 
 

@@ -1,15 +1,12 @@
-"""napari: what has to be known about it, from 0.4.18 (PyQt5, PySide2) to 0.9 (PyQt6, PySide6).
+"""The adapter for napari, from 0.4.18 (PyQt5, PySide2) to 0.9 (PyQt6, PySide6).
 
-It refuses to know how asyncio is run. It answers where napari is in its life, and shows its users what they must see.
+It knows nothing of asyncio. README.md beside this file has the contract that it keeps.
 
-napari is a Python library that becomes an application with its first viewer, in its own process or in an IPython
-session's; without a viewer there is nothing to be at home in. It may have several, each with a window of its own;
-notifications and progress are for the one that was active last, or for all.
+napari is a Python library. It becomes an application with its first viewer, in its own process or in that of an
+IPython session. A process without a viewer is not this host. There may be several viewers, each with a window of its
+own. Notifications and progress are for the viewer that was active last, or for all.
 
-Three of napari's habits shaped this (0.9.2, read and seen 2026-11). Its progress bars call `processEvents()` whenever
-they are made or changed, so they are never touched from inside a coroutine's step, where that would run other code
-between two awaits: a timer of ours does it. What napari is told as an exception it keeps for ever, with every frame
-of the traceback, so it is told text only. And a `progress` object writes to the terminal unless it is given a file.
+What the comments below say about progress bars and kept exceptions was read and seen in napari 0.9.2 (2026-11).
 """
 
 from __future__ import annotations
@@ -22,13 +19,13 @@ from types import ModuleType
 from typing import Any, Callable, Optional, Tuple
 
 from ._qt import connect, find_widgets, guard, is_gui_thread
-from ._reports import first_line, write_stderr
+from ._reports import add_traceback, first_line, write_stderr
 
 NAME = "napari"
 
 _PROGRESS_STEPS = 1000
-# Of what tqdm can tell, napari shows the part behind the last "|". Nothing: its rates and times push the Cancel button
-# out of sight.
+# The format of the text that napari takes from tqdm. napari shows the part behind the last "|", and we leave that part
+# empty: rates and times would push the Cancel button out of sight.
 _NO_RATES = "{bar}|"
 
 
@@ -47,7 +44,7 @@ def batch() -> Optional[str]:
 def qt_core() -> ModuleType:
     """Return the QtCore module that napari uses, of whichever binding.
 
-    It has it from QtPy, which only passes on its names, so a class is asked where it really comes from.
+    napari takes it from QtPy, which only passes on the names, so we ask a class in which module it was defined.
     """
     core: Any = importlib.import_module("qtpy.QtCore")
     return sys.modules[core.QObject.__module__]
@@ -56,66 +53,44 @@ def qt_core() -> ModuleType:
 def gui_parent() -> Optional[Any]:
     """Return the window of the viewer that was active last, or None when there is none (any more)."""
     try:
-        # napari has no public name for it (as of 0.9.2).
+        # napari has no public name for the Qt window (as of 0.9.2).
         return _viewer().window._qt_window  # type: ignore[union-attr]
     except (AttributeError, RuntimeError):
         return None
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
-    """Have `callback` called when napari is about to quit; return a function that takes this back.
+    """Have `callback` called by `aboutToQuit`, the only hook that we can use.
 
-    `aboutToQuit` is the one hook: a viewer that is closed may not be the last, and in IPython the application lives on
-    without any.
-
-    Args:
-        callback: called on the GUI thread. What it raises is reported and goes no further.
-
-    Returns:
-        A function that may be called any number of times, also after napari has quit.
-
-    Thread: GUI thread only.
+    The end of a viewer is none: a viewer that is closed may not be the last, and in IPython the application lives on
+    without any viewer.
     """
     return connect(qt_core().QCoreApplication.instance(), "aboutToQuit", guard(callback, NAME, report))
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
-    """Show an error where users of napari look: one line as a notification, and all of it in the log.
+    """Show the first line of an error as a notification, and log all of it with Python's logging.
 
-    The log is Python's, which napari shows under Help and passes on to the terminal. Never raises, whatever state
-    napari is in.
-
-    Args:
-        message: says what went wrong and in which plug-in; the notification shows its first line.
-        exc: the exception behind it, if there is one.
-
-    Thread: any. From another than the GUI thread it is only logged.
+    napari shows that log under Help, and passes it on to the terminal. From another thread than the GUI thread the
+    error is only logged.
     """
     try:
         logging.getLogger(__name__).error("%s", message, exc_info=exc)
     except Exception:
-        write_stderr(message)
+        write_stderr(add_traceback(message, exc))
     try:
         if is_gui_thread(qt_core()):
             _notify(message, exc)
-    except Exception:  # no window any more; the log has it all
+    except Exception:  # there is no window any more; the whole text is in the log
         pass
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[_ActivityProgress]:
     """Show a progress bar with a Cancel button among napari's activities.
 
-    They are behind the button "activity" in the status bar, which says that something is in progress.
-
-    Args:
-        title: what is going on, in a word or two.
-        cancel: called when the user presses Cancel.
-
-    Returns:
-        An object with `update(fraction, text)` and `close()`, or None when there is no viewer (any more), or when this
-        napari is so old (before 0.4.18) that its progress bars cannot be cancelled.
-
-    Thread: GUI thread only.
+    The activities open by the button "activity" in the status bar, which says that something is in progress. Returns
+    None when there is no viewer (any more), or when this napari is so old (before 0.4.18) that its progress bars
+    cannot be cancelled.
     """
     make_bar = getattr(sys.modules.get("napari.utils"), "cancelable_progress", None)
     if make_bar is None or _viewer() is None:
@@ -124,14 +99,18 @@ def progress(title: str, cancel: Callable[[], None]) -> Optional[_ActivityProgre
 
 
 class _ActivityProgress:
-    """One of napari's progress bars, made and changed from a timer: see the head of this file."""
+    """One of napari's progress bars, made and changed from a timer.
+
+    napari calls `processEvents()` whenever a bar is made or changed. Inside a coroutine's step that would run other
+    code between two awaits. So update() only notes the new state, and a timer of ours brings the bar to it.
+    """
 
     def __init__(self, make_bar: Callable[..., Any], core: Any, title: str, cancel: Callable[[], None]) -> None:
         self._make_bar = make_bar
         self._title = title
         self._cancel = cancel
         self._bar: Optional[Any] = None
-        self._wanted: Tuple[int, int, str] = (0, 0, title)  # value, total, text; a total of 0 is an endless bar
+        self._wanted: Tuple[int, int, str] = (0, 0, title)  # value, total, text; with a total of 0 the bar is endless
         self._shown_text = title
         self._is_showing = False
         self._is_closed = False
@@ -141,12 +120,7 @@ class _ActivityProgress:
         self._timer.start(0)
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is.
-
-        Args:
-            fraction: 0..1; None while nobody can tell.
-            text: a few words beside the bar; "" for none.
-        """
+        """Show a fraction, 0..1 or None, and a few words behind the title, in the timer's next turn."""
         description = f"{self._title}: {text}" if text else self._title
         if fraction is None:
             self._wanted = (0, 0, description)
@@ -162,9 +136,9 @@ class _ActivityProgress:
         self._is_closed = True
         try:
             self._timer.stop()
-        except RuntimeError:  # deleted with the application
+        except RuntimeError:  # the timer was deleted with the application
             pass
-        if not self._is_showing:  # else _show() does it when napari lets it go on
+        if not self._is_showing:  # else _show() is on the stack, in napari's processEvents(), and closes the bar itself
             self._close_bar()
 
     def _close_bar(self) -> None:
@@ -176,15 +150,15 @@ class _ActivityProgress:
             pass
 
     def _show(self) -> None:
-        """Bring the bar to what is wanted."""
-        # napari processes events in here: this timer's, and those of whoever updates, closes or cancels.
+        """Bring the bar to the wanted state."""
+        # napari processes events in here: this timer may call us again, and other code may update, close or cancel.
         if self._is_showing:
             return
         self._is_showing = True
         wanted = self._wanted
         try:
             self._show_once(*wanted)
-        except RuntimeError:  # the window, and the bar with it, is gone
+        except RuntimeError:  # the window is gone, and the bar with it
             pass
         except Exception:
             logging.getLogger(__name__).warning("napari could not show the progress of %r", self._title, exc_info=True)
@@ -198,9 +172,10 @@ class _ActivityProgress:
     def _show_once(self, value: int, total: int, text: str) -> None:
         if self._bar is None:
             self._shown_text = text
+            # Without a file the bar would write to the terminal.
             self._bar = self._make_bar(total=total, desc=text, file=io.StringIO(), bar_format=_NO_RATES)
-            # napari's button calls this method, and nothing that a caller can pass in: its cancel_callback is for
-            # whoever iterates.
+            # napari's button calls this method of the bar, so we replace it. The cancel_callback that we could pass is
+            # not called by the button: it is for code that iterates over the bar.
             self._bar.cancel = self._clicked
         if self._bar.total != total:
             self._bar.total = total
@@ -217,21 +192,22 @@ class _ActivityProgress:
 
 
 def _viewer() -> Optional[Any]:
-    """Return the viewer that was active last. Looked up each time: nothing tells us when it goes."""
-    # The second, napari's Qt side, is what current_viewer() would import.
+    """Return the viewer that was active last. We look it up each time, as nothing tells us when it goes."""
+    # current_viewer() would import the second module, napari's Qt side, if it were not loaded.
     if "napari.viewer" not in sys.modules or "napari._qt.qt_main_window" not in sys.modules:
         return None
     current_viewer = getattr(sys.modules["napari.viewer"], "current_viewer", None)
     try:
         return None if current_viewer is None else current_viewer()
-    except Exception:  # in the middle of its import, or of its end
+    except Exception:  # napari is in the middle of its import, or of its end
         return None
 
 
 def _notify(message: str, exc: Optional[BaseException]) -> None:
     has_log_window = "napari.utils._logging" in sys.modules
     text = f"{first_line(message, exc)}. More {'under Help, Show logs' if has_log_window else 'in the terminal'}."
-    if not _is_shown(text):  # a task that fails ten times a second makes one notification, not a pile
+    if not _is_shown(text):  # a task that fails ten times a second must not make a pile of notifications
+        # Text, not the exception: napari keeps exceptions for ever, with every frame of the traceback.
         sys.modules["napari.utils.notifications"].show_error(text)
 
 

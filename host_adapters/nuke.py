@@ -1,12 +1,11 @@
-"""Nuke: what has to be known about it, from 13 (PySide2) on; PySide6 since 16.
+"""The adapter for Nuke, from 13 (PySide2) on; PySide6 since 16.
 
-It refuses to know how asyncio is run. Checked against a stub of Nuke's module and run against a stand-in made from it;
-not run in a real Nuke.
+It knows nothing of asyncio. README.md beside this file has the contract that it keeps. Checked against a stub of
+Nuke's module and run against a stand-in made from it; not run in a real Nuke.
 
-`nuke` is there in every process of Nuke's; `nuke.GUI` tells whether it is the one with a window. There is no hook for
-the end of Nuke (`addOnScriptClose` is for each script), so that is `aboutToQuit` alone. `nuke.critical`, `nuke.alert`
-and `nuke.message` open modal dialogs and are not for us. The functions of `nuke` are for the GUI thread only, but for
-`executeInMainThread`.
+The module `nuke` is there in every process of Nuke's, and `nuke.GUI` tells whether the process has a window. The
+functions of `nuke` are for the GUI thread only, except `executeInMainThread`. We must not call `nuke.critical`,
+`nuke.alert` and `nuke.message`, which open modal dialogs.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ def is_running() -> bool:
 
 
 def batch() -> Optional[str]:
-    """Return what to do in a Nuke without GUI, or None where there is one, or no Nuke."""
+    """Return what to use in `nuke -t`, and in a script that imports `nuke`; None in any other process."""
     if _has_gui() is not False:
         return None
     return "This is Nuke without its GUI (nuke -t), where no Qt loop runs; use asyncio.run() there"
@@ -41,42 +40,27 @@ def qt_core() -> ModuleType:
 def gui_parent() -> Optional[Any]:
     """Return the main window, or None when it has not been made yet or is gone already.
 
-    By the name of its class, for Nuke's API has no function for it.
+    We look for it by the name of its class, as Nuke's API has no function for it.
     """
     return find_window(qt_core, lambda window: window.metaObject().className() == "Foundry::UI::DockMainWindow")
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
-    """Have `callback` called once when Nuke is about to quit; return a function that takes this back.
-
-    Args:
-        callback: called on the GUI thread, by `aboutToQuit`. What it raises is reported and goes no further.
-
-    Returns:
-        A function that may be called any number of times, also from `callback` and after Nuke has quit.
-
-    Thread: GUI thread only.
-    """
+    """Have `callback` called by `aboutToQuit`: Nuke has no hook for its end (`addOnScriptClose` is for each script)."""
     quitting, forget = guard_once(callback, NAME, report)
     disconnect = connect_about_to_quit(qt_core(), quitting)
 
     def unhook() -> None:
-        forget()  # also if a hook cannot be taken back
+        forget()  # so that `callback` is not called even if the hook cannot be taken back
         disconnect()
 
     return unhook
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
-    """Show an error where users of Nuke look: its Error Console, and with the traceback the terminal.
+    """Show the first line of an error in the Error Console, and write all of it to the terminal.
 
-    Never raises, whatever state Nuke is in: where nothing of it answers, the text goes to stderr.
-
-    Args:
-        message: says what went wrong and in which plug-in.
-        exc: the exception behind it, if there is one.
-
-    Thread: any.
+    If Nuke takes no message any more, the text goes to stderr.
     """
     text = add_traceback(message, exc)
     try:
@@ -91,17 +75,7 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[_Task]:
-    """Show how far it is in Nuke's Progress window, which has a Cancel button.
-
-    Args:
-        title: what is going on, in a word or two.
-        cancel: called when the user has pressed Cancel.
-
-    Returns:
-        An object with `update(fraction, text)` and `close()`, or None when Nuke cannot show it (any more).
-
-    Thread: GUI thread only.
-    """
+    """Show progress in Nuke's Progress window, which has a Cancel button; None when Nuke cannot show it (any more)."""
     try:
         return _Task(title, cancel)
     except Exception:
@@ -109,7 +83,7 @@ def progress(title: str, cancel: Callable[[], None]) -> Optional[_Task]:
 
 
 class _Task(TimedProgress):
-    """One `nuke.ProgressTask`, which is shown for as long as it lives. Nuke may process events when it is told."""
+    """One `nuke.ProgressTask`, shown for as long as the object lives. Nuke may process events when it is changed."""
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
         import nuke
@@ -120,12 +94,7 @@ class _Task(TimedProgress):
         super().__init__(qt_core(), cancel)
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is, in a moment.
-
-        Args:
-            fraction: 0..1; None while nobody can tell, which leaves the bar as it is.
-            text: a few words above the bar; "" for none.
-        """
+        """Show a fraction and a few words, in the timer's next turn. A fraction of None leaves the bar as it is."""
         self._state = (fraction, text)
 
     def close(self) -> None:
@@ -148,7 +117,7 @@ class _Task(TimedProgress):
 
 
 def _has_gui() -> Optional[bool]:
-    """Return whether this Nuke has a GUI; None if this is no Nuke."""
+    """Tell whether this is a Nuke with its GUI; None if this is no Nuke."""
     nuke = sys.modules.get("nuke")
     return None if nuke is None else bool(getattr(nuke, "GUI", False))
 
@@ -157,5 +126,5 @@ def _write_log(text: str) -> None:
     import nuke
 
     nuke.tprint(text)
-    # Nuke has it in its Error Console, and opens nothing.
+    # This shows in the Error Console, and opens no window.
     nuke.error(text.partition("\n")[0])

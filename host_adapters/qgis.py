@@ -1,13 +1,13 @@
-"""QGIS: what has to be known about it, from 3.16 (Qt 5) to 4 (Qt 6).
+"""The adapter for QGIS, from 3.16 (Qt 5) to 4 (Qt 6).
 
-It refuses to know how asyncio is run. It answers where QGIS is in its life, and shows its users what they must see.
+It knows nothing of asyncio. README.md beside this file has the contract that it keeps.
 
-QGIS embeds Python, and `qgis.utils` is its Python side: `iface`, the running application as plug-ins see it, is set
-there before the first plug-in is loaded and stays None in `qgis_process` and in stand-alone scripts. Everything
-that belongs to the user interface is for the GUI thread only; `QgsMessageLog` may be called from any thread.
+QGIS embeds Python, and `qgis.utils` is its Python side. There `iface`, the running application as plug-ins see it, is
+set before the first plug-in is loaded; in `qgis_process` and in stand-alone scripts it stays None. All of the user
+interface is for the GUI thread only. `QgsMessageLog` may be called from any thread.
 
-The order in which QGIS ends is not to be relied on. In 3.22 (seen 2026-11) each plug-in's `unload()` was called before
-`aboutToQuit` in some runs and after it in others, at loop level 0 either way; then the process ends without `atexit`
+Do not rely on the order in which QGIS ends. In 3.22 (seen 2026-11) each plug-in's `unload()` was called before
+`aboutToQuit` in some runs and after it in others, at loop level 0 either way. Then the process ends without `atexit`
 and without Python's finalization.
 """
 
@@ -23,7 +23,7 @@ from ._reports import add_traceback, first_line, write_stderr
 
 NAME = "QGIS"
 
-# The tab of the log panel in which users find our messages, and the title of those in the message bar.
+# The tab of the log panel in which users find our messages, and the title of our messages in the message bar.
 _LOG_TAG = "asyncslot"
 
 _PROGRESS_STEPS = 1000
@@ -38,7 +38,7 @@ def is_running() -> bool:
 def qt_core() -> ModuleType:
     """Return the QtCore module that QGIS uses, PyQt5's or PyQt6's.
 
-    `qgis.PyQt.QtCore` only passes on its names, so a class is asked where it really comes from.
+    `qgis.PyQt.QtCore` only passes on the names of that module, so we ask a class in which module it was defined.
     """
     from qgis.PyQt.QtCore import QObject
 
@@ -54,66 +54,44 @@ def gui_parent() -> Optional[Any]:
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
-    """Have `callback` called when QGIS is about to quit; return a function that takes this back.
+    """Have `callback` called by `aboutToQuit`, the only hook that QGIS has for its certain end.
 
-    `aboutToQuit` is the one hook: an exit blocker (`QgisInterface.registerApplicationExitBlocker`) is asked before
-    it is certain that QGIS will quit, and `unload()` belongs to the plug-ins.
-
-    Args:
-        callback: called on the GUI thread. What it raises is reported and goes no further: an exception that
-            leaves a slot opens a modal dialog in QGIS.
-
-    Returns:
-        A function that may be called any number of times, also after QGIS has quit.
-
-    Thread: GUI thread only.
+    An exit blocker (`QgisInterface.registerApplicationExitBlocker`) is asked before it is certain that QGIS will
+    quit, and `unload()` belongs to the plug-ins. An exception of `callback` is reported and does not leave the slot,
+    since it would open a modal dialog in QGIS.
     """
     return connect(qt_core().QCoreApplication.instance(), "aboutToQuit", guard(callback, NAME, report))
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
-    """Show an error where users of QGIS look: its message log, with the traceback, and shortly its message bar.
+    """Show all of an error in the message log, and its first line for a short time in the message bar.
 
-    Never raises, whatever state QGIS is in: where nothing of it answers, the text goes to stderr.
-
-    Args:
-        message: says what went wrong and in which plug-in; the message bar shows its first line.
-        exc: the exception behind it, if there is one.
-
-    Thread: any. From another than the GUI thread only the log is written.
+    From another thread than the GUI thread only the log is written. If QGIS takes no message any more, the text goes
+    to stderr.
     """
     text = add_traceback(message, exc)
     try:
         _write_log(text)
     except Exception:
-        # QGIS on Windows has none while it starts (qgis/QGIS#60776).
+        # QGIS on Windows has no stderr while it starts (qgis/QGIS#60776).
         write_stderr(f"{_LOG_TAG}: {text}")
     try:
         if is_gui_thread(qt_core()):
             _push_to_bar(message, exc)
-    except Exception:  # no window any more; the log has it all
+    except Exception:  # there is no window any more; the whole text is in the log
         pass
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[_BarProgress]:
-    """Show a progress bar with a Cancel button in the message bar.
+    """Show a progress bar with a Cancel button in the message bar; None when there is no message bar (any more).
 
-    Not a `QgsProxyProgressTask`: that one keeps a thread of QGIS's pool waiting for as long as it is shown.
-
-    Args:
-        title: what is going on, in a word or two.
-        cancel: called when the user presses Cancel. Dismissing the message only hides it.
-
-    Returns:
-        An object with `update(fraction, text)` and `close()`, or None when QGIS has no message bar (any more).
-
-    Thread: GUI thread only.
+    If the user dismisses the message, that only hides it, and does not cancel. We do not use `QgsProxyProgressTask`:
+    it keeps a thread of QGIS's pool waiting for as long as it is shown.
     """
     try:
-        bar = _iface().messageBar()
+        return _BarProgress(_iface().messageBar(), title, cancel)
     except (AttributeError, RuntimeError):
         return None
-    return _BarProgress(bar, title, cancel)
 
 
 class _BarProgress:
@@ -127,7 +105,7 @@ class _BarProgress:
         self._meter = QProgressBar()
         self._meter.setRange(0, _PROGRESS_STEPS)
         self._meter.setMaximumWidth(300)
-        # The context in which Qt's own dialogs look up this word: the user sees it in the language of QGIS.
+        # Qt's own dialogs look this word up in this context, so the user sees it in the language of QGIS.
         self._button = QPushButton(QCoreApplication.translate("QPlatformTheme", "Cancel"))
 
         def clicked() -> None:
@@ -142,12 +120,7 @@ class _BarProgress:
         bar.pushWidget(self._item, _level("Info"), 0)
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is.
-
-        Args:
-            fraction: 0..1; None while nobody can tell.
-            text: a few words beside the bar; "" for none.
-        """
+        """Show a fraction, 0..1 or None, and a few words beside the bar."""
         try:
             self._meter.setMaximum(0 if fraction is None else _PROGRESS_STEPS)
             if fraction is not None:
@@ -165,12 +138,12 @@ class _BarProgress:
 
 
 def _iface() -> Any:
-    """Return QGIS as plug-ins see it. Looked up each time: nothing tells us when it goes."""
+    """Return QGIS as plug-ins see it. We look it up each time, as nothing tells us when it goes."""
     return sys.modules["qgis.utils"].iface
 
 
 def _level(name: str) -> Any:
-    """Return a member of QGIS's message levels: scoped since 3.20, in the class `Qgis` itself before."""
+    """Return one of QGIS's message levels. The enum is scoped since 3.20; before, they are in the class `Qgis`."""
     from qgis.core import Qgis
 
     scoped = getattr(Qgis, "MessageLevel", None)
@@ -188,5 +161,5 @@ def _push_to_bar(message: str, exc: Optional[BaseException]) -> None:
     text = html.escape(f"{first_line(message, exc)}. More in the Log Messages panel, tab {_LOG_TAG}.")
     bar = _iface().messageBar()
     shown = bar.currentItem()
-    if shown is None or shown.text() != text:  # a task that fails ten times a second fills one line, not the window
+    if shown is None or shown.text() != text:  # a task that fails ten times a second must not fill the window
         bar.pushMessage(_LOG_TAG, text, _level("Warning"))

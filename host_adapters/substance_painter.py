@@ -1,16 +1,16 @@
-"""Substance 3D Painter: what has to be known about it, from 10.1 (PySide6) on; with PySide2 before that.
+"""The adapter for Substance 3D Painter, from 10.1 (PySide6) on; with PySide2 before that.
 
-It refuses to know how asyncio is run. Checked against stubs of Painter's modules and run against stand-ins made from
-them; not run in a real Painter.
+It knows nothing of asyncio. README.md beside this file has the contract that it keeps. Checked against stubs of
+Painter's modules and run against stand-ins made from them; not run in a real Painter.
 
-Painter's dispatcher has events for projects and not for its own end, so that is `aboutToQuit` alone. It has no mode
-without GUI in which Python runs, and no progress display for plug-ins. What a plug-in leaves of its windows keeps
-Painter from ending.
+Painter has no mode without its GUI in which Python runs, so there is no `batch()`. A window that a plug-in leaves
+behind keeps Painter from ending.
 """
 
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
@@ -19,7 +19,7 @@ from ._reports import add_traceback, open_relay, write_stderr
 
 NAME = "Substance 3D Painter"
 
-# Who has the GUI thread write what other threads report: one for each function that waits for the end.
+# Through these the GUI thread writes the reports of other threads: one for each on_quit() in effect (see open_relay()).
 _relays: List[Any] = []
 
 
@@ -43,45 +43,27 @@ def gui_parent() -> Optional[Any]:
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
-    """Have `callback` called once when Painter is about to quit; return a function that takes this back.
-
-    Args:
-        callback: called on the GUI thread, by `aboutToQuit`. What it raises is reported and goes no further.
-
-    Returns:
-        A function that may be called any number of times, also from `callback` and after Painter has quit.
-
-    Thread: GUI thread only.
-    """
-    quitting, forget = guard_once(callback, "Painter", report)
-    close_relay = open_relay(_relays, qt_core(), _write_log)
-    disconnect = connect_about_to_quit(qt_core(), quitting)
-
-    def unhook() -> None:
-        forget()  # also if a hook cannot be taken back
-        disconnect()
-        close_relay()
-
-    return unhook
+    """Have `callback` called by `aboutToQuit`: Painter's dispatcher has events for projects, but none for its end."""
+    quitting, forget = guard_once(callback, NAME, report)
+    with ExitStack() as undo:  # what has been done already, should the next thing raise
+        undo.callback(open_relay(_relays, qt_core(), _write_log))
+        undo.callback(connect_about_to_quit(qt_core(), quitting))
+        undo.callback(forget)  # undone first, so that `callback` is not called even if the hook cannot be taken back
+        return undo.pop_all().close
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
-    """Show an error where users of Painter look: its Log window.
+    """Show an error, with the traceback, in Painter's Log window.
 
-    Never raises, whatever state Painter is in: where nothing of it answers, the text goes to stderr.
-
-    Args:
-        message: says what went wrong and in which plug-in.
-        exc: the exception behind it, if there is one.
-
-    Thread: any. From another than the GUI thread it is written by the GUI thread, a moment later.
+    Called in another thread than the GUI thread, it has the GUI thread write the text a moment later. If Painter takes
+    no message any more, the text goes to stderr.
     """
     text = add_traceback(message, exc)
     try:
         if is_gui_thread(qt_core()):
             _write_log(text)
         else:
-            _relays[-1].send_threadsafe(text)  # there is one while anyone is attached
+            _relays[-1].send_threadsafe(text)  # there is a relay while any plug-in is attached
     except Exception:
         write_stderr(text)
 

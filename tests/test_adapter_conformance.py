@@ -17,6 +17,7 @@ host_adapters/README.md has the contract in words.
 import ast
 import importlib
 import inspect
+import itertools
 import os
 import re
 import subprocess
@@ -262,6 +263,37 @@ def test_on_quit_can_be_taken_back_any_number_of_times(running):
     for unhook in [unhooks[1], *unhooks, *unhooks]:
         assert unhook() is None
     assert calls == []
+
+
+HOOKS = ("connect", "connect_about_to_quit", "open_relay")
+
+
+@pytest.mark.parametrize("failing", range(3))
+def test_on_quit_that_fails_leaves_nothing_hooked(running, monkeypatch, failing):
+    """Whichever of its hooks fails, those before it are taken back."""
+    hooked, count = [], itertools.count()
+
+    def make(hook):
+        def instead(*args):
+            if next(count) == failing:
+                raise RuntimeError("on purpose")
+            undo = hook(*args)
+            hooked.append(undo)
+            return lambda: (undo(), hooked.remove(undo))
+
+        return instead
+
+    for name in HOOKS:
+        if hasattr(running, name):
+            monkeypatch.setattr(running, name, make(getattr(running, name)))
+    try:
+        running.on_quit(lambda: None)()
+    except RuntimeError:
+        is_failure = True
+    else:
+        is_failure = False
+    assert is_failure == (next(count) > failing)
+    assert hooked == []
 
 
 def test_report_shows_no_modal_dialog(running, spin, capsys):
