@@ -1,8 +1,11 @@
-"""Running asyncio while somebody waits: with no Qt loop at all, or with Qt's events let through.
+"""Running asyncio for a caller who blocks: without any Qt loop, or with Qt's events handled one by one.
 
-For clean-up, and for lease.run_until_complete(). Works anywhere in the thread:
-inside a step, in a slot, when the application is gone. What is run is everybody's
-who shares the loop; what is waited for is the caller's.
+For clean-up, and for lease.run_until_complete(). It works anywhere in the thread: inside a step, in a slot, when
+the application is gone. The caller waits for code of its own, but meanwhile we run the callbacks of all who
+share the loop.
+
+While no Qt loop runs, a task that waits until Qt calls one of its functions (`_dialogs`) would wait for ever. If
+somebody blocks for that task, we therefore have it refused, see _as_ask_qt().
 
 Relies on `Task._fut_waiter`, there in Python 3.7 to 3.14.
 """
@@ -20,10 +23,10 @@ from ._binding import enum_member
 from ._steps import SteppingMixin
 from ._wakeup import LONGEST
 
-# How often it is looked whether time is over, while only Qt's events wake us.
+# Milliseconds from one check of the deadline to the next, while only Qt's events wake us.
 _LOOK_AGAIN_MS = 20
 
-# In the contexts of what is waited for, and of what it starts: what tells one who waits from the others.
+# The token of the caller who blocks, in the contexts of the future that it waits for and of all that this starts.
 _WAITED_FOR_BY: ContextVar[Any] = ContextVar("waited for by", default=None)
 
 
@@ -31,38 +34,42 @@ class AloneMixin(SteppingMixin):
     """The part of an event loop that runs it for a caller who blocks."""
 
     def __init__(self) -> None:
-        # Of each who waits while no Qt loop runs, the last one on top: whose code it is; what he waits for, if not for
-        # all of it; what tells him from others.
+        # For each caller who blocks while no Qt loop runs, the innermost last: the owner of the code that is waited
+        # for; the future, or None for all of the owner's code; the caller's token.
         self._as_waits: Tuple[Tuple[Any, Any, Any], ...] = ()
-        # Of each task that waits until Qt calls a function: the task, the owner, who waits for it, how to tell it. By
-        # keys of ours: a plug-in's class of tasks may compare as it likes.
+        # For each task that waits until Qt calls a function: the task, its owner, the token of the caller who blocks
+        # for it, and the function that refuses. The keys are ours, since a plug-in's class of tasks may compare as it
+        # likes.
         self._as_askers: Dict[object, Tuple[Any, Any, Any, Callable[[], None]]] = {}
-        self._as_is_blocked = False  # in select()
+        self._as_is_blocked = False  # True while we wait in select()
         self._as_qt_core: Any = None
         super().__init__()
 
     def _as_notice_end_of_qt(self) -> None:
-        """Ask nothing of Qt any more if the application is gone: it would complain on stderr."""
+        """Close the wait if the application is gone, because Qt would complain of it on stderr."""
         if self._as_wait is not None and self._as_qt_core.QCoreApplication.instance() is None:
             self._as_wait.close()
 
     def _as_is_alone_for(self, owner: Any) -> bool:
-        """Whether somebody waits for this owner's code and lets no Qt loop run meanwhile."""
+        """Whether a caller blocks for this owner's code, with no Qt loop running meanwhile."""
         return any(whose is owner for whose, _, _ in self._as_waits)
 
     def _as_ask_qt(self, owner: Any, refuse: Callable[[], None]) -> Callable[[], object]:
-        """Note that the calling task waits until Qt calls a function; return what is called when it does no more.
+        """Note that the calling task waits until Qt calls a function; return a function that ends this note.
 
         Args:
-            owner: whose task it is.
-            refuse: called where it would wait for ever: somebody waits for the task, and no Qt loop runs meanwhile.
+            owner: the task's owner.
+            refuse: called if the task would wait for ever, as a caller blocks for it with no Qt loop running.
         """
         key = object()
         self._as_askers[key] = (asyncio.current_task(), owner, _WAITED_FOR_BY.get(), refuse)
         return functools.partial(self._as_askers.pop, key)
 
     def _as_refuse_qt(self) -> None:
-        """Tell those who would wait for ever. Others of an owner's may wait: Qt goes on when who blocks has his."""
+        """Refuse the tasks that would wait for ever.
+
+        An owner's other tasks may wait: Qt goes on when the caller who blocks has its result.
+        """
         for task, owner, waited_for_by, refuse in list(self._as_askers.values()):
             if any(
                 whose is owner if future is None else by is waited_for_by or _awaits(future, task)
@@ -77,7 +84,10 @@ class AloneMixin(SteppingMixin):
         is_over: Callable[[], bool],
         deadline: Optional[float],
     ) -> asyncio.Future[Any]:
-        """Run asyncio without Qt until the future that `start()` returns is done, or `is_over()`; return the future."""
+        """Call `start()` for a future, run asyncio without Qt until that is done, and return the future.
+
+        It may not be done: the run also ends when `is_over()`, and at `deadline`.
+        """
         by, context = object(), copy_context()
         context.run(_WAITED_FOR_BY.set, by)
         future = context.run(start)
@@ -93,15 +103,17 @@ class AloneMixin(SteppingMixin):
     ) -> bool:
         """Run asyncio without Qt until `is_done()`, or until `deadline` (the loop's clock); return is_done().
 
-        Works anywhere in the thread: inside a step, in a slot, with no
-        application left. The caller is blocked, and so is the GUI.
+        It works anywhere in the thread: inside a step, in a slot, with no application left. The caller blocks, and so
+        does the GUI.
 
         Args:
-            owner: whose code is waited for; None: no plug-in's.
-            what: a future, and what tells who waits for it; by default all of the owner's code is waited for.
+            deadline: seconds, on the loop's clock; None: no limit.
+            owner: the owner of the code that is waited for; None: it is no plug-in's.
+            what: the future that is waited for and the caller's token; by default, all of the owner's code.
         """
         self._as_notice_end_of_qt()
         if self._as_handle is not None:
+            # We are called inside a callback, and have callbacks of others run there.
             self._as_is_open = self._as_nested = True
         outer = self._as_enter()
         outer_waits = self._as_waits
@@ -109,7 +121,7 @@ class AloneMixin(SteppingMixin):
         self._as_idle = False
         try:
             if self._as_wait is not None:
-                self._as_wait.wake_soon()  # should a callback open a nested Qt loop
+                self._as_wait.wake_soon()  # in case a callback opens a nested Qt loop
             while not is_done() and not self._closed:
                 now = monotonic()
                 if deadline is not None and now >= deadline:
@@ -121,7 +133,7 @@ class AloneMixin(SteppingMixin):
                         self._as_refuse_qt()
                     if not is_done() and not self._as_batch:
                         self._as_block(deadline)
-                except BaseException as exc:  # as in _as_step()
+                except BaseException as exc:  # SystemExit or KeyboardInterrupt, as in _as_step()
                     self._as_escaped(exc)
         finally:
             self._as_waits = outer_waits
@@ -132,21 +144,21 @@ class AloneMixin(SteppingMixin):
         return is_done()
 
     def _as_run_with_events(self, is_done: Callable[[], bool], deadline: float, with_input: bool = False) -> bool:
-        """Like _as_run_alone(), but handle Qt's events meanwhile; the user's only `with_input`."""
+        """Run as _as_run_alone() does, but handle Qt's events meanwhile; those of the user only if `with_input`."""
         qt_core = self._as_qt_core
         if qt_core.QCoreApplication.instance() is None:
             return self._as_run_alone(is_done, deadline)
         flags = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "WaitForMoreEvents")
         if not with_input:
             flags |= enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "ExcludeUserInputEvents")
-        # Event by event and not exec(): a host that is quitting ends every QEventLoop at once (Picard
-        # 2.8 on SIGTERM, 2026-11). The timer is for the deadline.
+        # processEvents() and not exec(), because a host that is quitting ends every QEventLoop at once (Picard
+        # 2.8 on SIGTERM, 2026-11). The timer wakes processEvents(), so that we can check the deadline.
         qt_loop, alarm = qt_core.QEventLoop(), qt_core.QTimer()
         alarm.start(_LOOK_AGAIN_MS)
         while not is_done() and monotonic() < deadline:
             qt_loop.processEvents(flags)
         alarm.stop()
-        # What the user did meanwhile waits in Qt, which on X11 under GLib looks for it only when it is woken (5.15).
+        # Input that the user made meanwhile may wait in Qt. On X11 under GLib, Qt looks for it only when woken (5.15).
         qt_core.QAbstractEventDispatcher.instance().wakeUp()
         return is_done()
 
@@ -160,9 +172,9 @@ class AloneMixin(SteppingMixin):
             ends.append(self._scheduled[0]._when)
         self._as_is_blocked = self._as_idle = True
         try:
-            if not self._ready and not self._as_batch:  # other threads: see _as_rest()
+            if not self._ready and not self._as_batch:  # read after the flag is set, as in _as_rest()
                 time_left = max(0.0, min(ends) - now)
-                # After polls that failed. The caller is blocked anyway.
+                # After failed polls we pause; the caller is blocked anyway.
                 sleep(min(time_left, self._as_pause()))
                 self._as_collect(time_left)
         finally:
@@ -170,7 +182,7 @@ class AloneMixin(SteppingMixin):
 
 
 def _awaits(future: Any, task: Any) -> bool:
-    """Whether a future is a task, or one that awaits it, or one that awaits such a one."""
+    """Whether a future is the task, or awaits the task, directly or by way of other tasks."""
     while future is not None and future is not task:
         future = getattr(future, "_fut_waiter", None)
     return future is not None

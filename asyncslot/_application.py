@@ -1,32 +1,31 @@
-"""Which Qt loop nested mode runs: the application's own, or one inside that.
+"""Which Qt loop nested mode runs: the application's own, or a QEventLoop.
 
-Where a Qt loop runs already, or in a thread that is not the application's, run_forever()
-runs a QEventLoop. Where none runs yet, it is the application's own run, and only
-QCoreApplication.exec() will do. Without it Qt does not emit lastWindowClosed or aboutToQuit,
-and in Qt 6 quit() does nothing: all three ask whether exec() runs, and nobody can tell Qt so
-from outside (qcoreapplication.cpp, qguiapplication.cpp: `in_exec`; 5.15 and 6.12, 2026-11).
+Where a Qt loop runs already, or in a thread that is not the application's, run_forever() runs a QEventLoop. Where
+no Qt loop runs yet, the run is the application's own, and only QCoreApplication.exec() will do. Without it Qt
+emits neither lastWindowClosed nor aboutToQuit, and in Qt 6 quit() does nothing. All three ask whether exec() runs,
+and Qt cannot be told so from outside (qcoreapplication.cpp, qguiapplication.cpp: `in_exec`; 5.15 and 6.12, 2026-11).
 
-What makes exec() return is QCoreApplication.exit(), and then Qt emits aboutToQuit. That is
-right where the application quits, and wrong where a coroutine has merely ended: asyncio.run()
-alone runs its loop four times, and programs save and close things at aboutToQuit. So:
+To make exec() return we must call QCoreApplication.exit(), and then Qt emits aboutToQuit. That is right where the
+application quits, and wrong where a coroutine has merely ended: asyncio.run() alone runs its loop four times, and
+programs save and close things at aboutToQuit. So we keep this rule:
 
-    aboutToQuit is emitted when the application quits, and only then: by quit(), exit(), the
-    last window or the session. A run that ends by itself is left, with the application's
-    signals blocked from our exit() until exec() has returned.
+    aboutToQuit is emitted when the application quits, and only then: by quit(), exit(), the last window or the
+    session. When a run ends by itself we *leave* exec(): the application's signals are blocked from our exit()
+    until exec() has returned.
 
-Such an exit() must not come after another one that has just been called, whose exit code it
-would replace. So we do not call it in the step that ends the run, but when Qt is about to
-sleep (aboutToBlock), for the second time, in the loop that we have started:
+Our exit() must not follow another one that has just been called, because it would replace that one's exit code.
+So we do not call it in the step that ends the run. We wait until Qt is about to sleep (aboutToBlock) for the second
+time, in the loop that we have started:
 
-- Qt begins another turn only if nobody has called exit() in the one before;
-- GLib's dispatcher is about to block at the beginning of a turn, others at its end. Between
-  two times everything has been delivered that was posted before: the last window posts
-  that the application is to quit;
-- Windows' dispatcher is not about to block while a 0 ms timer of the program's runs. So a timer of ours counts, too;
+- Qt begins another turn only if nobody has called exit() in the turn before;
+- GLib's dispatcher emits aboutToBlock at the beginning of a turn, others at its end. Between two emissions Qt has
+  delivered all events that were posted before the first: the last window posts an event that makes the application
+  quit;
+- Windows' dispatcher emits no aboutToBlock while a 0 ms timer of the program's runs. So a timer of ours counts, too;
 - dialogs that are still open are loops of their own, and go on until they are closed.
 
-With Qt's own dispatcher on Unix nothing is handled between our exit() and the return of
-exec(); with others it may be what has come in at the same moment.
+With Qt's own dispatcher on Unix, nothing is handled between our exit() and the return of exec(). Other dispatchers
+may handle events that have come in at the same moment.
 """
 
 from __future__ import annotations
@@ -35,15 +34,15 @@ from typing import Any, Optional
 
 from ._binding import disconnect, run_qt_loop
 
-# An exit code that nobody else uses.
+# The code of our exit(), one that nobody else uses.
 _LEFT = -0x0A51
 
-# Milliseconds from one look to the next, where Qt is never about to sleep.
+# Milliseconds from one check to the next, where Qt never emits aboutToBlock.
 _LOOK_AGAIN_MS = 20
 
 
 def choose_run(qt_core: Any) -> Any:
-    """Return what run_forever() is to run here and now."""
+    """Return the run that run_forever() needs here and now."""
     thread = qt_core.QThread.currentThread()
     if thread.loopLevel() == 0 and thread == qt_core.QCoreApplication.instance().thread():
         return ApplicationRun(qt_core)
@@ -59,11 +58,12 @@ class ApplicationRun:
         self._qt_core = qt_core
         self._application = qt_core.QCoreApplication.instance()
         self._is_running = False
-        self._dispatcher: Any = None  # while we wait for it to block
-        self._on_block: Any = None  # what is connected to that: the very object is disconnected
-        self._timer: Any = None  # for where it never is about to
-        self._times = 0  # that it was about to
-        self._were_blocked: Optional[bool] = None  # the application's signals, when we have blocked them
+        self._dispatcher: Any = None  # Qt's dispatcher, while we wait for its aboutToBlock
+        self._on_block: Any = None  # our slot for that; to disconnect it we need the very object
+        self._timer: Any = None  # calls the slot where Qt never emits aboutToBlock
+        self._times = 0  # how often the slot was called, in a row, in the loop that we have started
+        # None before leave() has called exit(); then, whether the application's signals had been blocked before.
+        self._were_blocked: Optional[bool] = None
 
     def exec(self) -> Optional[int]:
         """Run; return the application's exit code if it has quit, None if leave() was called."""
@@ -80,7 +80,7 @@ class ApplicationRun:
             return code
         if code == _LEFT:
             return None
-        # Somebody has called exit() in the moment between, and Qt has emitted this while signals were blocked.
+        # Somebody else has called exit() after us, and Qt has emitted this signal while signals were blocked.
         self._application.aboutToQuit.emit()
         return code
 
@@ -139,11 +139,11 @@ class NestedRun:
 
 
 class NoRun:
-    """What stands for the Qt loop while Qt's events are handled one by one, or Qt is gone."""
+    """The run that stands for a Qt loop while Qt's events are handled one by one, or Qt is gone."""
 
     is_applications = False
 
     def leave(self) -> None:
-        """Nothing to do: who handles the events looks for himself."""
+        """Do nothing: the code that handles the events checks by itself whether it is to end."""
 
     end = leave

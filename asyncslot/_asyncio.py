@@ -1,10 +1,9 @@
-"""Every private name of asyncio that is used in this package, for readers and for type checkers; and the clock.
+"""Every private name of asyncio that this package uses, for readers and for type checkers; and the clock.
 
-Private names are asyncio's own business and may change with each version of Python.
-They are used where there is no public way, or none that is fast enough, and here they
-are all, by the object of asyncio's that has them. Read in Python 3.7 to 3.14; where a
-name is not in all of these, its versions stand behind it. tests/test_private_names.py
-reads the code and asyncio's, and fails on a name too many or too few on either side.
+Private names are asyncio's own business and may change with each version of Python. We use them where there is no
+public way, or none that is fast enough. The table lists all of them, by the object of asyncio's that has them. They
+were read in Python 3.7 to 3.14; where a name is not in all of these, its versions stand behind it.
+tests/test_private_names.py reads our code and asyncio's, and fails on a name too many or too few on either side.
 
     asyncio.events           _get_running_loop _set_running_loop _event_loop_policy _ThreadSafeHandle[3.14]
     asyncio.tasks            _enter_task _leave_task
@@ -31,14 +30,11 @@ reads the code and asyncio's, and fails on a name too many or too few on either 
     IocpProactor             _cache _iocp _unregister
     the future of an I/O     _ov
 
-Type checkers know asyncio from typeshed, which leaves private names out. Their types are
-in the classes below, which are there for a checker only. At run time `LoopBase` is
-`object`, tasks and handles are asyncio's, and what stands in annotations only is None.
+Type checkers know asyncio from typeshed, which leaves private names out. Their types are in the classes below, which
+exist for a type checker only. At run time `LoopBase` is `object`, tasks and handles are asyncio's, and names that
+are used in annotations only are None.
 
-The clock gives seconds as float, never going back, and fine enough for frames. On Windows, before Python 3.13,
-time.monotonic() goes in steps of 15.6 ms, which is a frame. A step's budget would be eight times what it is, and
-timers would be as much too early, because asyncio takes one to be due when it is nearer than the clock's resolution.
-time.perf_counter() is as steady there, and far finer.
+The clock, monotonic(), returns seconds as a float; it never goes back.
 """
 
 from __future__ import annotations
@@ -56,7 +52,7 @@ if TYPE_CHECKING:
     from typing_extensions import ParamSpec, TypeVarTuple
     from typing_extensions import Unpack as Unpack
 
-    # A callback's result, and its arguments: typeshed ties them together. P, where they may have names.
+    # A callback's result and its positional arguments, which typeshed ties together. P: with keyword arguments, too.
     T = TypeVar("T")
     Ts = TypeVarTuple("Ts")
     P = ParamSpec("P")
@@ -178,10 +174,13 @@ else:
     T = Ts = P = Unpack = None
 
     def overload(function: object) -> object:
-        """Do nothing: typing's own keeps what it is given, and with it a copy that was purged (Python 3.11)."""
+        """Do nothing. typing's own keeps its functions, and so keeps a purged copy of ours alive (Python 3.11)."""
         return function
 
 
+# On Windows before Python 3.13, time.monotonic() goes in steps of 15.6 ms, which is a frame. A step's budget of 1 ms
+# would become 15.6 ms. Timers would be as much too early, because asyncio takes a timer to be due when it is nearer
+# than the clock's resolution. time.perf_counter() is as steady there, and far finer.
 if sys.platform == "win32" and sys.version_info < (3, 13):
     from time import perf_counter
 

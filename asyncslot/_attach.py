@@ -1,6 +1,11 @@
-"""The public functions: attach, detach, create_task, run_until_complete, progress, asyncSlot, each for whoever calls.
+"""The public functions: attach, detach, create_task, run_until_complete, progress and asyncSlot.
 
-Who calls, `_lease` tells: the plug-in whose copy this is, or the calling package where several share one.
+Each of them acts for its caller, and `_lease` tells who that is: the plug-in whose copy this is, or the
+calling package where several share one copy. The work itself is that of the caller's lease. Without a
+lease, all but attach() and detach() turn to the loop that the program runs itself. So does a slot of
+asyncSlot(), which looks for lease or loop anew at each emission.
+
+How a lease ends (`_detach`) and what Qt makes of a slot (`_slots`), this module does not know.
 """
 
 from __future__ import annotations
@@ -41,8 +46,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-# What runs in a program that owns its application, and was started by a slot or create_task(): asyncio keeps no task
-# alive, and Qt does not keep what a slot returns.
+# The running tasks of a program that owns its application, by id(): those that a slot or create_task() has started. We
+# keep them alive, for asyncio keeps no task alive, and Qt does not keep what a slot returns.
 _running: Dict[int, Any] = {}
 
 # Other projects' modules of the same name that have been reported.
@@ -58,9 +63,9 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
 
     Args:
         owner: the name that people read, in reports and logs; by default the caller's top-level
-            package, and below one that several plug-ins share (`freecad`) the next. It is made
-            distinct where another plug-in has the same. One caller that gives several names
-            gets several leases.
+            package, or the next one below where several plug-ins share that (`freecad`). It is
+            made distinct where another plug-in has the same. One caller that gives several
+            names gets several leases.
         host: the adapter; by default that of the host which is running, else
             the one for plain Qt.
 
@@ -80,7 +85,7 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
         adapter = find_host()
     else:
         adapter = host
-        check_adapter(adapter)  # ours keep the contract: tests/test_adapter_conformance.py
+        check_adapter(adapter)  # our own adapters keep the contract: tests/test_adapter_conformance.py
     try:
         qt_core = adapter.qt_core()
         application = require_application(qt_core, "attach()")
@@ -104,7 +109,7 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
 
 def _open_place(qt_core: Any, application: Any) -> _meeting.Place:
     """Return a place with a new loop."""
-    # In an empty context: the loop's own callbacks are nobody's, whoever is running just now.
+    # In an empty context: the loop's own callbacks have no owner, whichever owner's code is running just now.
     loop = Context().run(AsyncSlotEventLoop)
     try:
         loop._as_on_error = report_error
@@ -116,9 +121,10 @@ def _open_place(qt_core: Any, application: Any) -> _meeting.Place:
 
 
 def _make_lease(module: str, name: Optional[str], adapter: Any, place: _meeting.Place) -> Lease:
-    """Return a new lease at a place; all of it or nothing."""
+    """Return a new lease at a place; if that fails, nothing is left of it."""
     try:
-        # Where two have the same, people are told where the newer one's copy lies, or who shares this one.
+        # Where two plug-ins have the same name, people read with it where the newer one's copy lies, or which module
+        # of those that share this copy has attached.
         where = _lease.COPY if _lease.IS_VENDORED else module
         lease = Lease(place.distinct(name or plugin_of(module), where), place.loop, adapter, module, name)
         lease._begin(place)
@@ -133,18 +139,19 @@ def _make_lease(module: str, name: Optional[str], adapter: Any, place: _meeting.
 def detach(owner: Optional[str] = None, *, timeout: float = 2.0, process_events: bool = False) -> DetachReport:
     """End the caller's lease, whatever it was named; without one, do nothing. See Lease.detach().
 
-    A host that quits ends all leases before it unloads plug-ins; called after
-    that, this returns what became of the lease then.
+    A second call returns the first one's report. A host that quits ends all leases before
+    it unloads plug-ins; called after that, this returns what became of the lease then.
+
+    In a copy that is vendored into a plug-in this works without any code of the plug-in's
+    calling: `aboutToQuit.connect(asyncslot.detach)`.
 
     Args:
         owner: which lease, by the name that attach() was given, for callers that hold several; else not needed.
-            In a copy that is vendored into a plug-in this works without any code of the plug-in's
-            calling: `aboutToQuit.connect(asyncslot.detach)`.
-        timeout: seconds, >= 0, that may be spent on waiting for tasks to end.
+        timeout: seconds, >= 0, that may be spent on waiting for tasks to end; for each lease, if there are several.
         process_events: let Qt's events through meanwhile, user input excluded.
 
     Returns:
-        What became of the owner's tasks and connections; made for a log. Of several leases, of all together.
+        What became of the owner's tasks and connections; made for a log. If several leases end, one report for all.
 
     Raises:
         ThreadError: called from another thread than the GUI thread.
@@ -154,7 +161,7 @@ def detach(owner: Optional[str] = None, *, timeout: float = 2.0, process_events:
     module = _caller()
     if not _lease.held:
         _lease.adopt(_meeting.find())
-    # Also of one whose end has begun, and could not be finished then.
+    # Or a lease whose end has begun, and could not be finished then.
     leases = _lease.find(module, owner) or _lease.find(module, owner, is_attached=False)
     reports = [lease.detach(timeout=timeout, process_events=process_events) for lease in leases]
     if reports:
@@ -164,9 +171,14 @@ def detach(owner: Optional[str] = None, *, timeout: float = 2.0, process_events:
 
 
 def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
-    """Make a task of the calling plug-in's. For plain slots, where asyncio.create_task() finds no loop.
+    """Make a task of `coro` under the calling plug-in's lease, and return it; it starts in the next step.
 
-    In a program that runs the loop itself (AsyncSlotRunner, `with AsyncSlotEventLoop()`), of that loop's.
+    For plain slots, where asyncio.create_task() finds no loop. In a program that runs the loop
+    itself (AsyncSlotRunner, `with AsyncSlotEventLoop()`), the task is one of that loop. It is
+    kept alive until it is done. A coroutine that is refused is closed.
+
+    Args:
+        name: the task's name, in reports; without effect in Python 3.7, where tasks have none.
 
     Raises:
         NoLoopError: the calling plug-in has not attached, or has detached.
@@ -187,13 +199,16 @@ def create_task(coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) ->
 def run_until_complete(awaitable: Awaitable[_T], *, timeout: Optional[float] = None) -> _T:
     """Block until `awaitable` is done, and return its result: for plain functions, such as a `closeEvent()`.
 
-    asyncio runs alone meanwhile, Qt's loop does not, and the GUI stands still: see Lease.run_until_complete().
+    asyncio runs alone meanwhile, with everybody's tasks. Qt's loop does not run, and the GUI stands
+    still: see Lease.run_until_complete(). Calls may be nested. In a program that runs the loop
+    itself, that loop is used.
 
     Args:
+        awaitable: a coroutine or the like, which becomes a task, or a future of the same loop.
         timeout: seconds, >= 0; None = no limit.
 
     Raises:
-        TaskTimeoutError: it took longer; what was waited for has been cancelled.
+        TaskTimeoutError: it took longer. What was waited for is cancelled, and has not ended yet.
         DetachedError: the plug-in has been detached meanwhile.
         NoLoopError, AmbiguousLeaseError, ThreadError: as from create_task().
         Exception: whatever `awaitable` raises.
@@ -209,7 +224,7 @@ def run_until_complete(awaitable: Awaitable[_T], *, timeout: Optional[float] = N
 def progress(title: str, total: Optional[float] = None) -> Progress:
     """Return an asynchronous context manager that shows how far the task is which enters it; see Lease.progress().
 
-    In a program that runs the loop itself, in a small dialog.
+    In a program that runs the loop itself, the progress is shown in a small dialog.
 
     Args:
         title: what is going on, in a word or two.
@@ -258,11 +273,24 @@ def asyncSlot(  # the name that the original README gave it
     method is held weakly: when it goes, the connection goes. (A receiver without
     `__dict__`, because its class has `__slots__`, is kept alive by the connection.)
 
-    The task runs under the lease of the plug-in whose copy this is; where several share one copy,
-    under that of the package in which `coro_fn` was defined, else that of the one
-    which calls this. Without a lease it runs on the loop that the program runs
-    (AsyncSlotRunner, `with AsyncSlotEventLoop()`, asyncio.run()). After the plug-in's detach(), emissions
-    are ignored.
+    The task runs under the lease of the plug-in whose copy this is. Where several plug-ins share
+    one copy, it is the lease of the package in which `coro_fn` was defined, else that of the
+    package which calls this. Without a lease the task runs on the loop that the program runs
+    (AsyncSlotRunner, `with AsyncSlotEventLoop()`, asyncio.run()). After the plug-in's detach(),
+    emissions are ignored.
+
+    Called by your own code, the slot returns its task: `await self.save()` has the result of
+    `save`, or its exception, which is reported where nobody awaits it. Qt ignores what a slot
+    returns. With "drop" a call that is ignored returns the task that runs. With "queue" and
+    "restart" a call that must wait returns a future, which becomes what its task will, and is
+    cancelled when a newer call takes its place. A call that starts nothing returns a future,
+    too: it fails with what is wrong, DetachedError after detach(), or is cancelled if Qt has
+    deleted the receiver. A call in another thread is handed over to the loop's thread, and
+    cannot be awaited where it was made.
+
+    The slot itself never raises, once this copy has given a lease: what is wrong with a call is
+    reported. Before that it raises NoLoopError or ForeignLoopError when it is called and there
+    is no loop to start on.
 
     Args:
         on_repeat: what another emission does while the task of an earlier one still
@@ -273,23 +301,14 @@ def asyncSlot(  # the name that the original README gave it
         cancel_with_receiver: cancel the tasks of a method when Qt deletes its object
             (a dialog that is closed, say); by default they go on.
 
+    Returns:
+        The slot; a decorator that makes one, if `coro_fn` is left out.
+
     Raises:
         NotCoroutineFunctionError: `coro_fn` is not a coroutine function, but a type, say: qasync's takes those.
         ArgumentError: it needs a keyword argument, which no signal brings.
         OptionError: `on_repeat` is none of the four, or `cancel_with_receiver` is
             wanted for a method of something that is no QObject.
-
-    Called by your own code, the slot returns its task: `await self.save()` has the result of
-    `save`, or its exception, which is reported where nobody awaits it. Qt ignores what a slot
-    returns. With "drop" a call that is ignored returns the task that runs; with "queue" and
-    "restart" one that must wait returns a future that becomes what its task will, and is
-    cancelled when a newer one takes its place. A call that starts nothing returns a future, too:
-    it fails with what is wrong, DetachedError after detach(), or is cancelled if Qt has deleted
-    the receiver. In another thread the call is handed over, and cannot be awaited there.
-
-    The slot itself never raises, once this copy has given a lease: what is wrong with a call is
-    reported. Before that it raises NoLoopError or ForeignLoopError when it is called and there
-    is no loop to start on.
     """
     if more:
         raise NotCoroutineFunctionError((coro_fn, *more), is_coroutine=False, is_type=True)
@@ -321,7 +340,7 @@ def _warn_of_namesake(owner: str, host: Any) -> None:
 
 @functools.lru_cache(maxsize=None)
 def _starter_of(module: str) -> Starter:
-    """Return how a slot starts that this module has made; the same each time, as equal slots are to be equal."""
+    """Return the Starter for the slots that a module makes; the same each time, or equal slots would not be equal."""
     return Starter(
         functools.partial(_is_here, module),
         functools.partial(_hand_over, module),
@@ -337,7 +356,7 @@ def _find_for_slot(module: str, fn: Any) -> Optional[Lease]:
 
 
 def _lease_or_loop(module: str, what: str, coro: Any = None) -> Tuple[Optional[Lease], Any]:
-    """Return the lease of whoever calls, and the loop that this program runs; a coroutine that will not run is closed.
+    """Return the caller's lease, and the loop that this program runs; close a coroutine that will not run.
 
     Raises:
         NoLoopError: there is neither.
@@ -369,11 +388,11 @@ def _programs_own_loop() -> Any:
 
 
 def _is_here(module: str, fn: Any) -> bool:
-    """Whether the calling thread is the one in which the slot's tasks run; if there are none, it is."""
+    """Whether the calling thread is the one in which the slot's tasks run; without a lease, any thread is."""
     try:
         lease = _find_for_slot(module, fn)
     except AmbiguousLeaseError:
-        return True  # and tell of it
+        return True  # so that _start() reports it
     return lease is None or lease._is_here(fn)
 
 
@@ -394,7 +413,7 @@ def _find_loop(module: str, fn: Any) -> Any:
 
 
 def _start(module: str, fn: Any, args: Tuple[Any, ...], keywords: Dict[str, Any]) -> asyncio.Future[Any]:
-    """Start a slot's coroutine where it belongs; not after its plug-in's detach, which is no error."""
+    """Start a slot's coroutine under its lease, or on the program's loop; after its plug-in's detach do nothing."""
     what = f"The slot {getattr(fn, '__qualname__', fn)}()"
     error: Exception
     try:
@@ -421,7 +440,7 @@ def _start(module: str, fn: Any, args: Tuple[Any, ...], keywords: Dict[str, Any]
 
 
 def _start_on(loop: Any, call: Callable[[], Coroutine[Any, Any, Any]]) -> asyncio.Future[Any]:
-    """Start a slot's coroutine on the loop that this program runs, which deals with what goes wrong: Qt must not."""
+    """Start a slot's coroutine on the loop that this program runs. What goes wrong, the loop hears of and not Qt."""
     future: asyncio.Future[Any]
     try:
         future = _keep(loop.run_task(call()))
@@ -448,5 +467,5 @@ def _caller() -> str:
     """Return the module of whoever called the function that calls this."""
     try:
         return sys._getframe(2).f_globals.get("__name__") or "__main__"
-    except ValueError:  # no Python code has: atexit.register(asyncslot.detach)
+    except ValueError:  # no Python code has called it: atexit.register(asyncslot.detach)
         return __name__

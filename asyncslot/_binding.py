@@ -1,33 +1,26 @@
-"""Which Qt binding: the one that the host has loaded and whose application lives; and how the four differ.
+"""The Qt binding: find the one that the host uses, and connect to signals in spite of how the four differ.
 
 Two bindings in one process are two Qts, so importing a second one is the worst
-thing that a guest can do. We look at what is loaded already, and only where
-nothing is does QtPy choose.
+thing that a guest can do. We take the binding that the host has loaded and whose
+application lives. QtPy chooses one only where none is loaded.
 
-Connections to somebody's signal end safely, and tell when the sender dies. A signal
-object of a binding says neither who its sender is nor whether it lives, and does not
-keep it alive. To disconnect a function from a dead sender's signal ends the process in
-PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2 and PySide6 6.5.3 (seen 2026-11). Two ways
-around it need no knowledge of the sender:
+connect() gives a connection that can be ended safely, and that tells when the sender dies.
+The bindings alone do not offer this. A signal object tells neither who its sender is nor
+whether the sender lives, and does not keep it alive. To disconnect a function from a dead
+sender's signal ends the process in PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2 and PySide6
+6.5.3 (seen 2026-11). Two ways around this need no knowledge of the sender:
 
-    OwnCallable   the receiver is an object that only the connection refers to. The
-                  sender dies, the connection goes, the object with it, and a weak
-                  reference to it tells. Disconnected by the connection object,
-                  which is safe. PySide6 from 6.8 on; OwnPyQtCallable, where that is
-                  safe for us, but not for the connections of others.
-    OwnMethod     the receiver is a method of an object that only we refer to.
-                  Disconnected by dropping the object, which Qt is told of without
-                  a look at the sender. Whether the sender lives must be asked now
-                  and then. Older PySide, which frees callables late or never.
+    OwnCallable   The receiver is an object to which only the connection refers. When the
+                  sender dies, the connection goes, and the receiver with it; a weak
+                  reference to the receiver tells us. We disconnect by the connection
+                  object, which is safe. For PySide6 from 6.8 on. In PyQt that would be
+                  safe for us, but not for others' connections: see OwnPyQtCallable.
+    OwnMethod     The receiver is a method of an object to which only we refer. We
+                  disconnect by dropping that object; Qt hears of it without a look at
+                  the sender. We must ask now and then whether the sender lives. For
+                  older PySide, which frees callables late or never.
 
-An emission in another thread is queued by Qt, whose loop in the thread that has connected
-calls the receiver. A direct connection calls it in the thread that emits. To end one of
-those meanwhile is not safe: the binding's part of it is deleted while that thread waits in
-it for the GIL, and the process ends (PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2, PySide6
-6.5.3 and 6.7.3; seen 2026-11). Direct connections are for threads in which no Qt loop runs,
-and for what cannot be queued.
-
-This module does not know what the objects that it hands out are used for, and nothing of asyncio.
+This module does not know what its connections are used for, and knows nothing of asyncio.
 """
 
 from __future__ import annotations
@@ -44,8 +37,8 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Tuple
 
 from ._errors import NoApplicationError, NoBindingError, ThreadError
 
-# Newest first: where two are loaded and neither has an application yet, the
-# newer Qt is the likelier one to be meant.
+# Newest first: if two are loaded and neither has an application yet, the newer Qt is
+# more likely to be the one that is wanted.
 BINDINGS = ("PySide6", "PyQt6", "PySide2", "PyQt5")
 
 
@@ -68,8 +61,8 @@ def find_qt_core() -> ModuleType:
 
 
 def _choose_with_qtpy() -> ModuleType:
-    # QtPy writes its choice to the environment, where child processes of the
-    # host would inherit it (seen in 2.4.3, 2026-11); we put it back.
+    # QtPy writes its choice to the environment, and child processes of the host would
+    # inherit it (seen in 2.4.3, 2026-11). So we put back the value that was there.
     before = os.environ.get("QT_API")
     try:
         name = import_module("qtpy").API_NAME
@@ -84,13 +77,13 @@ def _choose_with_qtpy() -> ModuleType:
 
 
 def require_application(qt_core: Any, what: str) -> Any:
-    """Return the running QCoreApplication, for a caller in its GUI thread.
+    """Return the running QCoreApplication, for a caller in the GUI thread.
 
     Args:
         what: the name of the public function, for the error text.
 
     Raises:
-        NoApplicationError: there is none.
+        NoApplicationError: there is no application.
         ThreadError: called from a thread that is not the application's.
     """
     application = qt_core.QCoreApplication.instance()
@@ -116,10 +109,10 @@ def run_qt_loop(event_loop: Any) -> int:
 
 
 def disconnect(signal: Any, slot: Callable[..., object]) -> None:
-    """Disconnect a slot, if it still is connected. Does not raise for that: clean-up goes on after it.
+    """Disconnect a slot. Do nothing if it is not connected any more, so that our callers' clean-up goes on.
 
-    Give it the very object that was connected. A method is made anew each time that it is asked for, and those of one
-    that Nuitka has compiled are different slots for PyQt (5.15.11 with Nuitka 4.3.3, seen 2026-11).
+    Pass the very object that was connected. Python makes a new bound method each time that one is looked up, and for
+    PyQt those of a method compiled by Nuitka are different slots (5.15.11 with Nuitka 4.3.3, seen 2026-11).
     """
     try:
         signal.disconnect(slot)
@@ -130,15 +123,15 @@ def disconnect(signal: Any, slot: Callable[..., object]) -> None:
 def is_deleted(receiver: Any) -> bool:
     """Whether `receiver` is a QObject that Qt has deleted while Python still refers to it.
 
-    PySide goes on calling such a receiver's slots where it does not know them by
-    name (seen in PySide2 5.15.2 and PySide6 6.12.0, 2026-11); PyQt disconnects them.
+    PyQt disconnects the slots of such a receiver. PySide goes on calling those that it
+    does not know by name (seen in PySide2 5.15.2 and PySide6 6.12.0, 2026-11).
     """
     for name in ("shiboken6", "shiboken2"):
-        shiboken = sys.modules.get(name)  # loaded by PySide itself
+        shiboken = sys.modules.get(name)  # PySide loads it itself
         if shiboken is not None and not shiboken.isValid(receiver):
             return True
     for name in ("PyQt6.sip", "PyQt5.sip"):
-        sip = sys.modules.get(name)  # by PyQt, from 5.11 on
+        sip = sys.modules.get(name)  # PyQt loads it itself, from 5.11 on
         if sip is not None and isinstance(receiver, sip.simplewrapper) and sip.isdeleted(receiver):
             return True
     return False
@@ -154,12 +147,12 @@ if TYPE_CHECKING:
 
 
 def is_bound_signal(signal: Any) -> bool:
-    """Whether it is the signal of an object, of any binding."""
+    """Whether `signal` is the signal of an object, in any binding. A signal of a class is not."""
     return type(signal).__name__ in ("pyqtBoundSignal", "SignalInstance")
 
 
 def signature_of(signal: Any) -> str:
-    """Return the C++ signature of a bound signal, `clicked(bool)`; of PySide's, what they say of themselves."""
+    """Return the C++ signature of a bound signal, `clicked(bool)`. PySide does not tell it: there, return the repr."""
     code_and_signature: str = getattr(signal, "signal", "")
     return code_and_signature[1:] or repr(signal)
 
@@ -167,16 +160,22 @@ def signature_of(signal: Any) -> str:
 def connect(signal: Any, receive: Receive, on_gone: Callable[[object], None], is_direct: bool = False) -> Connection:
     """Have `receive(arguments)` called for each emission.
 
+    Qt queues an emission of another thread, and the Qt loop in the thread that has called us delivers it. A direct
+    connection instead calls `receive` in the thread that emits. To end such a connection during an emission is not
+    safe: the binding's part of it is deleted while the other thread waits in it for the GIL, and the process ends
+    (PyQt5 5.15.11, PyQt6 6.11.0, PySide2 5.15.2, PySide6 6.5.3 and 6.7.3; seen 2026-11). So direct connections are
+    only for threads in which no Qt loop runs, and for emissions that cannot be queued.
+
     Args:
-        is_direct: in the thread that emits, and not by Qt's loop in this one.
-        on_gone: called when the connection goes by itself, in any thread and with
-            an argument that says nothing; not called where `must_be_asked`.
+        on_gone: called when the connection goes by itself, in any thread, with an
+            argument to be ignored. Not called for a connection that `must_be_asked`.
+        is_direct: whether to make a direct connection.
 
     Raises:
         RuntimeError, TypeError: the binding could not connect; the sender is dead.
     """
     qt_core = sys.modules[type(signal).__module__]
-    # PyQt's brings the object, which is gone when a queued emission arrives; PySide's brings nothing.
+    # In PyQt `destroyed` brings the object, which is gone when a queued emission arrives. In PySide it brings nothing.
     is_direct = is_direct or signature_of(signal).startswith("destroyed(QObject*")
     kind = enum_member(qt_core.Qt, "ConnectionType", "DirectConnection" if is_direct else "AutoConnection")
     if hasattr(qt_core, "PYQT_VERSION"):
@@ -187,11 +186,12 @@ def connect(signal: Any, receive: Receive, on_gone: Callable[[object], None], is
 
 
 def calls_by_name(receiver: Any) -> bool:
-    """Whether a method is only safe to connect if PySide finds it in `receiver` by its name.
+    """Whether a method of `receiver` is only safe to connect if PySide finds it there by its name.
 
-    PySide6 from 6.8 on then connects the receiver, whose queued emissions Qt drops when it goes. A method that it
-    does not find is called all the same, with a receiver whose memory is somebody else's by now: the process ends
-    (6.10.3 and 6.12.0, seen 2026-11). It does that to every method of an object that is no QObject.
+    This is so for QObjects in PySide6 from 6.8 on. If PySide finds the method by name, it connects the receiver
+    itself, and Qt drops the queued emissions when the receiver goes. If not, a queued emission still calls the method
+    with a receiver that has been freed: the process ends (6.10.3 and 6.12.0, seen 2026-11). For an object that is no
+    QObject PySide always does the latter.
     """
     qt_core, shiboken = sys.modules.get("PySide6.QtCore"), sys.modules.get("shiboken6")
     return (
@@ -204,13 +204,16 @@ def calls_by_name(receiver: Any) -> bool:
 
 
 def is_pyside_from_6_8(qt_core: Any) -> bool:
-    """Whether it is the PySide that has an object of its own for what was connected and is no method of a QObject."""
+    """Whether this is PySide6 from 6.8 on.
+
+    For each connected callable that is no method of a QObject, that PySide has an object of its own.
+    """
     package = qt_core.__name__.rpartition(".")[0]
     return package == "PySide6" and tuple(sys.modules[package].__version_info__[:2]) >= (6, 8)
 
 
 class OwnCallable:
-    """A connection that tells when it goes."""
+    """A connection that tells when it goes: see the head of this file."""
 
     must_be_asked = False
     _receiver: Optional[weakref.ref[Any]] = None
@@ -224,7 +227,7 @@ class OwnCallable:
         self._receiver = weakref.ref(receiver, on_gone)
 
     def stands(self) -> bool:
-        """Whether an emission can still come, as far as we have been told."""
+        """Whether an emission can still come, as far as the weak reference has told us."""
         return self._receiver is not None and self._receiver() is not None
 
     def disconnect(self) -> None:
@@ -232,31 +235,32 @@ class OwnCallable:
         self._receivers.clear()
         if self.stands():
             self._disconnect()
-        self._receiver = None  # and with it the call to `on_gone`
+        self._receiver = None  # a weak reference that is gone does not call `on_gone`
 
     def _disconnect(self) -> None:
         try:
             self._signal.disconnect(self._connection)
         except (RuntimeError, TypeError):
-            pass  # the sender is dead, and the receiver not yet
+            pass  # the sender is dead, but its receiver has not been freed yet
 
 
 class OwnPyQtCallable(OwnCallable):
-    """The same in PyQt, which has a C++ object of its own, a proxy, for each function that is connected.
+    """The same for PyQt, which has a C++ object, a proxy, for each function that is connected.
 
-    `signal.disconnect(connection)` is never called. PyQt looks for the proxy among all there
-    are by "is not connected", and switches the first one off (PyQtSlotProxy::deleteSlotProxy()
-    of 5.15.11 and 6.11.0). That is somebody else's: each entry of a menu that was made with
-    `menu.addAction(text, slot)` counts as not connected, and so does what another thread is
-    about to connect. So Qt ends the connection without PyQt. The proxy stays behind with a
-    receiver that does nothing, until the sender ends, or somebody waits for the same signal
-    again: then the sender lives, and the function can be disconnected.
+    We never call `signal.disconnect(connection)`. PyQt searches all proxies for one that "is
+    not connected", and switches the first such proxy off (PyQtSlotProxy::deleteSlotProxy() of
+    5.15.11 and 6.11.0). That proxy may be somebody else's: each entry of a menu made with
+    `menu.addAction(text, slot)` counts as not connected, and so does a connection that another
+    thread is about to make. So we have Qt end the connection, without PyQt. Our proxy stays
+    behind with a receiver that does nothing. It goes when the sender ends. Or it goes when
+    somebody waits for the same signal again: then the sender lives, and the receiver can be
+    disconnected (_clear_away()).
 
-    An emission that is queued may be the last to need the signal: the proxy makes Python
-    objects of its arguments, and reads in the signal's how. But it does not keep the signal.
-    That is done by the sender's class, which goes when a plug-in's modules are purged. What
-    other threads have emitted before is then read with a signal that is gone, and the process
-    ends (seen 2026-11). So what is queued is delivered with the signal still there.
+    We also keep the signal until queued emissions have been delivered. The proxy needs it to
+    make Python objects of their arguments, but does not keep it alive. The sender's class
+    does, and that class goes when a plug-in's modules are purged. The proxy would then read
+    the signal of an emission that is still queued after the signal has gone, and the process
+    ends (seen 2026-11).
     """
 
     def __init__(
@@ -277,8 +281,8 @@ class OwnPyQtCallable(OwnCallable):
     def disconnect(self) -> None:
         """End the connection, if the sender has not ended it by its death."""
         self._receivers.clear()
-        # If we are garbage together with the sender, and somebody's __del__ ends us, the collector has taken the weak
-        # reference's object away, and nothing else. So what it says is not asked.
+        # We do not ask stands() here. We may be garbage together with the sender, and somebody's __del__ may call
+        # this. The collector has then cleared the weak reference already, but the connection is still there.
         if self._receiver is not None:
             receiver = self._receiver()
             self._receiver = None
@@ -295,43 +299,46 @@ class OwnPyQtCallable(OwnCallable):
         try:
             self._qt_core.QObject.disconnect(self._connection)
         except TypeError:
-            pass  # PyQt before 5.15 has no such function: what is left behind stays connected, to nothing
+            pass  # PyQt before 5.15 has no such function: the proxy stays connected, to a receiver that does nothing
 
     def _keep_until_delivered(self) -> None:
-        """Keep what a queued emission needs until Qt has delivered it.
+        """Keep the signal and the receiver's class until Qt has delivered the queued emissions.
 
-        By an event that is posted after them: Qt delivers a thread's in the order in which
-        they were posted, and deletes each then. Nothing of ours is called, and the collector
-        does not see what an event of C++'s refers to.
+        An event that we post now refers to both. Qt delivers the events of a thread in the order
+        in which they were posted, and then deletes them, so ours goes after the emissions. No
+        code of ours is called for it. The collector cannot free the two earlier, as it does not
+        see the references of an event that C++ holds.
         """
         core = self._qt_core
         if threading.get_ident() == self._thread:
             target = core.QAbstractEventDispatcher.instance()
-        else:  # the collector runs in any thread, and most connections are the GUI thread's
+        else:  # the collector has called us in another thread; most connections are the GUI thread's
             target = core.QCoreApplication.instance()
         if target is None:
-            return  # there is no Qt loop in this thread, or no more
-        event = core.QEvent(core.QEvent.Type(0))  # "not an event", for those who look at the host's events
+            return  # this thread has no Qt loop, or has none any more
+        event = core.QEvent(core.QEvent.Type(0))  # "not an event", for event filters that look at the host's events
         event.kept = (self._signal, _Receiver)
         core.QCoreApplication.postEvent(target, event)
 
 
-# By signature, since a signal does not tell whose it is.
+# The receivers of proxies that stay behind, see OwnPyQtCallable. By signature, since a signal does not tell its sender.
 _left_behind: Dict[str, List[weakref.ref[Any]]] = {}
 
 
 def _clear_away(signal: Any) -> None:
-    """Have PyQt delete what ended connections to the very signal have left behind. Its sender must live."""
+    """Have PyQt delete the proxies that ended connections to this signal have left behind. Its sender must live."""
     references = _left_behind.pop(signature_of(signal), [])
     left = []
     for reference in references:
         receiver = reference()
         if receiver is not None:
-            left.append(reference)  # perhaps another sender's; if not, it will be gone when Qt comes round
+            # We cannot tell whether it belongs to this sender, so we keep it in the list. If it does, Qt will soon
+            # have freed it, and the weak reference tells so the next time.
+            left.append(reference)
             try:
                 signal.disconnect(receiver)
             except TypeError:
-                pass  # another sender's, or one that was not connected any more, which is deleted all the same
+                pass  # another sender's; or ours, which Qt has disconnected, and which PyQt deletes all the same
     if left:
         _left_behind.setdefault(signature_of(signal), []).extend(left)
 
@@ -342,26 +349,26 @@ def _pass_on(self: Any, *arguments: Any) -> None:
 
 
 class _Receiver:
-    """What a connection calls, and alone refers to.
+    """The object that a connection calls, and to which only the connection refers.
 
-    It refers to nothing but `receivers`, not even to this module, as every function does
-    by its globals: in PyQt it may stay for as long as the sender lives, and with it would
-    stay a copy that has been purged.
+    It refers to nothing but `receivers`. In PyQt it may stay for as long as the sender
+    lives, and whatever it refers to stays with it. A function refers to its module by its
+    globals, so `__call__` gets empty globals: else a purged copy of the package would stay.
 
-    It is no function: an emission that was queued may find a receiver that was garbage
+    It is an object, not a function. A queued emission may find a receiver that was garbage
     together with its sender, and that the collector has emptied. An emptied function ends
-    the process (PyQt6 6.11.0 on Python 3.13, seen 2026-11); an emptied object has what its
-    class has.
+    the process (PyQt6 6.11.0 on Python 3.13, seen 2026-11). An emptied object still has the
+    attributes of its class, and so no `receivers` to call.
     """
 
     receivers: Any = ()
 
-    # A compiled function (Nuitka's, Cython's) has no code that Python could run. It is taken as it is.
+    # A compiled function (Nuitka's, Cython's) has no code object that Python could run. We take it as it is.
     __call__: Any = types.FunctionType(_pass_on.__code__, {}) if _pass_on.__class__ is types.FunctionType else _pass_on
 
 
 class OwnMethod:
-    """A connection that must be asked whether it stands."""
+    """A connection that must be asked whether it stands: see the head of this file."""
 
     must_be_asked = True
 
@@ -372,9 +379,9 @@ class OwnMethod:
     def stands(self) -> bool:
         """Whether an emission can still come.
 
-        PySide refers weakly to a method's object for as long as the connection is
-        there. PySide6 lets go of it late in some versions, but has an object for
-        the connection that knows; PySide2 has only True.
+        PySide holds a weak reference to a method's object for as long as the connection is
+        there. Some versions of PySide6 drop the reference late, but there the connection
+        object knows. PySide2's connect() returns only True, and its reference tells.
         """
         return bool(self._connection) and weakref.getweakrefcount(self._relay) > 0
 
@@ -384,7 +391,7 @@ class OwnMethod:
 
 
 class _Relay:
-    """An object to drop."""
+    """The receiver of an OwnMethod, which drops it to end the connection."""
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -394,13 +401,13 @@ class _Relay:
 
 
 def own_copies(signature: str, arguments: Arguments) -> Arguments:
-    """Return a signal's arguments so that they may outlive the emission.
+    """Return a signal's arguments, with values copied where they would not outlive the emission.
 
-    PyQt copies values for a slot only if Qt's meta type system knows their type;
-    else the slot gets a wrapper of C++'s own object, which is gone when emit()
-    returns (QItemSelection, QTextCharFormat; PyQt5 5.15.11 and PyQt6 6.11.0, seen
-    2026-11). PySide always copies. What a signal passes by pointer (QStandardItem,
-    a QObject) is somebody's, and is not copied.
+    PyQt copies a value for a slot only if Qt's meta type system knows its type. Else
+    the slot gets a wrapper of the C++ object itself, which is gone when emit() returns
+    (QItemSelection, QTextCharFormat; PyQt5 5.15.11 and PyQt6 6.11.0, seen 2026-11).
+    PySide always copies. An object that a signal passes by pointer (QStandardItem, a
+    QObject) belongs to somebody, and we do not copy it.
     """
     names = _argument_types(signature)
     if len(names) != len(arguments):
@@ -409,7 +416,7 @@ def own_copies(signature: str, arguments: Arguments) -> Arguments:
 
 
 def _argument_types(signature: str) -> List[str]:
-    """Return the types that a signature names, without template arguments; PySide's description gives none."""
+    """Return the types that a signature names, without template arguments; for PySide's repr, an empty list."""
     if signature.startswith("<"):
         return []
     names, before = signature.partition("(")[2], ""
@@ -422,4 +429,4 @@ def _copy(value: Any) -> Any:
     try:
         return type(value)(value)
     except TypeError:
-        return value  # a class that cannot be copied
+        return value  # its class has no copy constructor

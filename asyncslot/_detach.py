@@ -1,25 +1,18 @@
-"""How the work of one owner is ended, in bounded time and whatever it does.
+"""How the work of one owner is ended, in bounded time and whatever its code does.
 
-    the tasks that the plug-in made are cancelled, servers stop listening, asyncio
-    is run alone until the tasks have ended -> so are the others -> async generators are
-    closed -> what is left open is closed, and given time to say so -> whatever is
-    still scheduled or registered is dropped, and what will not end is frozen
+We take these steps in this order, each of them whatever became of the one before:
 
-The plug-in's own tasks go first, as asyncio.run() ends its main task first: a
-library's tasks are ended by the library then, in its own order. Cancelled under
-its feet, they leave things behind (grpc.aio 1.85 two epoll descriptors, 2026-11).
-Tasks first and connections second, so that a task's clean-up can still say
-goodbye over its connection. A task that does nothing but close an async generator is clean-up
-itself, and is not cancelled. The host's Qt loop does not run meanwhile, unless it
-is asked for: whoever calls us may be in the middle of tearing Qt down.
+    1. cancel the tasks that the plug-in made itself, stop its servers listening, and run asyncio
+       alone until those tasks have ended
+    2. cancel the other tasks, which libraries made for it, and wait for these
+    3. close its async generators
+    4. close what is left open, and give the protocols time to hear of it
+    5. drop what is still scheduled or registered, and freeze the tasks that will not end
 
-Under a callback of the owner's that is on the stack (its task calls detach() or quits the
-application, or sits in a dialog) not everything can end: that task, and whoever waits for it. So
-all is cancelled and a moment is given to what can end at once; the rest is done when the stack has
-unwound, with asyncio alone: the host may have quit by then, and run no Qt loop any more.
-
-All that is called here is code of the plug-in's, of a library's or of an adapter's, a `repr` included,
-and may raise. Each step is therefore taken whatever became of the one before.
+While a callback of the owner is on the stack, not everything can end. Its task may call detach(),
+quit the application, or sit in a dialog; neither that task can end then, nor a task that waits for
+it. So we cancel all tasks and give a moment to those that can end at once. We do the rest when the
+stack has unwound.
 
 This module does not know leases, only owners.
 """
@@ -36,27 +29,27 @@ from ._owners import Owner
 from ._report import AbandonedTask, DetachReport, describe, safe_repr
 from ._tasks import coro_of, freeze, is_alive
 
-# Phase deadlines, as fractions of `timeout` from the start: by then the next thing is done, whether the last has
-# succeeded or not. What is left after the last of them is for killing and reaping, which takes milliseconds.
+# Phase deadlines, as fractions of `timeout` from the start. When one has passed we go on to the next phase, whether
+# the last has succeeded or not. The time after the last one is for killing and reaping, which takes milliseconds.
 _FOR_OWN_TASKS = 0.5
 _FOR_CLOSING = 0.7
 _FOR_TASKS = 0.8
 _FOR_ASYNC_GENERATORS = 0.9
 
-# Seconds in which connections hear of their end and children die, if the time was over before.
+# Seconds that connections have to hear of their end, and children to die, if the time was over before.
 _FOR_TURNS = 0.05
 
-# Seconds for which is waited under a callback of the owner's own: whatever takes longer may wait for that callback.
+# Seconds that we wait under a callback of the owner's own: a task that takes longer may wait for that very callback.
 _FOR_WHAT_CAN_END = 0.1
 
 
 class Ending:
-    """The end of an owner's work: begin() while the caller waits; over at once, or when the stack has unwound.
+    """The end of one owner's work: begun while the caller waits, and over then, or when the stack has unwound.
 
     Args:
-        own_tasks: those that the plug-in made through its lease, not those that
+        own_tasks: the tasks that the plug-in made through its lease, without those that
             libraries made on its behalf.
-        timeout: seconds, for all the time that a caller is blocked.
+        timeout: seconds in all for which a caller may be blocked.
         process_events: let Qt's events through while begin() waits, user input excluded.
         then: called when all is over.
     """
@@ -76,15 +69,16 @@ class Ending:
         self._report = report
         self._own_tasks = list(own_tasks)
         self._timeout = timeout
-        self._spent = 0.0  # seconds of `timeout`
+        self._spent = 0.0  # seconds of `timeout` that are used up
         self._then = then
         self._run_alone = functools.partial(loop._as_run_alone, owner=owner)
+        # Without the host's Qt loop unless that is asked for: the caller may be in the middle of tearing Qt down.
         self._run: Callable[[Callable[[], bool], float], bool] = (
             loop._as_run_with_events if process_events else self._run_alone
         )
         self._start = self._end = 0.0
-        self._tasks: List[asyncio.Task[Any]] = []  # that were there at the beginning
-        # By id(): a class of a plug-in's own may compare as it likes.
+        self._tasks: List[asyncio.Task[Any]] = []  # those of the owner at the beginning
+        # By id(): a plug-in's own class of tasks may compare as it likes.
         self._cancelled: Dict[int, asyncio.Task[Any]] = {}
         self._abandoned: Dict[int, asyncio.Task[Any]] = {}
         self._is_put_off = self._is_under_way = False
@@ -108,17 +102,17 @@ class Ending:
         self._loop._as_when_unwound(self.finish)
 
     def finish(self) -> None:
-        """Do what is left to be done, unless that is done or under way, or the owner's code is on the stack."""
+        """Do what begin() has put off, unless it is done or under way, or the owner's code is still on the stack."""
         if self._is_put_off and not self._is_under_way and not self._is_on_stack():
-            self._run = self._run_alone  # the host may have quit meanwhile
+            self._run = self._run_alone  # the host may have quit meanwhile, and run no Qt loop any more
             self._start = monotonic()
             self._end = self._start + max(self._timeout - self._spent, _FOR_TURNS)
             self._finish()
 
     def _finish(self) -> None:
-        self._is_under_way = True  # and, in the end, over
+        self._is_under_way = True  # and stays so when all is over
         try:
-            # A plug-in that is only loaded and unloaded need not wait for turns in which nothing happens.
+            # Fast path: a plug-in that was only loaded and unloaded need not wait for turns in which nothing happens.
             if self._is_anything_left():
                 self._end_work()
             try:
@@ -130,7 +124,8 @@ class Ending:
                 self._owner.report(str(self._report), None)
                 self._try("freezing what would not end", self._freeze)
         finally:
-            # The lease keeps us, slots keep the lease, and Qt keeps slots, which the garbage collector does not see.
+            # We let go of the tasks, for we may live on: the lease keeps us, slots keep the lease, and Qt keeps slots,
+            # which the garbage collector does not see.
             self._tasks = self._own_tasks = []
             self._cancelled.clear()
             self._abandoned.clear()
@@ -156,12 +151,12 @@ class Ending:
     # -- the steps -------------------------------------------------------------
 
     def _is_on_stack(self) -> bool:
-        """Whether code of the owner's is further out on the stack, called by our loop."""
+        """Whether code of the owner is further out on the stack, called by our loop."""
         on_stack = self._loop._as_on_stack()
         return bool(on_stack) and any(self._loop._as_owner_of_handle(handle) is self._owner for handle in on_stack)
 
     def _is_anything_left(self) -> bool:
-        """Whether the owner has something to be ended, or may have something to be run in the next turn."""
+        """Whether the owner has something that must end, or may have a callback that runs in the next turn."""
         owner = self._owner
         return bool(
             self._tasks
@@ -183,13 +178,15 @@ class Ending:
         self._run_until(_AllEnded(task for task in self._own_tasks if id(task) not in ids), _FOR_OWN_TASKS)
         self._cancel(self._tasks)
         self._run_until(_AllEnded(task for task in self._tasks if id(task) not in ids))
-        # Callbacks are not waited for, and are called no more: what the tasks' clean-up needs is of asyncio's.
+        # The owner's own callbacks are dropped, and not waited for. Those that asyncio or a library calls stay: the
+        # tasks need them to clean up.
         self._report.closed += self._loop._as_forget(self._owner, None)
         if self._owner.executor is not None:
             self._report.jobs = self._owner.executor.running()
         self._count()
 
     def _end_work(self) -> None:
+        # Tasks first and connections second, so that a task's clean-up can still say goodbye over its connection.
         for what, act in (
             ("cancelling its tasks", self._end_tasks),
             ("closing its async generators", self._close_async_generators),
@@ -202,62 +199,65 @@ class Ending:
             self._try(what, act)
 
     def _end_tasks(self) -> None:
+        # The plug-in's own tasks go first, as asyncio.run() ends its main task first. A library then ends its tasks
+        # itself, in its own order. Cancelled under its feet, they leave things behind (grpc.aio 1.85 two epoll
+        # descriptors, 2026-11).
         self._cancel(task for task in self._own_tasks if is_alive(task))
         self._stop_accepting()
         self._run_until(_AllEnded(self._own_tasks), _FOR_OWN_TASKS)
-        # What a generator's closing waits for must not be cancelled either; so it comes first.
+        # Generators come next, for the tasks that their closing waits for must not be cancelled either.
         self._run_until(_AllEnded(self._closing(), self._closing), _FOR_CLOSING)
-        # Those that were there. What is made meanwhile may be what the closing of a generator waits for.
+        # Only the tasks that were there at the beginning: the closing of a generator may wait for those made meanwhile.
         waited_for = self._tasks
         self._cancel(waited_for)
         while True:
             self._run_until(_AllEnded(waited_for), _FOR_CLOSING)
-            self._take_turns(2)  # asyncio makes the tasks that close generators one turn after these were dropped
+            self._take_turns(2)  # asyncio makes the task that closes a generator one turn after it was dropped
             waited_for = self._closing()
             if not waited_for or self._is_time_over(_FOR_CLOSING):
                 break
-        # Tasks may start others while they clean up, so look again each time; but not before they have ended, for they
-        # may wait for those.
+        # Tasks may start others while they clean up, so we look again each time. We do so only when they have ended,
+        # for they may wait for the tasks that they have started.
         others = self._pending()
         while others and not self._is_time_over(_FOR_TASKS):
             self._cancel(others)
             self._run_until(_AllEnded(others), _FOR_TASKS)
             others = self._pending()
-        # Some may end when what they wait for is closed; but not in time, and not as they wanted. What closes a
-        # generator has not been cancelled, and may still end well.
+        # Some of these may still end when we close what they wait for. We count them as abandoned, for that is not in
+        # time and not as they wanted. A task that closes a generator was not cancelled, and may still end well.
         self._note_abandoned(task for task in others if not _closes_generator(task))
 
     def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks, each once: a second time would interrupt the clean-up that the first has begun."""
         for task in tasks:
             if _closes_generator(task) or id(task) in self._cancelled:
-                continue
+                continue  # to close an async generator is clean-up itself
             if self._try("cancelling a task", task.cancel) is not None:
                 self._cancelled[id(task)] = task
 
     def _stop_accepting(self) -> None:
-        """Stop listening; a connection that was just accepted needs its server for two turns more."""
+        """Stop listening, then close the servers: a connection just accepted needs its server for two turns more."""
         servers = [resource for resource in self._owner.resources if isinstance(resource, asyncio.AbstractServer)]
         if any(self._try("asking a server", server.is_serving) for server in servers):
-            # The clean-up of a generator may just be talking to one of them.
+            # The clean-up of a generator may just be talking to one of the servers.
             self._run_until(_AllEnded(self._closing()), _FOR_OWN_TASKS)
             for server in servers:
                 self._try("closing a server", self._loop._as_stop_accepting, server)
             self._take_turns(2)
             for server in servers:
                 self._close(server)
-            # And the proactor's accept must have begun, or it cannot close its socket when it is cancelled.
+            # The proactor's accept must have begun as well, or it cannot close its socket when it is cancelled.
             self._take_turns(2)
 
     def _close_async_generators(self) -> None:
-        """Have them run their `finally`, in the owner's name."""
-        # But for those in which a task is that has not ended in time.
+        """Have the owner's async generators run their `finally`, in the owner's name."""
+        # Not those that are running: a task that has not ended in time stands in them.
         generators = list(self._owner.async_generators)
         generators = [agen for agen in generators if agen.ag_frame is not None and not agen.ag_running]
         if not generators:
             return
         task = self._loop._as_call_for(self._owner, self._loop.create_task, _close_all(self._loop, generators))
-        # Those that need not wait for anything get their turn, however little time there is.
+        # Generators that need not wait for anything get their turn, however little time there is.
         part = _FOR_ASYNC_GENERATORS
         self._run(task.done, max(self._start + (self._end - self._start) * part, monotonic() + _FOR_TURNS))
         cut_off = [agen for agen in generators if agen.ag_frame is not None]
@@ -270,18 +270,22 @@ class Ending:
     def _close_resources(self) -> None:
         self._close_what_is_open()
         turns = _Turns(self._loop, self._owner, 5)
-        # Without it connections would stay open and children be zombies: they have a moment, however
-        # little time there was.
+        # Connections and children have a moment, however little time there was. Without it connections would stay
+        # open, and children would be zombies.
         end = max(self._end, monotonic() + _FOR_TURNS)
         self._run(lambda: turns.are_over and _is_reaped(self._owner), end)
-        self._take_turns(2)  # a protocol hears of its child's end after that is known
+        self._take_turns(2)  # a protocol hears of its child's end after the transport knows of it
         for resource in list(self._owner.resources):
             if isinstance(resource, asyncio.SubprocessTransport) and resource.get_returncode() is None:
-                # It takes longer to die. The plug-in's protocol will not be told.
+                # The child takes longer to die. The plug-in's protocol will not hear of that.
                 self._try("forgetting a child", resource.set_protocol, asyncio.SubprocessProtocol())
 
     def _close_what_is_open(self, is_told: bool = True) -> bool:
-        """Close all servers and transports, whose protocols may be told; return whether there were any."""
+        """Close all servers and transports; return whether that has added any to the report.
+
+        Args:
+            is_told: False: protocols do not hear that their connection is lost.
+        """
         count = len(self._report.closed)
         transports = self._try("looking for its transports", self._loop._as_transports_of, self._owner) or ()
         for resource in (*self._owner.resources, *transports):
@@ -291,13 +295,13 @@ class Ending:
         return len(self._report.closed) > count
 
     def _end_latecomers(self) -> None:
-        """End what was begun since, by callbacks scheduled before and by protocols that heard of their end."""
+        """End what was begun meanwhile, by callbacks scheduled before and by protocols that heard of their end."""
         late = [task for task in self._pending() if id(task) not in self._abandoned]
         self._cancel(late)
         self._run_until(_AllEnded(late))
-        # A protocol that connects again whenever it has lost its connection would do so for ever.
+        # Untold: a protocol that connects again whenever it has lost its connection would do so for ever.
         if self._close_what_is_open(is_told=False):
-            self._take_turns(3)  # of which TLS needs one for itself
+            self._take_turns(3)  # one of them is for TLS
 
     def _abandon_jobs(self) -> None:
         if self._owner.executor is not None:
@@ -309,7 +313,7 @@ class Ending:
             if error is not None:
                 what = f"closing the coroutine of {safe_repr(task)}, which would not end, failed"
                 self._owner.report(f"{self._owner.name}: {what}", error)
-        self._loop._as_forget(self._owner, [])  # what they have scheduled while they were closed
+        self._loop._as_forget(self._owner, [])  # callbacks that the tasks have scheduled while they were closed
 
     def _count(self) -> None:
         report = self._report
@@ -320,7 +324,7 @@ class Ending:
     # -- helpers ---------------------------------------------------------------
 
     def _pending(self) -> List[asyncio.Task[Any]]:
-        """Return the tasks of the owner that go on: those of asyncio's registry, and those that the lease holds."""
+        """Return the tasks of the owner that are alive: those of asyncio's registry, and those that the lease holds."""
         pending = self._loop._as_tasks_of(self._owner)
         if not self._own_tasks:
             return pending
@@ -338,17 +342,20 @@ class Ending:
                 self._report.abandoned.append(AbandonedTask(task, self._owner.name))
 
     def _close(self, resource: Any) -> None:
-        """Close one server or transport, if it is open, and write that down."""
+        """Close one server or transport, if it is open, and note that in the report."""
         try:
             what = _close(resource)
-        except BaseException as exc:  # a library's class; the others must be closed all the same
+        except BaseException as exc:  # a library's class may raise anything; the others must be closed all the same
             self._owner.report(f"{self._owner.name}: closing {safe_repr(resource)} failed", exc)
         else:
             if what:
                 self._report.closed.append(what)
 
     def _try(self, what: str, act: Callable[..., Any], *args: Any) -> Any:
-        """Call something that may raise, and report it then."""
+        """Call `act`, and report what it raises; nothing keeps us from the next step.
+
+        All that we call is code of the plug-in, of a library or of an adapter, a `repr` included, and may raise.
+        """
         try:
             return act(*args)
         except BaseException as exc:
@@ -357,11 +364,11 @@ class Ending:
 
 
 class _AllEnded:
-    """Whether tasks have ended: asked in each turn, it looks at each task once and at the last of them again.
+    """A condition: tasks have ended. It is asked in each turn, so it never looks again at a task that has ended.
 
     Args:
-        tasks: to be waited for.
-        look_again: returns those that must be waited for after these.
+        tasks: the tasks to wait for.
+        look_again: returns the tasks to wait for when these have ended.
     """
 
     def __init__(
@@ -395,13 +402,13 @@ def _closes_generator(task: Any) -> bool:
 
 
 def _forget_cancellation(task: Any) -> None:
-    """Keep Python 3.7 quiet: a task that returns in the step in which it was cancelled fails there, unheard."""
+    """Keep Python 3.7 quiet: a task that returns in the step in which it was cancelled counts as failed there."""
     if not task.cancelled() and isinstance(task._exception, asyncio.CancelledError):
         task._log_traceback = False
 
 
 def _close(resource: Any) -> str:
-    """Close one server or transport, and describe it; nothing if it was closed already."""
+    """Close one server or transport, and describe it; return nothing if it was closed already."""
     if isinstance(resource, asyncio.AbstractServer):
         if not resource.is_serving():
             return ""
@@ -414,7 +421,7 @@ def _close(resource: Any) -> str:
     try:
         # Not close(): it would wait for its buffer to drain, which may be never.
         getattr(resource, "abort", resource.close)()
-    except NotImplementedError:  # inherited by the proactor's reading end of a pipe, which has no buffer
+    except NotImplementedError:  # the proactor's reading end of a pipe inherits abort(), and has no buffer
         resource.close()
     return what
 
@@ -429,10 +436,11 @@ async def _close_all(loop: Any, generators: List[Any]) -> None:
 
 
 class _Turns:
-    """Let protocols hear of their lost connections: asyncio tells them in the next turn, or one for each layer (TLS).
+    """A number of turns of the loop, in which protocols hear of their lost connections.
 
-    Turns are counted, for "until nothing is ready" may never come: the loop is shared, and others are at work. By
-    callbacks: of a task that time does not suffice for, asyncio would say that it was destroyed.
+    asyncio tells a protocol in the next turn, and takes one turn for each layer (TLS). We count turns, for "until
+    nothing is ready" may never come: the loop is shared, and others are at work. We count by callbacks and not in a
+    task, for asyncio would report that a task was destroyed if its time did not suffice.
     """
 
     def __init__(self, loop: Any, owner: Owner, count: int) -> None:
@@ -451,7 +459,7 @@ class _Turns:
 
 
 def _is_reaped(owner: Owner) -> bool:
-    """Whether the children that were killed have ended."""
+    """Whether the owner's children, which were killed, have ended."""
     return all(
         resource.get_returncode() is not None
         for resource in owner.resources

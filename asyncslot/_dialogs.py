@@ -1,25 +1,25 @@
-"""Dialogs for tasks: asyncModal, to await a function that opens one; Progress, for how far a task is.
+"""Dialogs for tasks: asyncModal awaits a function that opens a dialog; Progress shows how far a task is.
 
-asyncModal. A coroutine that calls `dialog.exec()` itself stays on the stack, with the step
-that runs it, for as long as the dialog is open. asyncio goes on inside, but our
-loop is the running loop there and this task the current one, so that another
-plug-in's `asyncio.run()` fails while the dialog is open. Called by Qt, from a
-timer, the same function finds what any plain slot finds: nothing of asyncio's.
+asyncModal. If a coroutine calls `dialog.exec()` itself, its step stays on the stack for
+as long as the dialog is open. asyncio goes on inside the dialog's loop, but there our loop
+is the running loop and this task the current task. So another plug-in's `asyncio.run()`
+fails while the dialog is open. asyncModal() instead has Qt call the function from a timer.
+There it runs as any plain slot does, with no running loop and no current task.
 
     coroutine: arm a 0 ms timer, wait -> step ends -> Qt: timer -> fn() -> result -> step: coroutine goes on
 
-This module does not know what the function does. It serves any asyncio loop that
-rides on Qt's, ours or not.
+This part does not know what the function does. It serves any asyncio loop that
+rides on Qt's loop, ours or not.
 
-Progress is what a task shows of itself in the host's own progress display.
+Progress. A task shows how far it is, in the host's own progress display:
 
     async with lease.progress("Downloading tiles", total=240) as progress:
         for tile in tiles:
             await fetch(tile)
             progress.advance()
 
-The display is the adapter's, or a small dialog where the host has none. Progress
-keeps count, is sparing with the GUI, and lets the display's Cancel button cancel the task.
+The display comes from the adapter, or is a small dialog where the host has none. Progress
+keeps count, limits how often the display is updated, and lets its Cancel button cancel the task.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ._hosts import make_dialog, name_of_host
 
 _T = TypeVar("_T")
 
-# Seconds; a loop takes no "for ever".
+# Seconds. The timer that uses it never has to fire, but call_later() cannot wait for ever.
 _LONG_INTERVAL = 24 * 3600.0
 
 
@@ -47,26 +47,26 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
         answer = await asyncModal(QMessageBox.question, window, "Stop", "Stop the download?")
 
     Other tasks go on while the dialog is open, and asyncio.run() works in the
-    slots that are called meanwhile. `fn` runs as a plain slot does: there is no
+    slots that are called then. `fn` runs as a plain slot does: there is no
     current task, and context variables are not passed on.
 
-    Cancelled before `fn` was called, it is not called. Cancelled while the dialog
-    is open, the coroutine gets CancelledError at once; the dialog stays until it
-    is closed, and its result is dropped (an exception is reported): to close it,
-    catch CancelledError and call `dialog.reject()`.
+    If the task is cancelled before Qt has called `fn`, `fn` is not called. If it is
+    cancelled while the dialog is open, the coroutine gets CancelledError at once. The
+    dialog then stays until it is closed, and its result is dropped (an exception is
+    reported). To close it, catch CancelledError and call `dialog.reject()`.
 
-    It needs a Qt loop that runs. After the application's quit(), while the loop is still
-    attached, it waits until it is cancelled.
+    A Qt loop must be running. After the application's quit(), while our loop is still
+    attached, the call waits until it is cancelled.
 
     Raises:
         NotFunctionError: `fn` cannot be called, or is a coroutine function.
-        NoQtLoopError: no Qt loop can call it as long as the task is waited for: inside
-            lease.run_until_complete(), in clean-up under detach(), or under a loop of
+        NoQtLoopError: somebody blocks to wait for this task, so that no Qt loop can call
+            `fn`: lease.run_until_complete(), clean-up under detach(), or a loop of
             asyncio's own.
         NoApplicationError: there is no QCoreApplication.
         ThreadError: awaited in another thread than the application's.
-        Exception: whatever `fn` raises; SystemExit and KeyboardInterrupt too,
-            which end the task as they do when it raises them itself.
+        Exception: whatever `fn` raises; SystemExit and KeyboardInterrupt too. These
+            two end the task as they do when the coroutine raises them itself.
 
     Thread: GUI thread only.
     """
@@ -75,7 +75,8 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
     qt_core = find_qt_core()
     require_application(qt_core, "asyncModal()")
     loop = asyncio.get_running_loop()
-    # Ours, of whichever copy, may wait for a Qt loop that is to come; and tells when none can.
+    # A loop of ours, of whichever copy, may wait for a Qt loop that is to start later. It tells us if none can (see
+    # _Call). For any other loop we must find out now.
     why = "" if hasattr(loop, "_as_ask_qt") else _why_without_qt(qt_core, loop)
     if why:
         raise NoQtLoopError("asyncModal()", why)
@@ -91,22 +92,22 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
     try:
         raise error
     finally:
-        error = None  # or the traceback and this frame keep each other alive
+        error = None  # the traceback refers to this frame, and the two would keep each other alive
 
 
 def _why_without_qt(qt_core: Any, loop: Any) -> str:
-    """Say why no Qt loop can run while this loop runs, which is none of ours; nothing if one can."""
+    """Return why no Qt loop can run while `loop`, which is not ours, runs; an empty string if one can."""
     if qt_core.QThread.currentThread().loopLevel() == 0:
         return f"none runs in this thread, but {loop!r}"
-    # A Qt loop that has called a slot in which asyncio blocks. A loop that is only turned by a timer, for a moment, is
-    # none of asyncio.run()'s.
+    # A Qt loop does run, but it may have called a slot in which asyncio.run() blocks it. A loop that a timer of Qt's
+    # only turns for a moment is not run by asyncio.run(), and does not block.
     return f"{loop!r}, of an asyncio.run(), blocks it" if _is_in_asyncio_run(type(loop)) else ""
 
 
 def _is_in_asyncio_run(kind: Any) -> bool:
     """Whether the running loop, of this class, is one of asyncio's own and run by asyncio.run()."""
     if not kind.run_forever.__module__.startswith("asyncio."):
-        return False  # it rides on Qt's, or may
+        return False  # this loop rides on Qt's, or may do so
     frame: Optional[FrameType] = sys._getframe()
     while frame is not None and frame.f_code.co_name != "run_forever":
         frame = frame.f_back
@@ -118,10 +119,10 @@ def _is_in_asyncio_run(kind: Any) -> bool:
 
 
 class _Call:
-    """One call of a function by Qt, in the next turn of its loop.
+    """One call of a function by Qt, in the next turn of Qt's loop.
 
     Attributes:
-        outcome: a future for the result and the exception, one of which is None.
+        outcome: a future for the pair of result and exception. The exception is None if the call succeeded.
     """
 
     def __init__(self, qt_core: Any, fn: Callable[[], Any]) -> None:
@@ -129,34 +130,35 @@ class _Call:
         self._loop = loop
         self._fn = fn
         self.outcome: asyncio.Future[Tuple[Any, Optional[BaseException]]] = self._loop.create_future()
-        # A timer and not a posted event, and one that repeats until it has been heard: see _wakeup.
+        # A timer, not a posted event, and a timer that repeats until it has fired: _wakeup tells why.
         self._timer = qt_core.QTimer()
         self._timer.timeout.connect(self._run)
         self._timer.start(0)
         self._stay()
         self._stop_asking: Optional[Callable[[], object]] = None
         ask_qt = getattr(loop, "_as_ask_qt", None)
-        if ask_qt is not None:  # ours, of whichever copy
+        if ask_qt is not None:  # a loop of ours, of whichever copy
             self._stop_asking = ask_qt(loop._as_owner.get(), self._refuse)
 
     def _stay(self) -> None:
-        """Have the loop refer to us, as to what waits for time: Qt refers to a method's object weakly.
+        """Make the loop refer to us by a timer, since Qt only refers weakly to the object of a connected method.
 
-        A task that nobody else refers to would be collected before Qt's next turn.
+        Without it a task to which nothing else refers would be collected before Qt's next turn.
         """
         self._next_stay = self._loop.call_later(_LONG_INTERVAL, self._stay)
 
     def forget(self) -> None:
-        """Do not call any more. A call under way goes on."""
+        """Do not call the function any more. A call that has begun goes on."""
         self._next_stay.cancel()
         if self._stop_asking is not None:
             self._stop_asking()
-            self._stop_asking = None  # it knows the task, which has us in its frames, and those in its traceback
+            # It refers to the task. The task refers to us, by its frames and those in its traceback: break the cycle.
+            self._stop_asking = None
         try:
             self._timer.stop()
             self._timer.deleteLater()
         except RuntimeError:
-            pass  # the application is gone, and PyQt deletes with it what Python has made
+            pass  # the application is gone, and PyQt has deleted with it the objects that Python has made
 
     def _refuse(self) -> None:
         if not self.outcome.done():
@@ -169,7 +171,7 @@ class _Call:
         if self.outcome.done() or self._loop.is_closed():
             return
         outcome = _outcome_of(self._fn)
-        # A closed loop would raise, into Qt.
+        # `fn` may have run for long. On a closed loop set_result() would raise, and our caller is Qt.
         if not self.outcome.done() and not self._loop.is_closed():
             self.outcome.set_result(outcome)
         elif outcome[1] is not None:
@@ -178,10 +180,10 @@ class _Call:
 
 
 def _outcome_of(fn: Callable[[], Any]) -> Tuple[Any, Optional[BaseException]]:
-    """Call a function for its result or its exception.
+    """Call a function, and return its result and its exception.
 
-    Whatever it raises must not get out into Qt, SystemExit included (PyQt would end
-    the process). It is raised where it is awaited, and goes from there as from any task.
+    No exception must get out into Qt, not even SystemExit (PyQt would end the process).
+    It is raised again in the task that awaits the call, and is handled as any exception there.
     """
     try:
         return fn(), None
@@ -189,20 +191,20 @@ def _outcome_of(fn: Callable[[], Any]) -> Tuple[Any, Optional[BaseException]]:
         return None, exc
 
 
-# Seconds from one update of the display to the next.
+# Seconds, at least, from one update of the display to the next.
 _INTERVAL = 0.05
 
 
 class Progress:
     """How far a task is, shown by the host; an asynchronous context manager, made by progress() or Lease.progress().
 
-    The user's Cancel cancels the task that entered the block. A display that fails is
-    reported once, and the work goes on without it.
+    If the user presses Cancel, the task that entered the block is cancelled. If the
+    display fails, that is reported once, and the work goes on without it.
 
     Attributes:
-        total: how many there are to do; None while nobody can tell.
+        total: how many items there are to do; None while nobody can tell.
         done: how many of them are done.
-        text: what is shown beside the bar.
+        text: the text beside the bar.
 
     Thread: GUI thread only.
     """
@@ -216,7 +218,7 @@ class Progress:
         title: str,
         total: Optional[float],
     ) -> None:
-        self.total = total or None  # of nothing, nobody can tell how much is done
+        self.total = total or None  # of a total of 0 there is no fraction: treat it as unknown
         self.done: float = 0
         self.text = ""
         self._loop = loop
@@ -241,7 +243,7 @@ class Progress:
         self._show()
         return self
 
-    # Without an await: it runs to its end even when the task is abandoned by detach().
+    # There is no `await` in here, so that it runs to its end even when detach() abandons the task.
     async def __aexit__(self, *_: object) -> None:
         self._task = None
         if self._later is not None:
@@ -254,11 +256,11 @@ class Progress:
             self._failed(exc)
 
     def advance(self, count: float = 1, text: Optional[str] = None) -> None:
-        """Say that `count` more are done.
+        """Say that `count` more items are done.
 
         Args:
-            count: how many; parts of one, too.
-            text: replaces what is shown beside the bar; None leaves it.
+            count: how many; may be a fraction.
+            text: replaces the text beside the bar; None leaves it.
         """
         self.done += count
         if self.total is not None:
@@ -266,17 +268,17 @@ class Progress:
         self._change(text)
 
     def update(self, fraction: Optional[float], text: Optional[str] = None) -> None:
-        """Say how far it is, without counting.
+        """Say how far the task is, as a fraction instead of a count.
 
         Args:
             fraction: 0..1; None while nobody can tell.
-            text: replaces what is shown beside the bar; None leaves it.
+            text: replaces the text beside the bar; None leaves it.
         """
         self._fraction = fraction
         self._change(text)
 
     def _change(self, text: Optional[str]) -> None:
-        """Show it now or in a moment, at most twenty times a second."""
+        """Show the new state now or in a moment, at most twenty times a second."""
         if text is not None:
             self.text = text
         if self._display is None or self._later is not None:
@@ -301,7 +303,7 @@ class Progress:
         self._tell(f"{self._whose}: the adapter for {name_of_host(self._host)} failed to show progress", exc)
 
     def _cancel(self) -> None:
-        """Cancel the task, once: a user who presses again must not interrupt its clean-up."""
+        """Cancel the task, but only once: if the user presses again, that must not interrupt its clean-up."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()

@@ -1,11 +1,11 @@
 """Every exception that asyncslot raises, and its wording.
 
-One module, so that the sentences can be read, compared and translated side by
-side. Each says what was found, what is needed and what to do. Each class also
-inherits the builtin that a caller would expect from asyncio or Qt, so that
-code which knows nothing of asyncslot catches it too.
+They are in one module so that the sentences can be read, compared and translated
+side by side. Each message says what was found, what is needed and what to do. Each
+class also inherits the builtin that a caller would expect from asyncio or Qt. So
+code that knows nothing of asyncslot catches it, too.
 
-This module knows nothing of Qt, of asyncio or of the rest of the package.
+This module does not know Qt, asyncio or the rest of the package.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class NoBindingError(AsyncSlotError, ImportError):
 
 
 class ThreadError(AsyncSlotError, RuntimeError):
-    """Something for the GUI thread was called from another thread."""
+    """A function that belongs to the GUI thread was called from another thread."""
 
     def __init__(self, what: str, thread: str) -> None:
         super().__init__(
@@ -59,7 +59,7 @@ class NotCoroutineFunctionError(AsyncSlotError, TypeError):
         if is_coroutine:
             advice = "pass the function itself, without calling it: asyncSlot(fn), not asyncSlot(fn())"
         elif is_type:
-            # As qasync's takes them.
+            # qasync's asyncSlot takes the types of the signal's arguments.
             advice = (
                 "write @asyncSlot without types: arguments that the function does not take are dropped. "
                 "Where Qt must know them, they stand above it: @Slot(int) or @pyqtSlot(int), and @asyncSlot below"
@@ -70,7 +70,7 @@ class NotCoroutineFunctionError(AsyncSlotError, TypeError):
 
 
 class ArgumentError(AsyncSlotError, TypeError):
-    """Something takes other arguments than those that it has, or will have, to be called with."""
+    """A function takes other arguments than those with which it is called, or with which a signal will call it."""
 
     def __init__(self, what: str, found: str, advice: str) -> None:
         super().__init__(f"{what} was given {found}. {advice}")
@@ -84,7 +84,7 @@ class OptionError(AsyncSlotError, ValueError):
 
 
 class NoLoopError(AsyncSlotError, RuntimeError):
-    """A coroutine was to start and no loop of ours is there to run it."""
+    """A coroutine was to start, and there is no loop of ours to run it."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -94,7 +94,7 @@ class NoLoopError(AsyncSlotError, RuntimeError):
 
 
 class ForeignLoopError(AsyncSlotError, RuntimeError):
-    """A coroutine was to start while a loop that is not ours is running."""
+    """A coroutine was to start while a loop is running that is not ours."""
 
     def __init__(self, what: str, loop: object) -> None:
         super().__init__(
@@ -104,7 +104,7 @@ class ForeignLoopError(AsyncSlotError, RuntimeError):
 
 
 class AmbiguousLeaseError(AsyncSlotError, RuntimeError):
-    """The caller holds several leases, having given attach() several names."""
+    """The caller holds several leases, as it has given attach() several names, and we cannot tell which is meant."""
 
     def __init__(self, what: str, package: str, owners: Iterable[str]) -> None:
         super().__init__(
@@ -123,7 +123,7 @@ class DetachedError(AsyncSlotError, RuntimeError):
 
 
 class AttachedLoopError(AsyncSlotError, RuntimeError):
-    """A loop that the host runs was told to stop or to run."""
+    """A loop that is attached, and that the host runs, was told to run or to stop."""
 
     def __init__(self, what: str, *, is_programs: bool = False) -> None:
         advice = (
@@ -171,7 +171,7 @@ class ApplicationQuitError(AsyncSlotError, RuntimeError):
     """The application has quit while run_until_complete() waited for a coroutine, which was cancelled.
 
     Attributes:
-        exit_code: what QCoreApplication.exec() has returned.
+        exit_code: the value that QCoreApplication.exec() has returned.
     """
 
     def __init__(self, exit_code: int, timeout: float, has_ended: bool, where: Optional[str]) -> None:
@@ -187,7 +187,7 @@ class ApplicationQuitError(AsyncSlotError, RuntimeError):
 
 
 class OutsideCoroutineError(AsyncSlotError, RuntimeError):
-    """Something to be awaited was asked for where no loop is running."""
+    """An object to be awaited was asked for where no asyncio loop is running."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
@@ -197,7 +197,7 @@ class OutsideCoroutineError(AsyncSlotError, RuntimeError):
 
 
 class NoQtLoopError(AsyncSlotError, RuntimeError):
-    """Qt was to call a function, and no Qt loop runs that could."""
+    """Qt was to call a function, and no Qt loop is running that could call it."""
 
     def __init__(self, what: str, why: str) -> None:
         super().__init__(
@@ -236,7 +236,7 @@ class NotFunctionError(AsyncSlotError, TypeError):
         )
 
 
-# What there is elsewhere and not here, and what to write instead.
+# Names that another package has and we have not, each with the advice what to write instead.
 ELSEWHERE = {
     "asyncClose": "asyncClose is qasync's. Qt does not wait for a closeEvent(): let it call event.ignore() and start a "
     "slot, which closes the window again when it is done; MIGRATING.md in asyncslot's repository shows one",

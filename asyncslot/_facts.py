@@ -1,17 +1,17 @@
 """Facts as lines of text, and how to look for one without ever failing.
 
-What reports look at may be of another copy and version, half torn down, or not
-ours at all. So each fact is looked for by itself, and where that fails the fact
-is that it cannot be read.
+A report looks at objects that may be of another copy and version, half torn down,
+or not ours at all. So we look for each fact by itself. Where that fails, the fact
+says that it cannot be read.
 
-This module does not know what is looked at.
+This module does not know what the facts are about.
 """
 
 from __future__ import annotations
 
 from typing import Any, Callable, Iterable, List, NamedTuple, Union
 
-# So many of a kind are listed; the others are counted.
+# A list shows this many items, and only counts the others.
 _MOST = 20
 
 
@@ -34,7 +34,7 @@ def fact(label: str, look: Callable[[], Union[str, List[str]]]) -> Fact:
     """Return what `look` finds: a text, or a list of which each item gets a line. Never raises."""
     try:
         found = look()
-    except (Exception, SystemExit) as exc:  # code of a plug-in's own
+    except (Exception, SystemExit) as exc:  # a plug-in's own code may raise anything
         return Fact(label, cannot_read(exc), [])
     if isinstance(found, str):
         return Fact(label, found, [])
@@ -42,12 +42,12 @@ def fact(label: str, look: Callable[[], Union[str, List[str]]]) -> Fact:
 
 
 def cannot_read(exc: BaseException) -> str:
-    """Say that something cannot be read. Not why in the error's own words: they may quote a plug-in's data."""
+    """Say that something cannot be read. We leave out the error's own words, which may quote a plug-in's data."""
     return f"cannot be read ({type(exc).__name__})"
 
 
 def capped(lines: List[str]) -> List[str]:
-    """Return the first lines, and how many there are besides."""
+    """Return the first lines, and a line that counts the others."""
     rest = len(lines) - _MOST
     return [*lines[:_MOST], f"and {rest:,} more"] if rest > 0 else lines
 

@@ -1,8 +1,11 @@
-"""The adapter contract, its check, and the adapter for a host that we know nothing about, with its progress dialog.
+"""The adapter contract and its check; plain Qt, the adapter for an unknown host; and the progress dialog.
 
-An adapter is a module, or any object, that knows facts about one host: which
-QtCore it uses, when it quits, where its users look for errors. It imports
-nothing of ours; host_adapters/README.md tells how to write one.
+An adapter is a module, or any object, that knows the facts about one host: which
+QtCore the host uses, when it quits, where its users look for errors. An adapter need
+not import anything of this package. host_adapters/README.md has the whole contract, and
+tells how to write one.
+
+The progress dialog is for every host whose adapter has no display for progress of its own.
 
 This module does not know leases, loops or tasks.
 """
@@ -19,7 +22,7 @@ from ._binding import find_qt_core
 from ._errors import AdapterError, NoApplicationError
 from .host_adapters import find, find_batch_hint
 
-# What an adapter must have: each function with the names of its arguments.
+# The functions that an adapter must have, each with the names of its arguments.
 CONTRACT = {
     "is_running": (),
     "qt_core": (),
@@ -33,12 +36,12 @@ _logger = logging.getLogger(__name__)
 
 
 class PlainQt:
-    """The adapter for any Qt application: errors go to logging, quitting is aboutToQuit."""
+    """The adapter for any Qt application: reports go to logging, and the quit hook is `aboutToQuit`."""
 
     NAME = "Qt"
 
     def is_running(self) -> bool:
-        """Return whether there is an application."""
+        """Tell whether there is a Qt application."""
         return find_qt_core().QCoreApplication.instance() is not None
 
     def qt_core(self) -> Any:
@@ -52,11 +55,11 @@ class PlainQt:
         return None if widgets is None else widgets.QApplication.activeWindow()
 
     def on_quit(self, callback: Callable[[], None]) -> Callable[[], None]:
-        """Call `callback` when the application is about to quit; return a function that takes it back."""
+        """Have `callback` called when the application is about to quit; return a function that takes this back."""
         application = find_qt_core().QCoreApplication.instance()
         application.aboutToQuit.connect(callback)
-        # Weakly, for a program may drop its application to end it; and not its signal, which
-        # PyQt5 5.15.11 crashes on when the application is gone (seen 2026-11).
+        # Refer weakly to the application, since a program may end it by dropping it. And do not keep its
+        # signal: PyQt5 5.15.11 crashes on the signal of an application that is gone (seen 2026-11).
         reference = weakref.ref(application)
         del application
 
@@ -69,21 +72,24 @@ class PlainQt:
         return unhook
 
     def report(self, message: str, exc: Optional[BaseException]) -> None:
-        """Log an error."""
+        """Log an error, with the traceback of `exc`."""
         _logger.error(message, exc_info=exc)
 
     def progress(self, title: str, cancel: Callable[[], None]) -> None:
-        """Return None: a host that we know nothing about has no place for progress."""
+        """Return None: an unknown host has no progress display that we know of."""
 
 
 def find_host() -> Any:
-    """Return the adapter of the host that is running, else the one for plain Qt."""
+    """Return the adapter of the host that is running, or that for plain Qt if we know no adapter for it."""
     adapter = find()
     return PlainQt() if adapter is None else adapter
 
 
 def explain_no_application(error: Exception) -> Exception:
-    """Return what to raise where there is no application: a host's own advice for its batch mode, if it is that."""
+    """Return the exception to raise where there is no application.
+
+    If this process is a host in its batch mode, the exception has that host's own advice; else it is `error`.
+    """
     hint = find_batch_hint()
     return error if hint is None else NoApplicationError("attach()", hint)
 
@@ -92,7 +98,7 @@ def check_adapter(adapter: Any) -> None:
     """Check that an adapter keeps the contract.
 
     Raises:
-        AdapterError: with everything that is missing or wrong, in one message.
+        AdapterError: something is missing or wrong. One message lists all of it.
     """
     problems: List[str] = []
     if not isinstance(getattr(adapter, "NAME", None), str):
@@ -108,7 +114,7 @@ def check_adapter(adapter: Any) -> None:
             try:
                 inspect.signature(function).bind(*arguments)
             except ValueError:
-                pass  # a builtin that does not tell
+                pass  # a builtin that does not tell its arguments
             except TypeError:
                 problems.append(f"{wanted} is needed, found {name}{inspect.signature(function)}")
     if problems:
@@ -116,7 +122,7 @@ def check_adapter(adapter: Any) -> None:
 
 
 def name_of_host(host: Any) -> str:
-    """Return the name that an adapter gives its host; one that fails is the adapter's own business."""
+    """Return the name that an adapter gives its host, or "the host" if the adapter fails at that."""
     try:
         return str(host.NAME)
     except BaseException:
@@ -124,28 +130,28 @@ def name_of_host(host: Any) -> str:
 
 
 def report_safely(host: Any, message: str, exc: Optional[BaseException]) -> None:
-    """Report through the adapter; an adapter that fails is logged with what it was to report. Never raises."""
+    """Report through the adapter. If the adapter fails, log both the report and the failure. Never raises."""
     try:
         host.report(message, exc)
-    except BaseException as failure:  # sys.exit() in an adapter, too
+    except BaseException as failure:  # an adapter may even call sys.exit()
         try:
             _logger.error(message, exc_info=exc)
             _logger.error("The adapter for %s failed to report this", name_of_host(host), exc_info=failure)
         except Exception:
-            pass  # a stream that can neither take the message nor an error about it (Krita's is strict ASCII)
+            pass  # stderr can take neither the message nor an error about it (Krita's is strict ASCII)
 
 
-# Into which the bar is divided.
+# The bar's maximum: the number of parts into which it is divided.
 _STEPS = 1000
 
 
 def make_dialog(host: Any, title: str, cancel: Callable[[], None]) -> Optional[ProgressDialog]:
-    """Return a dialog as an adapter's `progress()` would, or None in a host without widgets.
+    """Return a progress dialog for a host whose `progress()` gives none; None in a host without widgets.
 
     Thread: GUI thread only.
     """
     qt_core = host.qt_core()
-    # What is not loaded by now, this application does not use; loading it is not for us.
+    # If QtWidgets is not loaded by now, this application does not use it, and we must not load it.
     widgets = sys.modules.get(qt_core.__name__.rpartition(".")[0] + ".QtWidgets")
     application = qt_core.QCoreApplication.instance()
     if widgets is None or application is None or not application.inherits("QApplication"):
@@ -156,11 +162,11 @@ def make_dialog(host: Any, title: str, cancel: Callable[[], None]) -> Optional[P
 class ProgressDialog:
     """A small window with a bar, a line of text and a Cancel button, for hosts that have no display of their own.
 
-    It never blocks: it is not modal, and is shown at once or never.
+    It never blocks the user, as it is not modal. It is shown at once.
     """
 
     def __init__(self, qt_core: Any, widgets: Any, parent: Any, title: str, cancel: Callable[[], None]) -> None:
-        # The context in which Qt's own dialogs look up this word: the user sees it in the host's language.
+        # Qt's own dialogs look this word up in this context, so the user sees it in the host's language.
         button = qt_core.QCoreApplication.translate("QPlatformTheme", "Cancel")
         self._dialog = dialog = widgets.QProgressDialog(title, button, 0, _STEPS, parent)
         self._title = title
@@ -169,10 +175,10 @@ class ProgressDialog:
         dialog.setAutoClose(False)
         dialog.setAutoReset(False)
         dialog.setMinimumDuration(0)
-        # A host whose windows are all closed but this one is to quit all the same.
+        # If all other windows of the host are closed, the host must quit although this one is still open.
         attributes = getattr(qt_core.Qt, "WidgetAttribute", qt_core.Qt)
         dialog.setAttribute(attributes.WA_QuitOnClose, False)
-        # By default a press of the button also hides the dialog, before the task has ended.
+        # By default a press of the button also hides the dialog. It must stay until the task has ended.
         dialog.canceled.disconnect()
         dialog.canceled.connect(self._on_canceled)
         dialog.show()
@@ -183,18 +189,18 @@ class ProgressDialog:
             cancel()
 
     def update(self, fraction: Optional[float], text: str) -> None:
-        """Show how far it is: 0..1, or None while nobody can tell."""
+        """Show a fraction, 0..1 or None while nobody can tell, and a line of text."""
         try:
             self._dialog.setMaximum(0 if fraction is None else _STEPS)
             if fraction is not None:
                 self._dialog.setValue(round(fraction * _STEPS))
             self._dialog.setLabelText(f"{self._title}\n{text}" if text else self._title)
         except RuntimeError:
-            pass  # it has gone with its parent
+            pass  # the dialog was deleted with its parent
 
     def close(self) -> None:
         """Take the dialog away. May be called twice."""
-        self._cancel = None  # closing counts as cancelling, for Qt
+        self._cancel = None  # for Qt, to close the dialog is to cancel
         try:
             self._dialog.close()
             self._dialog.deleteLater()

@@ -1,26 +1,23 @@
-"""Ctrl+C and other signals, while a program of its own runs the loop. Never in a host.
+"""Ctrl+C and other signals, while a program that owns its application runs the loop. Never in a host.
 
-Python runs signal handlers only between bytecodes, and a sleeping Qt loop executes
-none; so signals must wake the loop, through the descriptor that Python writes to
-when a signal arrives. asyncio resets that when the last of its signal handlers is
-removed, and Ctrl+C to Python's own handler; renew() comes back.
+Python runs signal handlers only between bytecodes, and a sleeping Qt loop executes none. So signals must wake the
+loop, through the descriptor that Python writes to when a signal arrives.
 
-KeyboardInterrupt is raised by whatever handles SIGINT: Python's own handler, that of
-asyncio.Runner at the second Ctrl+C, a program's. It must not be raised wherever Python
-happens to be then, which may be the first line that Qt calls, where PyQt ends the
-process. So we stand in front of that handler, and what it raises
+KeyboardInterrupt is raised by the handler of SIGINT: Python's own, that of asyncio.Runner at the second Ctrl+C, or
+the program's. It must not be raised wherever Python happens to be then. That may be the first line that Qt calls,
+where PyQt ends the process. So we put our handler in front of that one. When that one raises KeyboardInterrupt,
 
-    in a callback of the loop, or in the program's     is raised there, as in asyncio: an endless
+    in a callback of the loop, or in the program's     we let it through, as asyncio does: an endless
     own code outside of Qt                             loop is interrupted
-    elsewhere: the loop sleeps, a slot of Qt's runs,   is noted; the loop ends as soon as Qt goes on,
-    a dialog is open                                   and it is raised in whoever runs it
-    there, a second time                               is raised there: it may be what never ends
+    elsewhere: the loop sleeps, a slot of Qt's runs,   we note it; the loop ends as soon as Qt goes on,
+    a dialog is open                                   and we raise it in the code that runs the loop
+    there, a second time                               we let it through: that code may never end
 
-Code of a callback may have been called by way of Qt, too (`button.click()`). While an
-interrupt is under way sys.excepthook is ours: to this PyQt brings what leaves a slot,
-instead of ending the process, and PySide what it would print and forget. There it is
-noted as well. With PySide and Python 3.14 the process then says in its exit status, whatever it does
-afterwards, that Ctrl+C has ended it: it is Python that does so, when it is asked to print KeyboardInterrupt.
+Qt may have called the code of a callback, too (`button.click()`). So sys.excepthook is ours from the moment that we
+let an interrupt through until the loop's next turn. PyQt calls the hook for an exception that leaves a slot,
+instead of ending the process; PySide calls it where it would print the exception and forget it. We note the
+interrupt then. With PySide and Python 3.14 the process's exit status says afterwards that Ctrl+C has ended it,
+whatever the process does. Python sets that itself, when it is asked to print a KeyboardInterrupt.
 """
 
 from __future__ import annotations
@@ -33,15 +30,15 @@ from typing import Any, Callable, Dict, Optional
 
 
 class SignalWatch:
-    """From now until close(), let signals wake a loop, and Ctrl+C end it where it cannot interrupt it.
+    """Let signals wake a loop, and let Ctrl+C end the loop where it cannot interrupt it; from now until close().
 
-    Only the main thread hears of signals; made in another one, this does nothing.
+    Python tells signals to the main thread only; made in another thread, this does nothing.
 
     Args:
-        loop: is told of Ctrl+C by _as_interrupted(), and asked by _as_may_interrupt().
+        loop: its _as_interrupted() is told of Ctrl+C, and its _as_may_interrupt() decides whether we let it through.
 
     Attributes:
-        writes_to_fd: whether signals are written to the loop's descriptor.
+        writes_to_fd: whether Python writes signals to the loop's descriptor.
     """
 
     def __init__(self, loop: Any) -> None:
@@ -49,13 +46,17 @@ class SignalWatch:
         self._fd = loop._csock.fileno()
         self._is_closed = False
         self._was_noted = False
-        self._handler: Optional[Callable[[int, Any], Any]] = None  # the one that we stand in front of
-        self._hook: Any = None  # the excepthook that is not ours
+        self._handler: Optional[Callable[[int, Any], Any]] = None  # the handler of SIGINT that ours stands in front of
+        self._hook: Any = None  # the sys.excepthook in whose place ours is
         self.writes_to_fd = False
         self.renew()
 
     def renew(self) -> None:
-        """Be told of signals, also if somebody else has set himself in our place, and gone."""
+        """Set our descriptor and our handler, for the first time or after somebody else has reset them.
+
+        asyncio does so when its last signal handler is removed: it resets the descriptor, and SIGINT to Python's own
+        handler. A descriptor that is somebody else's is left alone.
+        """
         if threading.current_thread() is not threading.main_thread():
             return
         try:
@@ -68,15 +69,15 @@ class SignalWatch:
                 self._handler = handler
                 signal.signal(signal.SIGINT, self._on_sigint)
         except ValueError:
-            pass  # an embedded interpreter that leaves signals alone: there are none to wait for
+            pass  # an embedded interpreter without signal handling: there are no signals to wait for
 
     def close(self) -> None:
-        """Put back what was there, unless somebody has put something else there since."""
+        """Put back the handler, the hook and the descriptor, each unless somebody else has replaced ours since."""
         self._is_closed = True
         self._unhook()
         if self._handler is not None and signal.getsignal(signal.SIGINT) == self._on_sigint:
             signal.signal(signal.SIGINT, self._handler)
-        # The loop's own handlers stay until they are removed, as in asyncio.
+        # The loop's own signal handlers stay until they are removed, as in asyncio, and need the descriptor.
         if self.writes_to_fd and not getattr(self._loop, "_signal_handlers", None):
             current = signal.set_wakeup_fd(-1)
             if current not in (self._fd, -1):
@@ -88,7 +89,7 @@ class SignalWatch:
             self._handler(signum, frame)
         except KeyboardInterrupt:
             is_ours = frame is not None and _package_of(frame.f_globals) == _package_of(globals())
-            # Closed: somebody has kept this handler, and put it back.
+            # We are closed if somebody has kept our handler, and put it back later.
             if self._is_closed or (not is_ours and (self._was_noted or self._loop._as_may_interrupt())):
                 self._raises()
                 raise
@@ -99,7 +100,7 @@ class SignalWatch:
         self._loop._as_interrupted(KeyboardInterrupt())
 
     def _raises(self) -> None:
-        """Watch where the exception goes that is raised next, until the loop's next turn."""
+        """Set our sys.excepthook until the loop's next turn, to learn if the exception raised next is not caught."""
         if self._is_closed or self._hook is not None:
             return
         self._hook, sys.excepthook = sys.excepthook, self._on_uncaught

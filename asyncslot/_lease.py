@@ -1,20 +1,20 @@
 """Lease: one owner's hold on the shared loop, from attach() to detach(); and which leases this copy gave out.
 
-    begins      hears of the host's quitting from now on
+    begins      the lease hears of the host's quitting from now on
     meanwhile   tasks, slots and jobs are made through it and belong to its owner
-    ends        slots go dead -> own work is ended (`_detach`) -> the place is given
-                up, and the last lease closes the loop
+    ends        slots go dead -> the owner's work is ended (`_detach`) -> the place is given up,
+                and the last lease closes the loop
 
-The copy is the plug-in. Who calls a public function is answered by which copy of this package is
-called: `held` are the leases that this one gave out. Only where several packages use one copy is the
-calling package asked, among these; the name that a lease was given plays no part, but where one
-caller holds several. There is no way from here to another copy's lease.
+The copy is the plug-in. Which plug-in has called a public function, we tell by the copy of this package
+that was called: `held` are the leases that this copy gave out. Only where several packages use one copy
+do we look at the calling package, to choose among these leases. The name of a lease matters only where
+one caller holds several. There is no way from here to another copy's lease.
 
-attach() and detach() are transactions: either the lease, the owner, the place, the host's hook and
-`held` all know of it, or none does.
+attach() and detach() are transactions. Either the lease, the owner, the place, the host's hook and
+`held` all know of the change, or none of them does.
 
-Everything here is for the GUI thread. What the loop does between the two is not
-our business; what the host is like, only the adapter knows.
+Everything here is for the GUI thread. This module does not know what the loop does between attach() and
+detach(), nor what the host is like; the latter only the adapter knows.
 """
 
 from __future__ import annotations
@@ -47,11 +47,13 @@ _Coro = Coroutine[Any, Any, _T]
 
 
 class Lease:
-    """One owner's hold on the loop, from attach() to detach(); also a context manager.
+    """One owner's hold on the loop, from attach() to detach().
+
+    A lease is also a context manager, which detaches when the `with` block is left.
 
     Attributes:
-        name: what people read: that of the plug-in, made distinct where two have the same.
-        owner: the same, by its old name.
+        name: the plug-in's name in messages, made distinct where two plug-ins have the same.
+        owner: the same as `name`, by its old name.
         loop: the asyncio loop, shared with the other leases in this thread.
         host: the adapter of the host application.
 
@@ -66,16 +68,16 @@ class Lease:
         self.loop = loop
         self.host = host
         self._module = module
-        self._given_name = given_name  # what attach() was given
+        self._given_name = given_name  # the name that attach() was given
         self._owner = loop._as_join(name, module, COPY, functools.partial(report_safely, host))
         self._tasks: Set[asyncio.Task[Any]] = set()  # asyncio itself keeps no task alive
         self._report: Optional[DetachReport] = None
         self._ending: Optional[Ending] = None
         self._unhook: Callable[[], None] = _unhook_nothing
-        self._probe: Any = None  # of the application whose quitting we hear of
+        self._probe: Any = None  # a QObject that lives as long as the application whose quitting we hear of
 
     def _begin(self, place: _meeting.Place) -> None:
-        """Hear of the host's quitting, and be known; if the adapter fails, the lease has never been.
+        """Enter the place, and hear of the host's quitting; if the adapter fails, the lease has never been.
 
         Raises:
             BaseException: whatever the adapter raises.
@@ -95,13 +97,14 @@ class Lease:
         _hosts[:] = [weakref.ref(self.host)]
 
     def _hook_anew(self) -> None:
-        """Hear of the quitting of an application that was made anew; the old one's is gone with it."""
+        """Hear of the quitting of an application that was made anew; the old hook has gone with the old application."""
         if self._probe is not self.loop._as_probe:
             self._unhook_safely()
             self._hook()
 
     def _hook(self) -> None:
-        before, self._probe = self._probe, self.loop._as_probe  # first: an adapter may attach this plug-in again
+        # Before the adapter is called: it may attach this plug-in again, which must not hook a second time.
+        before, self._probe = self._probe, self.loop._as_probe
         try:
             self._unhook = self.host.on_quit(self._on_host_quit)
         except BaseException:
@@ -113,23 +116,46 @@ class Lease:
 
     @property
     def is_attached(self) -> bool:
-        """Whether the lease still holds."""
+        """Whether the lease still holds: until detach() is called, by the plug-in or because the host quits."""
         return self._report is None
 
     def create_task(self, coro: _Coro[_T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
-        """Make a task of `coro`, which starts in the next step. Works in plain slots, too.
+        """Make a task of `coro`, which starts in the next step; return the task.
 
-        The lease keeps the task alive until it is done, and cancels it on detach.
+        Works in plain slots, too, where asyncio.create_task() finds no loop. The lease keeps the
+        task alive until it is done, and cancels it on detach.
+
+        Args:
+            name: the task's name, in reports; without effect in Python 3.7, where tasks have none.
 
         Raises:
-            DetachedError: the lease has ended.
-            ThreadError: called from another thread.
+            DetachedError: the lease has ended; `coro` is closed.
+            ThreadError: called from another thread; `coro` is closed.
+
+        Thread: GUI thread only.
         """
         self._check("create_task()", coro)
         return self._keep(self.loop._as_call_for(self._owner, self.loop.create_task, coro), name)
 
     def run_task(self, coro: _Coro[_T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
-        """Like create_task(), but the first step runs now, before this returns."""
+        """Make a task of `coro`, run its first step before this returns, and return the task.
+
+        For an effect that must be there at once: a button that is disabled, say. The first step
+        ends at the first `await` that really waits; from then on the task is like one of
+        create_task(). Called inside a task, this suspends that task for the time, and
+        asyncio.current_task() is the new one.
+
+        Args:
+            name: the task's name, as for create_task().
+
+        Returns:
+            The task, which may be done. If its first step has raised an exception, the task has that.
+
+        Raises:
+            DetachedError, ThreadError: as from create_task().
+
+        Thread: GUI thread only.
+        """
         self._check("run_task()", coro)
         return self._keep(self.loop._as_call_for(self._owner, self.loop.run_task, coro), name)
 
@@ -142,14 +168,22 @@ class Lease:
     def slot(self, coro_fn: Any = ..., *, on_repeat: str = "concurrent", cancel_with_receiver: bool = False) -> Any:
         """Return a slot for Qt signals that starts `coro_fn` under this lease, its first step at once.
 
-        Takes the same as asyncSlot(), and drops arguments of the signal that `coro_fn`
-        does not take. A call returns what that one's does: the task, to be awaited. After
-        detach, emissions are ignored.
+        Takes the same as asyncSlot(), and drops arguments of the signal that `coro_fn` does not
+        take. Without `coro_fn` it returns a decorator. Called twice for the same method, it returns
+        equal slots, so that `disconnect()` finds the one that was connected. After detach,
+        emissions are ignored.
+
+        Args:
+            on_repeat: what an emission does while an earlier one's task still runs; see asyncSlot().
+            cancel_with_receiver: cancel a method's tasks when Qt deletes its object; see asyncSlot().
+
+        Returns:
+            The slot. A call of it returns the task, to be awaited, as with asyncSlot().
 
         Raises:
             NotCoroutineFunctionError: `coro_fn` is not a coroutine function.
             ArgumentError: it needs a keyword argument, which no signal brings.
-            OptionError: as from asyncSlot().
+            OptionError: an option has a value that it cannot have; see asyncSlot().
         """
         options = Options(on_repeat, cancel_with_receiver)
         starter = Starter(self._is_here, self._hand_over, self._start, self._find_loop)
@@ -158,10 +192,25 @@ class Lease:
         return make_slot(coro_fn, starter, options)
 
     def to_thread(self, fn: Callable[[Unpack[Ts]], _T], *args: Unpack[Ts]) -> asyncio.Future[_T]:
-        """Run `fn(*args)` in a thread, and return a future to await. Touch nothing of Qt's GUI in `fn`.
+        """Run `fn(*args)` in a thread, and return a future to await.
 
-        The thread is a daemon: a job that never ends does not keep the host from
-        exiting. Context variables are passed on.
+        Touch nothing of Qt's GUI in `fn`. Context variables are passed on. Each call is a job of its
+        own. Jobs run side by side in threads of this owner's, and wait while all of these are busy.
+        (loop.set_default_executor() puts an executor for everybody in their place.)
+
+        A job that runs cannot be stopped. If its future is cancelled, or the lease ends, it runs to
+        its end and its result is dropped; a job that still waits for a thread is dropped as a whole.
+        The threads are daemons: a job that never ends does not keep the host from exiting.
+
+        Returns:
+            A future of this lease's loop, for what `fn` returns or raises.
+
+        Raises:
+            DetachedError: the lease has ended.
+            ThreadError: called from another thread.
+            RuntimeError: there is no thread yet, and none can be started. The job never runs.
+
+        Thread: GUI thread only.
         """
         self._check("to_thread()")
         job = functools.partial(copy_context().run, fn, *args)
@@ -174,8 +223,8 @@ class Lease:
             async with lease.progress("Downloading tiles", total=240) as progress:
                 progress.advance()
 
-        In the host's own progress display, whose Cancel cancels the task; in a small
-        dialog where the host has none, and nowhere where there is no GUI.
+        The progress is shown in the host's own display, and Cancel there cancels the task. Where the
+        host has none, it is shown in a small dialog, and where there is no GUI, nowhere.
 
         Args:
             title: what is going on, in a word or two.
@@ -184,6 +233,8 @@ class Lease:
         Raises:
             DetachedError: the lease has ended.
             ThreadError: called from another thread.
+
+        Thread: GUI thread only.
         """
         self._check("progress()")
         return Progress(self.loop, self._owner.report, self.name, self.host, title, total)
@@ -191,47 +242,61 @@ class Lease:
     def run_until_complete(self, awaitable: Awaitable[_T], *, timeout: Optional[float] = None) -> _T:
         """Block until `awaitable` is done, and return its result.
 
-        asyncio runs alone meanwhile, the host's Qt loop does not; the GUI stands
-        still. So nothing comes that Qt's loop brings: no timer of Qt's fires, and a
-        signal that another thread emits arrives only where asyncSignal() is called
-        in here. For clean-up in unload() and the like.
+        For clean-up in unload() and the like. It works in plain functions, in slots and inside tasks,
+        and calls may be nested. asyncio runs alone meanwhile, with the tasks of everybody who shares
+        the loop. The host's Qt loop does not run, and the GUI stands still. So nothing happens that
+        needs Qt's loop: no timer of Qt's fires, asyncModal() raises NoQtLoopError in the code that is
+        waited for, and a signal that another thread emits arrives only where asyncSignal() is called
+        in that code.
 
         Args:
+            awaitable: a coroutine or the like, which becomes a task of this owner's, or a future of this loop.
             timeout: seconds, >= 0; None = no limit.
 
         Raises:
-            TaskTimeoutError: it took longer; what was waited for has been cancelled.
-            DetachedError: the lease has ended meanwhile, and what was waited for with it. Not CancelledError, which
-                is no Exception from Python 3.8 on: a slot that catches those is to let nothing out into Qt.
+            TaskTimeoutError: it took longer. What was waited for is cancelled, and has not ended yet.
+            DetachedError: the lease had ended before, or has ended meanwhile, and `awaitable` with it. Not
+                CancelledError, which is no Exception from Python 3.8 on: a slot that catches those is to let
+                nothing out into Qt.
+            ThreadError: called from another thread.
             Exception: whatever `awaitable` raises.
+
+        Thread: GUI thread only.
         """
         self._check("run_until_complete()", awaitable)
         return run_alone(self.loop, awaitable, timeout, self._owner, self)
 
     def detach(self, *, timeout: float = 2.0, process_events: bool = False) -> DetachReport:
-        """End the lease: cancel its tasks, close what it left open; return what became of it.
+        """End the lease: cancel its tasks, close what they left open, and return what became of it.
 
         Blocks for `timeout` seconds at most, plus the callback that is running
         then; the host's Qt loop does not run meanwhile. Never raises because of
-        what the owner's code does. A second call returns the first one's report.
+        what the owner's code does. A second call returns the first one's report. The last
+        lease in this thread closes the loop.
 
         Where a task or callback of the owner's own is on the stack (it calls this, or has opened
         a dialog from which this is called), all tasks are cancelled, and what can end at once ends.
         The rest, clean-up in `finally` included, is done when that callback has returned, with asyncio
-        alone and within the same time; until then the report is not complete.
+        alone and within the same time.
 
         Args:
-            timeout: seconds, >= 0.
+            timeout: seconds, >= 0, that may be spent on waiting for tasks and connections to end.
             process_events: let Qt's events through meanwhile, user input excluded, for
                 clean-up that waits for something of Qt's: a QTimer, a QProcess, a
                 QNetworkReply. Anything that the host does on a timer can happen then.
 
+        Returns:
+            What became of the owner's tasks and connections; made for a log. Where something has to wait for the
+            stack, as told above, the report is not complete until that is done.
+
         Raises:
-            ThreadError: called from another thread.
+            ThreadError: called from another thread, while the lease holds.
+
+        Thread: GUI thread only.
         """
         if self._report is not None:
             if self._ending is not None and threading.get_ident() == self.loop._thread_id:
-                self._ending.finish()  # if the stack has unwound without our noticing
+                self._ending.finish()  # for the case that the stack has unwound without our noticing
             return self._report
         self._check("detach()")
         self._report = DetachReport(self.name)
@@ -254,7 +319,7 @@ class Lease:
         self.detach()
 
     def _leave(self) -> None:
-        """Give up the place; the last one closes the loop."""
+        """Give up the place; the last lease closes the loop."""
         self._tasks.clear()
         self.loop._as_take_leave(self._owner)
         if self in held:
@@ -262,30 +327,30 @@ class Lease:
         assert self._report is not None, "its end has begun"
         _ended[self._module, self._given_name] = self._report
         _meeting.leave(self)
-        # Not under a callback that has opened a Qt loop: what has called it must be there when it returns.
+        # Not under a callback that has opened a Qt loop: the loop has called it, and must be there when it returns.
         self.loop._as_when_unwound(functools.partial(_meeting.close_if_empty, self.loop))
 
     def _on_host_quit(self) -> None:
         try:
             self.detach()
-        except BaseException as exc:  # above us is Qt
+        except BaseException as exc:  # Qt has called us, and nothing must go out into it
             self._owner.report(f"{self.name}: detaching failed while the host was quitting", exc)
 
     def _is_here(self, _: Any) -> bool:
         return threading.get_ident() == self.loop._thread_id or self._report is not None
 
     def _hand_over(self, _: Any, again: Callable[[], object]) -> None:
-        """Let the GUI thread answer an emission that came in another one, by a direct connection."""
+        """Let the GUI thread answer an emission that came in another thread, by a direct connection."""
         try:
             self.loop.call_soon_threadsafe(again, context=self._owner.context())
         except RuntimeError:
-            pass  # detached, or detached meanwhile
+            pass  # the loop is closed: the lease has ended, perhaps meanwhile
 
     def _find_loop(self, _: Any) -> AsyncSlotEventLoop:
         return self.loop
 
     def _start(self, fn: Any, args: Tuple[Any, ...], keywords: Dict[str, Any]) -> asyncio.Future[Any]:
-        """Start a slot's task. Reports what is wrong with the call: raised, it would go out into Qt."""
+        """Start a slot's task. We report what is wrong with the call, and do not raise it: it would go out into Qt."""
         if self._report is not None:
             return unstarted(DetachedError(f"The slot {getattr(fn, '__qualname__', fn)}()", self.name))
         try:
@@ -295,26 +360,26 @@ class Lease:
             return self._fail(f"the slot {name}() cannot be called with what the signal brings", exc)
         try:
             task: asyncio.Task[Any] = self.loop._as_call_for(self._owner, self.loop.run_task, coro)
-            # Many are done in their first step, and need no callback in a step to come.
+            # Many tasks are done in their first step, and need neither a callback nor to be kept.
             if not task.done():
                 self.loop._as_call_for(self._owner, task.add_done_callback, report_failure)
                 return self._keep(task, None)
-            # Not asked for its exception: somebody may await it.
+            # We do not ask the task for its exception yet, for somebody may await it: report_failure() looks later.
             if not task.cancelled() and getattr(task, "_log_traceback", True):
                 if self.loop.is_closed():
-                    report_failure(task)  # it has ended its own lease, the last one
+                    report_failure(task)  # the task has ended its own lease, which was the last
                 else:
                     self.loop._as_call_for(self._owner, task.add_done_callback, report_failure)
             return task
-        except (SystemExit, KeyboardInterrupt) as exc:  # asyncio.eager_task_factory lets them out
+        except (SystemExit, KeyboardInterrupt) as exc:  # asyncio.eager_task_factory lets these out
             self._owner.report(f"{self.name}: {type(exc).__name__} in a slot", exc)
             return unstarted()
-        except Exception as exc:  # a task factory of somebody's
+        except Exception as exc:  # somebody's task factory has failed
             coro.close()
             return self._fail("no task could be made for the slot", exc)
 
     def _fail(self, what: str, exc: Exception) -> asyncio.Future[Any]:
-        """Return a future of a call that has failed, and report that if nobody awaits it."""
+        """Return a future that has failed with `exc`, and report that if nobody awaits it."""
         future = failed(self.loop, exc)
         tell = functools.partial(self._owner.report, f"{self.name}: {what}")
         report = functools.partial(report_failure, tell=tell)
@@ -333,7 +398,7 @@ class Lease:
         return task
 
     def _check(self, what: str, coro: Any = None) -> None:
-        """Raise if the lease cannot be used here; a coroutine that will not run is closed."""
+        """Raise if the lease has ended or the thread is wrong; close a coroutine, which then will not run."""
         error: Optional[Exception] = None
         if threading.get_ident() != self.loop._thread_id and self.is_attached:
             error = ThreadError(f"{what} of the lease of {self.name!r}", threading.current_thread().name)
@@ -351,11 +416,12 @@ def run_alone(
     """Run asyncio without Qt until `awaitable` is done, for a lease, or for a program that owns its application."""
     name = "this program" if lease is None else lease.name
 
-    def is_over() -> bool:  # what resists the end of its lease is never done
+    def is_over() -> bool:  # a task that resists the end of its lease is never done
         return lease is not None and not lease.is_attached
 
     def start() -> asyncio.Future[_T]:
         future: asyncio.Future[_T] = asyncio.ensure_future(awaitable, loop=loop)
+        # It asks for the exception, or asyncio would say that nobody has, of a future that we gave up waiting for.
         future.add_done_callback(lambda future: future.cancelled() or future.exception())
         return future
 
@@ -379,18 +445,19 @@ def run_alone(
 COPY = __package__ or ""
 IS_VENDORED = "." in COPY
 
-# The leases that this copy gave out, in the order of attach(); they leave when all of them has ended.
+# The leases that this copy gave out, in the order of attach(). A lease is removed when its end is over.
 held: List[Lease] = []
 
 
-# The last report of each caller and name whose lease has ended. A slot of theirs that still hears a signal has nothing
-# to do any more, which is no error; and a host that quits ends leases before it calls unload(), where the report is
-# wanted.
+# The last reports of leases that have ended, by the module that attached and the name that it gave. They tell that a
+# slot still hearing a signal has nothing to do any more, which is no error. And a host that quits ends leases before it
+# calls unload(), where detach() is to return the report.
 _ended: Dict[Tuple[str, Optional[str]], DetachReport] = {}
 
 
 def adopt(place: Optional[_meeting.Place]) -> None:
-    """Take over what this copy had given out when its modules were purged and imported anew without detach()."""
+    """Take over the leases that this copy gave out before its modules were purged and imported anew, without detach."""
+    # A lease of the class from before leaves the list of its own module when it ends, not this one.
     held[:] = [lease for lease in held if lease.is_attached or type(lease) is Lease]
     for lease in [] if place is None else place.leases.values():
         if lease._owner.copy == COPY and lease.is_attached and lease not in held:
@@ -398,7 +465,7 @@ def adopt(place: Optional[_meeting.Place]) -> None:
 
 
 def forget_ends(module: str) -> None:
-    """Forget what a plug-in's earlier leases have left: it is back."""
+    """Forget the reports of a plug-in's earlier leases: the plug-in is back."""
     top = module.partition(".")[0]
     for key in list(_ended):
         if key[0] == module or (key[0].partition(".")[0] == top and plugin_of(key[0]) == plugin_of(module)):
@@ -406,7 +473,7 @@ def forget_ends(module: str) -> None:
 
 
 def find_own(module: str, name: Optional[str]) -> Optional[Lease]:
-    """Return the lease that attach() gives again: the caller's own, by whatever name.
+    """Return the lease of the caller's own that attach() returns again, by whatever name; None if there is none.
 
     One caller may hold several by giving each a name: a test, a console, a manager of plug-ins.
     """
@@ -418,12 +485,12 @@ def find_own(module: str, name: Optional[str]) -> Optional[Lease]:
 
 
 def find(module: str, name: Optional[str] = None, *, is_attached: bool = True) -> List[Lease]:
-    """Return those of this copy's leases that a caller means.
+    """Return the leases of this copy that a caller means.
 
     Args:
         module: the calling module, which must have attached, or belong to the plug-in whose copy this is.
         name: as given to attach() or detach(); None: whatever the lease was named.
-        is_attached: of those that are attached, or those whose end has begun and is not over.
+        is_attached: True: leases that are attached. False: leases whose end has begun and is not over.
     """
     attached = [lease for lease in held if lease.is_attached == is_attached]
     own = _of_package(attached, module)
@@ -431,15 +498,15 @@ def find(module: str, name: Optional[str] = None, *, is_attached: bool = True) -
         named = [lease for lease in own or attached if name in (lease._given_name, lease.name)]
         return named or [lease for lease in attached if name in (lease._given_name, lease.name)]
     if not own and IS_VENDORED and not any(plugin_of(key[0]) == plugin_of(module) for key in _ended):
-        # The copy is the plug-in, whoever calls: Qt, the host, another package of the plug-in's.
+        # The copy is the plug-in, whoever has called it: Qt, the host, or another package of the plug-in's.
         own = [lease for lease in attached if plugin_of(lease._module) == plugin_of(COPY)] or attached
     return [lease for lease in own if lease._given_name is None] or own
 
 
 def _of_package(leases: List[Lease], module: str) -> List[Lease]:
-    """Return those that the plug-in has whose code a module is.
+    """Return the leases of the plug-in to which a module belongs.
 
-    A package may have been two plug-ins when they attached, and be known as one now: see plugin_of().
+    Two plug-ins may have been told apart when they attached, and count as one package now: see plugin_of().
     """
     package = plugin_of(module)
     own = [lease for lease in leases if plugin_of(lease._module) == package]
@@ -469,12 +536,12 @@ def find_ended(module: str, name: Optional[str] = None) -> Optional[DetachReport
 
 
 def has_ended(module: str) -> bool:
-    """Whether a caller has had leases, whose end has begun or is over."""
+    """Whether a lease of a caller's has begun to end, or has ended."""
     return bool(find(module, is_attached=False)) or find_ended(module) is not None
 
 
 def reports() -> List[DetachReport]:
-    """Return what this copy's leases have left, the newest first."""
+    """Return the reports of this copy's leases that have ended, the newest first."""
     return list(_ended.values())[::-1]
 
 
@@ -488,7 +555,7 @@ def note_host(host: Any) -> None:
 
 
 def tell_users() -> Optional[Callable[[str, Optional[BaseException]], None]]:
-    """Return a way to tell the host's users of an error of somebody who has no lease; None if there was no host yet."""
+    """Return a function that tells the host's users of an error, for code without a lease; None before any host."""
     if held:
         return held[0]._owner.report
     if not _hosts:

@@ -1,18 +1,17 @@
 """AsyncSlotEventLoop: asyncio's loop, in steps, on a Qt loop.
 
-It is asyncio's own loop for this system (sockets, TLS, subprocesses, pipes and
-all), with the part that runs callbacks replaced by `_steps` and the part that waits
-by `_wakeup`. This file says when it runs, and who is in charge:
+It is asyncio's own loop for this system, with its sockets, TLS, subprocesses and pipes. We replace the part that
+runs callbacks (by `_steps`) and the part that waits (by `_wakeup`). This file says when the loop runs, and who
+runs Qt meanwhile:
 
-    attached    somebody else runs Qt. `attach()` uses it, with the loop being
-                asyncio's running loop during steps only; `with loop:` and
-                AsyncSlotRunner use it in a program that owns its application,
-                and there the loop stays the running loop throughout.
-    nested      run_forever(): Qt is run until stop(). Which Qt loop, says `_application`.
-    alone       no Qt loop runs; asyncio blocks in select() as it does without Qt,
-                for as long as clean-up takes (`_alone`).
+    attached    other code runs Qt. attach() uses this mode in a host, where the loop is asyncio's running loop
+                during steps only. `with loop:` and AsyncSlotRunner use it in a program that owns its
+                application, and there the loop stays the running loop throughout.
+    nested      run_forever() runs Qt until stop(); `_application` says which Qt loop.
+    alone       no Qt loop runs. asyncio blocks in select() as it does without Qt, for as long as clean-up
+                takes (`_alone`).
 
-State of an attached loop, and where each transition is:
+States of an attached loop, and where each transition is made:
 
               wake-up   step begins           work left   nothing ready   closed
     WAITING   READY     -                     -           -               CLOSED
@@ -20,8 +19,7 @@ State of an attached loop, and where each transition is:
     STEPPING  noted     one deeper            READY       WAITING         after the step
     CLOSED    dropped   dropped               -           -               no-op
 
-READY is `_as_idle == False` with a step promised by `_as_wait`; WAITING is
-`_as_idle == True` (`_as_rest`).
+READY: `_as_idle` is False, and a step is promised by `_as_wait`. WAITING: `_as_idle` is True (_as_rest()).
 """
 
 from __future__ import annotations
@@ -50,7 +48,7 @@ if sys.platform == "win32":
 else:
     from ._unix import PlatformLoop
 
-# The part of `shutdown_timeout` that a coroutine has to end by itself when the application has quit.
+# The part of `shutdown_timeout` in which a coroutine can end by itself after the application has quit.
 _SHARE_TO_END = 0.2
 
 
@@ -62,19 +60,19 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         with AsyncSlotEventLoop():      # attached: you run Qt
             app.exec()
 
-        asyncio.run(main(), loop_factory=AsyncSlotEventLoop)    # nested: it runs Qt
+        asyncio.run(main(), loop_factory=AsyncSlotEventLoop)    # nested: the loop runs Qt
 
-    Nested, where no Qt loop runs yet in the application's thread, is the application's own run, as
-    app.exec() is. What happens to run_until_complete(main()), of which asyncio.run() is made:
+    If no Qt loop runs yet in the application's thread, a nested run is the application's own run, as app.exec() is.
+    What then happens to run_until_complete(main()), which asyncio.run() calls:
 
-        main returns or raises         that is returned or raised. The application has not quit: aboutToQuit is not
-                                       emitted, windows stay, and the loop can be run again
+        main returns or raises         run_until_complete() does the same. The application has not quit: aboutToQuit
+                                       is not emitted, windows stay, and the loop can be run again
         app.quit(), app.exit(code),    as in app.exec(): lastWindowClosed, aboutToQuit. main has a fifth of
         the last window is closed,     `shutdown_timeout` to end by itself, with Qt's events handled; then its result
-        the session ends               is returned. Else it is cancelled, has the rest of that time to clean up, and
+        the session ends               is returned. Else main is cancelled, has the rest of that time to clean up, and
                                        ApplicationQuitError is raised. `exit_code` is the code
-        sys.exit() in a task,          the application quits, with 1, and SystemExit is raised. Tasks are the
-        callback or asyncSlot          caller's to end, as in asyncio: asyncio.run() cancels them
+        sys.exit() in a task,          the application quits, with 1, and SystemExit is raised. The caller has to end
+        callback or asyncSlot          the tasks, as in asyncio: asyncio.run() cancels them
         Ctrl+C                         the same, with KeyboardInterrupt; under asyncio.run(), from Python 3.11 on, the
                                        first one cancels main instead
         an exception in a callback     is reported, and main goes on
@@ -82,21 +80,18 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         a job is stuck in a thread     shutdown_default_executor(), and so asyncio.run(), waits `shutdown_timeout`, logs
                                        its name and goes on
 
-    run_forever() returns where the application quits. Nested inside a running Qt loop, a QEventLoop is run; that
-    the application quits is its own affair then.
+    run_forever() returns when the application quits. Inside a running Qt loop a nested run is a QEventLoop, and does
+    not deal with the application's quitting.
 
     Attributes:
         exit_code: the application's exit code, if it has quit in the last run, else None.
-        shutdown_timeout: seconds for the end, as told above.
+        shutdown_timeout: seconds, >= 0, that the end may take, as told above.
 
-    Raises, when it is entered or run:
-        NoApplicationError: there is no QCoreApplication.
+    Raises:
+        ArgumentError: when it is made with arguments, as qasync's loop is; it takes none.
+        NoApplicationError: when it is entered or run, and there is no QCoreApplication.
 
-    Raises, when it is made:
-        ArgumentError: with arguments, as qasync's; it takes none.
-
-    Thread: it belongs to the thread in which it is entered or run; from others
-    only call_soon_threadsafe() may be called.
+    Thread: it belongs to the thread in which it is entered or run; others may call call_soon_threadsafe() only.
     """
 
     exit_code: Optional[int] = None
@@ -111,14 +106,14 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         try:
             super().__init__()
         except BaseException:
-            self._closed = True  # out of descriptors: there is nothing that __del__ could close
+            self._closed = True  # no descriptors are left, and there is nothing that __del__ could close
             raise
         self._as_run: Any = None  # nested mode: the Qt loop that run_forever() runs, see `_application`
-        self._as_main: Any = None  # what run_until_complete() waits for
-        self._as_is_cut = False  # it was cancelled, because the application has quit
+        self._as_main: Any = None  # the future that run_until_complete() waits for
+        self._as_is_cut = False  # that future was cancelled, because the application has quit
         self._as_probe: Any = None  # in a host: a QObject that lives as long as its application
-        self._as_entered: Optional[Tuple[Any, ...]] = None  # 'with loop:', what to put back
-        self._as_level = 0  # how deep Qt loops are nested where the one runs that is ours
+        self._as_entered: Optional[Tuple[Any, ...]] = None  # in `with loop:`, the state that _as_leave() puts back
+        self._as_level = 0  # where a program owns the loop: QThread.loopLevel() in the Qt loop that carries it
         self._as_on_error: Optional[Callable[[Any, Any], None]] = None
         self._as_nudge: Optional[Callable[[], None]] = None  # while the loop waits in a thread
 
@@ -132,7 +127,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         """
         self._as_qt_core = qt_core
         self._as_probe = None if application is None else qt_core.QObject(application)
-        # A thread that Qt has not started has no timers before its first QEventLoop.
+        # In a thread that Qt has not started, timers need a QEventLoop to have been made first.
         qt_core.QEventLoop()
         self._as_wait = self._as_make_wait(qt_core)
         self._as_nudge = self._as_wait.nudge_threadsafe
@@ -141,7 +136,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_rest()
 
     def _as_detach(self) -> None:
-        """Be called no more; the opposite of _as_attach(), whatever has become of that."""
+        """Be called by Qt no more; undoes _as_attach(), also if that has failed halfway."""
         self._as_idle = False
         wait, self._as_wait, self._as_nudge = self._as_wait, None, None
         try:
@@ -155,13 +150,13 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 if probe is not None:
                     probe.deleteLater()
             except RuntimeError:
-                pass  # it has gone with its application
+                pass  # it was deleted with its application
 
     def _as_revive(self, qt_core: Any, application: Any) -> None:
-        """Be called by this application, if the one that we were attached to is gone: a program has made a new one.
+        """Attach anew to `application`, if the one that we were attached to is gone and a program has made this one.
 
-        Its timers and notifiers have lost the dispatcher that they were registered with. (The application cannot be
-        asked: a new one may have the address of the old one. Its child, which is deleted with it, can.)
+        Our timers and notifiers have then lost the dispatcher that they were registered with. We cannot compare the
+        applications, as the new one may have the address of the old one. We ask a child of the old one, our probe.
         """
         try:
             if self._as_probe is not None:
@@ -174,7 +169,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._as_attach(qt_core, application)
 
     def __enter__(self) -> AsyncSlotEventLoop:
-        """Attach to the Qt loop that this program is about to run, as the running loop throughout."""
+        """Attach to the Qt loop that this program is about to run; be asyncio's running loop until __exit__()."""
         self._as_check_may_run()
         self._as_attach(self._as_find_qt_core("AsyncSlotEventLoop"))
         self._as_entered = self._as_enter()
@@ -198,7 +193,8 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         """Run Qt until stop() is called, or until Qt is told to quit; see `exit_code`.
 
         Raises:
-            RuntimeError: this loop, or another one in this thread, is running.
+            RuntimeError: the loop is closed, or it or another loop in this thread is running.
+            NoApplicationError: there is no QCoreApplication.
             SystemExit, KeyboardInterrupt: one of them ended a callback or task.
         """
         self._as_check_may_run()
@@ -207,7 +203,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_run_own(qt_core, choose_run(qt_core), self._as_run_nested)
 
     def _as_run_own(self, qt_core: Any, run: Any, body: Callable[[], object]) -> None:
-        """Call `body`, which runs Qt, as the running loop."""
+        """Attach, and call `body`, which runs Qt, with ours as the running loop."""
         self._as_attach(qt_core)
         outer = self._as_enter()
         try:
@@ -238,15 +234,15 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             if code is not None and self._as_main is not None:
                 self._as_finish(self._as_main)
         elif code == -1 and not self._stopping:
-            # The application is quitting, and Qt refuses to start a loop.
+            # The application is quitting, and Qt refuses to start a QEventLoop.
             self._as_run_alone(self._as_is_over, None)
 
     def _as_is_over(self) -> bool:
-        """Whether the run is to end. That `main` is done is not asked: a callback follows, which calls stop()."""
+        """Whether the run is to end. We need not ask whether `main` is done: its done callback calls stop()."""
         return self._stopping or self._as_exception is not None
 
     def _as_finish(self, main: Any) -> None:
-        """Let `main` end, now that the application has quit."""
+        """Give `main` time to end, now that the application has quit; then cancel it."""
         self._as_run = NoRun()
         now = monotonic()
         self._as_run_with_events(self._as_is_over, now + self.shutdown_timeout * _SHARE_TO_END, with_input=True)
@@ -256,7 +252,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._as_run_with_events(self._as_is_over, now + self.shutdown_timeout, with_input=True)
 
     def _as_run_until(self, is_done: Callable[[], bool], deadline: float) -> bool:
-        """Run, for a clean-up, until `is_done()` or `deadline`; return is_done(). Qt's events are handled, if Qt lives.
+        """Run, for a clean-up, until `is_done()` or `deadline`; return is_done(). Handle Qt's events if Qt lives.
 
         Raises:
             SystemExit, KeyboardInterrupt: one of them ended a callback or task.
@@ -278,24 +274,33 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._as_run_own(qt_core, NoRun(), lambda: self._as_run_with_events(is_over, deadline, with_input=True))
         return is_done()
 
-    # nest_asyncio looks for this, and leaves a loop alone that has it.
+    # nest_asyncio patches no loop that has this attribute.
     _nest_patched = True
 
     def run_until_complete(self, future: Any) -> Any:
-        """Run Qt until `future` is done, and return its result. The class says what else may happen.
+        """Run Qt and asyncio until `future` is done, and return its result; the class tells how a run ends.
 
-        Inside a task of ours it is refused, as by any loop, unless nest_asyncio was applied.
+        Refused while the loop runs, as by any loop, unless nest_asyncio was applied: then asyncio runs without Qt.
+
+        Args:
+            future: a future of this loop; or a coroutine or another awaitable, of which we make a task.
 
         Raises:
             ApplicationQuitError: the application has quit, and `future` did not end by itself.
-            AttachedLoopError: called inside `with loop:`, where the program runs Qt.
+            AttachedLoopError: called inside `with loop:`, where the program runs Qt. A coroutine is closed then.
+            NoApplicationError: there is no QCoreApplication.
+            RuntimeError: the loop is closed; it or another one runs in this thread; stop() came before the end.
+            SystemExit, KeyboardInterrupt: one of them ended a callback or task.
+            Exception: whatever `future` raises; asyncio.CancelledError if it was cancelled.
+
+        Thread: the loop belongs to the calling thread meanwhile, as a rule the GUI thread.
         """
         if self.is_running() and hasattr(asyncio, "_nest_patched"):
-            # What nest_asyncio would have patched in sees only one of our two queues, and runs no Qt.
+            # nest_asyncio was applied. Its own method would see only one of our two queues, and run no Qt.
             future = asyncio.ensure_future(future, loop=self)
             self._as_run_alone(future.done, None)
             return future.result()
-        if self._as_entered is not None and self._as_handle is None:  # as with qasync's
+        if self._as_entered is not None and self._as_handle is None:  # qasync's loop refuses it, too
             if asyncio.iscoroutine(future):
                 future.close()
             raise AttachedLoopError("run_until_complete()", is_programs=True)
@@ -304,13 +309,13 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_main = main = asyncio.ensure_future(future, loop=self)
         self._as_is_cut = False
         if is_new:
-            main._log_destroy_pending = False  # as asyncio does: the caller hears of it
+            main._log_destroy_pending = False  # as in asyncio: the caller gets an exception anyway
         try:
-            # Not super()'s, which may be nest_asyncio's.
+            # Not super(): nest_asyncio may have put its own method into a base class of ours.
             return asyncio.BaseEventLoop.run_until_complete(self, main)
         except BaseException as exc:
             if is_new and main.done() and not main.cancelled():
-                main.exception()  # the same
+                main.exception()  # as in asyncio: or it would be reported as never retrieved
             is_cut = self._as_is_cut and isinstance(exc, (asyncio.CancelledError, RuntimeError))
             if not is_cut or not (main.cancelled() or not main.done()):
                 raise
@@ -324,7 +329,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         """Make run_forever() return after the current turn.
 
         Raises:
-            AttachedLoopError: the loop is attached; the host stops it, not we.
+            AttachedLoopError: the loop is attached; whoever runs Qt has to stop that.
         """
         if self._as_wait is not None and self._as_run is None:
             raise AttachedLoopError("stop()")
@@ -339,24 +344,24 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._as_run.leave()
 
     def _as_end(self) -> None:
-        """End Qt's loop, because something is to be raised by whoever runs it."""
+        """End the Qt loop, because its caller is to raise an exception."""
         if self._as_run is not None:
             self._as_run.end()
         else:
-            # Not QCoreApplication.exit(): a program may run us in a QThread of its own.
+            # Not QCoreApplication.exit(), because a program may run us in a QThread of its own.
             self._as_qt_core.QThread.currentThread().exit(1)
 
     def _as_interrupted(self, exc: BaseException) -> None:
-        """Deal with what must not pass through Qt.
+        """Deal with an exception that must not pass through Qt.
 
-        Where this program owns the loop, end it, and raise in its caller; in a
-        host, report it: a plug-in's sys.exit() is not the host's.
+        Where a program owns the loop, we end the loop and raise the exception in its caller. In a host we report it: a
+        plug-in's sys.exit() must not end the host.
         """
         if self._as_run is not None or self._as_entered is not None:
             self._as_exception = exc
             self._as_end()
             if self._as_wait is not None:
-                self._as_wait.wake_soon()  # the Qt loop that it must end is perhaps only about to start; see _as_rest()
+                self._as_wait.wake_soon()  # if Qt's loop has yet to start, the next _as_rest() ends it
         else:
             context = {"message": f"{type(exc).__name__} in a callback{_cause_of(exc)}", "exception": exc}
             handle = self._as_handle
@@ -364,7 +369,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 context["handle"] = handle
                 task = getattr(handle._callback, "__self__", None)
                 if isinstance(task, asyncio.Task) and task.done() and not task.cancelled():
-                    task.exception()  # or asyncio would report it a second time
+                    task.exception()  # else asyncio would report it a second time
             self.call_exception_handler(context)
 
     def _as_raise_what_interrupted(self) -> None:
@@ -373,28 +378,28 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             try:
                 raise exc
             finally:
-                exc = None  # or the traceback and this frame keep each other alive
+                exc = None  # else the traceback and this frame keep each other alive
 
     def _as_wake_threadsafe(self) -> None:
-        """Wake the loop, wherever it waits. Any thread."""
-        # Not by way of _as_wait: this thread might be the last to let go of it, and of Qt's objects with it.
+        """Wake the loop, in select() or in Qt. Any thread."""
+        # Not through _as_wait: this thread could then be the last to let go of it, and of its Qt objects.
         nudge = self._as_nudge
         if nudge is None or self._as_is_blocked:
             self._write_to_self()
         else:
             nudge()
 
-    # -- what asyncio's loop asks the policy for, or leaves to chance ---------
+    # -- tasks, executors, signals, errors, closing ---------------------------
 
     run_task = run_task
 
     def run_in_executor(
         self, executor: Optional[Executor], func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
     ) -> asyncio.Future[T]:
-        """Run `func` in a thread; by default one that never keeps the process from exiting.
+        """Run `func(*args)` in a thread; by default in a daemon thread, which does not keep the process from exiting.
 
-        Each owner has a default executor of its own, unless set_default_executor()
-        was called: its jobs end with its lease, and cannot take the threads of others.
+        Unless set_default_executor() was called, each owner has a default executor of its own. Its jobs end with the
+        owner's lease, and cannot use up the threads of others.
         """
         if executor is None and self._default_executor is None:
             owner = self._as_current_owner()
@@ -412,16 +417,16 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
     async def shutdown_default_executor(self, timeout: Optional[float] = None) -> None:
         """Wait for the jobs of the default executor, and take no more of them.
 
-        What still runs when the time is over is logged by name, and left to its daemon thread.
+        Jobs that still run when the time is over are logged by name, and left to their daemon threads.
 
         Args:
-            timeout: seconds; None, or asyncio's own default of five minutes: `shutdown_timeout`.
+            timeout: seconds, >= 0; None, or asyncio's own default of five minutes, means `shutdown_timeout`.
         """
         if timeout in (None, getattr(asyncio.constants, "THREAD_JOIN_TIMEOUT", None)):
             timeout = self.shutdown_timeout
         default = self._default_executor
         if default is not None and not isinstance(default, DaemonExecutor):
-            # A program's own; its threads keep the process from exiting, whatever is done here.
+            # The program's own executor: its threads keep the process from exiting, whatever we do here.
             await self._as_shut_down_foreign(default, timeout)
             return
         self._executor_shutdown_called = True
@@ -438,19 +443,19 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             default.shutdown(wait=False)
 
     def add_signal_handler(self, sig: int, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts]) -> None:
-        """Handle a signal, where this program owns its application.
+        """Call `callback(*args)` when the process gets signal `sig`, in a program that owns its application.
 
         Raises:
-            NotImplementedError: in a host; its signals are its own.
+            NotImplementedError: in a host, where signals belong to the host.
         """
         if self._as_on_error is not None:
             raise NotImplementedError("signal handlers belong to the host application, not to a loop attached to it")
         super().add_signal_handler(sig, callback, *args)
         if self._as_idle:
-            self._as_wake()  # there is something new to wait for
+            self._as_wake()  # so that the loop waits for the signal from now on
 
     def remove_signal_handler(self, sig: int) -> bool:
-        """Handle a signal no more."""
+        """Handle a signal no more; return whether there was a handler for it."""
         was_there = super().remove_signal_handler(sig)
         if self._as_signals is not None:
             self._as_signals.renew()
@@ -459,7 +464,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         return was_there
 
     def set_exception_handler(self, handler: Optional[ExceptionHandler]) -> None:
-        """Have `handler` called for errors; in a host for the caller's own, until its lease ends."""
+        """Have `handler` called for errors; in a host only for those of the calling plug-in, until its lease ends."""
         owner = self._as_current_owner()
         if owner is None:
             super().set_exception_handler(handler)
@@ -467,28 +472,28 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             owner.exception_handler = _check_exception_handler(handler)
 
     def get_exception_handler(self) -> Optional[ExceptionHandler]:
-        """Return what set_exception_handler() was given, in a host by the plug-in that calls this."""
+        """Return the handler that set_exception_handler() was given, in a host that of the calling plug-in."""
         owner = self._as_current_owner()
         return super().get_exception_handler() if owner is None else owner.exception_handler
 
     def call_exception_handler(self, context: Any) -> None:
-        """Tell of an error, through a handler if there is one. In a host, never raises."""
+        """Report an error, through the exception handler if there is one. In a host, never raises."""
         try:
             super().call_exception_handler(context)
-        except BaseException as exc:  # asyncio lets SystemExit and KeyboardInterrupt through, Python 3.7 all
+        except BaseException as exc:  # asyncio lets SystemExit and KeyboardInterrupt through, in Python 3.7 all errors
             if self._as_on_error is None:
                 raise
             self._as_on_error(self, {"message": f"{type(exc).__name__} in an exception handler", "exception": exc})
 
     def default_exception_handler(self, context: Any) -> None:
-        """Report an error where the host's users look; without a host, log it as asyncio does."""
+        """Report an error where the host shows errors to its users; without a host, log it as asyncio does."""
         if self._as_on_error is None:
             super().default_exception_handler(context)
         else:
             self._as_on_error(self, context)
 
     def close(self) -> None:
-        """Close the loop; what is still queued is dropped, executor jobs included."""
+        """Close the loop; drop the callbacks and executor jobs that are still queued."""
         if isinstance(self._default_executor, DaemonExecutor) and not self.is_running():
             self._default_executor.abandon()
         super().close()
@@ -496,9 +501,9 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_held.clear()
 
     def _as_facts(self) -> Dict[str, Any]:
-        """Return what the loop is doing, for reports, as plain values.
+        """Return the state of the loop, for reports, as plain values.
 
-        "state" and "waits by" are words, "longest" is seconds and words, the others are numbers; None is unknown.
+        "state" and "waits by" are words, "longest" is seconds and words, the others are numbers; None: unknown.
         """
         get_map = getattr(self._selector, "get_map", None)
         return {
@@ -512,7 +517,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         }
 
     def _as_has_ready(self) -> bool:
-        """Whether something is to be run in the next turn."""
+        """Whether a callback is ready, for the next step."""
         return bool(self._ready or self._as_batch)
 
     def _as_state(self) -> str:
@@ -524,11 +529,11 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         return "waits, with nothing to do" if self._as_idle else "has work, and is to be called back soon"
 
     def _as_forget(self, owner: Owner, kept: Optional[List[str]]) -> List[str]:
-        """Drop what an owner's code has set, scheduled and registered; describe what was registered.
+        """Drop an owner's settings, callbacks, readers and writers; return descriptions of the readers and writers.
 
         Args:
-            kept: to this is added, described, what stays registered for the sake of others. None: all stays that
-                asyncio or a library calls: the owner's tasks still need it to clean up.
+            kept: a list, to which we add descriptions of those that stay for the sake of others. None: callbacks of
+                asyncio and of libraries stay, because the owner's tasks still need them to clean up.
         """
         self._as_unset(owner)
         for handle in [*tuple(self._ready), *tuple(self._as_batch), *self._as_held, *self._scheduled]:
@@ -537,7 +542,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         return self._as_forget_io(owner, kept)
 
     def _as_shut_down(self) -> None:
-        """Be called no more, and close; for the last who leaves."""
+        """Detach and close, after the last lease has ended."""
         try:
             self._as_detach()
         finally:
@@ -547,7 +552,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     def _as_check_may_run(self) -> None:
         self._check_closed()
-        # asyncio's own words, which people search for.
+        # The texts are asyncio's own, because people search for them.
         if self.is_running():
             raise RuntimeError("This event loop is already running")
         if events._get_running_loop() is not None:
@@ -560,16 +565,16 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         return qt_core
 
     def _as_listen(self) -> None:
-        """Hear of signals, in a program that owns this loop."""
+        """Have signals wake the loop, in a program that owns it."""
         self._as_level = self._as_qt_core.QThread.currentThread().loopLevel() + 1
         self._as_signals = SignalWatch(self)
         self._as_rest()  # now that there are signals to wait for
 
     def _as_may_interrupt(self) -> bool:
-        """Whether KeyboardInterrupt, raised now, comes to whom it is meant for: a callback, or the program itself."""
+        """Whether KeyboardInterrupt may be raised now: in a callback, or in the program's own code outside of Qt."""
         level = self._as_qt_core.QThread.currentThread().loopLevel()
         if level > self._as_level:
-            return False  # Qt may have called the code that runs now, out of a dialog
+            return False  # a dialog is open, and Qt may have called the code that runs now
         if self._as_handle is not None:
             return True
         return self._as_entered is not None and level < self._as_level
@@ -581,7 +586,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
 
 def _cause_of(exc: BaseException) -> str:
-    """Say what came before a sys.exit(): libraries that end their process (uvicorn) hide their error behind it."""
+    """Name the exception behind a sys.exit(): libraries that end their process (uvicorn) hide their error there."""
     before = exc.__cause__ or exc.__context__
     if before is None or (exc.__cause__ is None and exc.__suppress_context__):
         return ""

@@ -1,24 +1,24 @@
 """Where those who share a loop find each other: one meeting place per GUI thread, in the whole process.
 
 Plug-ins bring copies of this package, under different names and in different
-versions. They share one loop, so the place where they look for it belongs to none
-of them: a dict that hangs on the `asyncio` module, in a form that every copy
-understands, of objects that outlive the copy that made them.
+versions. The copies share one loop, so the place where they look for it belongs to
+none of them. It is a dict that hangs on the `asyncio` module, in a form that every
+copy understands. The objects in it outlive the copy that made them.
 
     asyncio._asyncslot_meeting_1 = {thread: place, ...}
 
     place = {"protocol": PROTOCOL, "version": ..., "path": ..., "loop": ..., "leases": {...}, "ending": [...]}
 
 A place exists from the first attach() in its thread to the last detach(); the dict
-goes with the last place. The loop survives that its copy is purged from
-`sys.modules`: its methods hold the globals that they need.
+goes with the last place. When the loop's copy is purged from `sys.modules`, the loop
+lives on, for its methods hold the globals that they need.
 
-TREATY is what copies may ask of each other's objects, and nothing else: a loop may have been made by a
-copy of another version than the lease that rides on it. Owners, their executors and what calls the loop back
-are made by the loop's copy, so the modules that make the loop meet none but their own; leases, the monitor
-and reports meet everybody's. PROTOCOL counts the changes after which copies no longer understand each other,
-of the form above or of the treaty. A copy that finds another number says so. tests/test_treaty.py reads the
-code, tests/test_frozen_copies.py runs old copies against it.
+TREATY lists all that a copy may ask of another copy's objects, for a loop may have been made by a copy of
+another version than the lease that rides on it. Owners, their executors and the objects that call the loop
+back are made by the loop's copy. So the modules that make the loop meet objects of their own copy only;
+leases, the monitor and reports meet those of all copies. PROTOCOL counts the changes, of the form above or of
+the treaty, after which copies no longer understand each other. A copy that finds another number says so.
+tests/test_treaty.py reads the code, tests/test_frozen_copies.py runs old copies against it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 PROTOCOL = 3
 
-# The number is that of the outermost form, and will not change: copies with other
-# protocols must find each other to be able to say so.
+# The number in the name is that of the outermost form, the dict of places. It will not
+# change: copies with different protocols must find each other to be able to say so.
 _KEY = "_asyncslot_meeting_1"
 
 TREATY: Dict[str, Dict[str, str]] = {
@@ -50,7 +50,7 @@ TREATY: Dict[str, Dict[str, str]] = {
         "leases": "by name",
         "ending": "leases that have ended and wait for a step of their owner's to be over",
     },
-    # Besides what asyncio has documented for every loop.
+    # Besides the methods that asyncio documents for every loop.
     "loop": {
         "run_task": "(coro): make a task and run its first step; that it is there tells a loop of ours from others",
         "step_budget": "seconds",
@@ -127,8 +127,8 @@ class Place:
 
     Attributes:
         leases: by name.
-        ending: leases that have ended and wait for a step of their owner's to be over, where somebody else has their
-            name now. The loop is needed until then.
+        ending: leases that have ended, wait for a step of their owner's to be over, and have lost their place in
+            `leases` to a newer lease of the same name. They need the loop until then.
     """
 
     def __init__(self, record: Dict[str, Any]) -> None:
@@ -137,7 +137,7 @@ class Place:
         self.ending: List[Lease] = record["ending"]
 
     def distinct(self, name: str, where: str) -> str:
-        """Return a name that no attached lease has: this one, or one that says where its bearer is."""
+        """Return a name that no attached lease has: this one, or this one with `where` behind it."""
         distinct, count = name, 1
         while distinct in self.leases and self.leases[distinct].is_attached:
             distinct = f"{name} ({where})" if count == 1 else f"{name} ({where}, {count})"
@@ -145,7 +145,7 @@ class Place:
         return distinct
 
     def enter(self, lease: Lease) -> None:
-        """Let a lease be found by others."""
+        """Let others find a lease."""
         before = self.leases.get(lease.owner)
         if before is not None:
             self.ending.append(before)
@@ -180,7 +180,7 @@ def open_place(loop: Any) -> Place:
 
 
 def leave(lease: Lease) -> None:
-    """Let a lease be found no more."""
+    """Let nobody find a lease any more."""
     for record in list(_all_places().values()):
         if record["loop"] is lease.loop:
             if record["leases"].get(lease.owner) is lease:
@@ -207,7 +207,7 @@ def all_leases() -> List[Any]:
 
 
 def _all_places() -> Dict[int, Dict[str, Any]]:
-    """Return the places by thread identifier; each thread reads and writes its own only."""
+    """Return the places by thread identifier; each thread changes its own only."""
     places: Dict[int, Dict[str, Any]] = vars(asyncio).get(_KEY, {})
     return places
 

@@ -1,24 +1,24 @@
 """Whose is it: which plug-in a task, a callback, a reader or a transport belongs to.
 
-An *owner* is carried by a context variable. A task copies the context in which
-it is made, a callback the context in which it was scheduled, so what an owner's
-code starts, and what that starts in turn, carries the owner too; nobody has to
-pass it on. From Python 3.12 on nothing is written down when a task is made: whose it is, is looked up when
-it matters (detach, an error, the monitor), in asyncio's own registries. So it does
-not matter by which way something has come onto the loop.
+An *owner* stands for one plug-in on the loop, and a context variable carries it. A task copies the
+context in which it is made, a callback the context in which it is scheduled. So everything that an
+owner's code starts carries the owner too, and nobody has to pass it on. From Python 3.12 on we write
+nothing down when a task is made. We look its owner up when it matters (detach, an error, the
+monitor), in asyncio's own registries. So it does not matter how the task came onto the loop.
 
-    a task        the context that it carries: Task.get_context() from Python 3.12 on; below, the
-                  context beside its wake-up in the future that it waits for, or the one of its
+    a task        the context that it carries: Task.get_context() from Python 3.12 on; below that, the
+                  context beside its wake-up in the future that it waits for, or the context of its
                   handle in a queue
     a callback    the context of its handle, in a queue or in the selector
     a transport, server, async generator: noted when it is made, as asyncio keeps no list of them
 
-What carries no owner is the plug-in's whose code it is, by the name of its module. So are calls
-from a plain slot or a thread, whose context is empty: then the callers' frames tell.
+A task or callback that carries no owner belongs to the plug-in whose code it runs; we know that code
+by the name of its module. A call from a plain slot or from a thread comes with an empty context. We
+find its owner in the frames of the callers.
 
-    interleaved code    A task of one plug-in's opens a dialog; in there Qt calls a plain slot of
-                        another one's, and the context is still the task's. So it is the frames between
-                        the callback and the call that decide, and the context where they are nobody's.
+Interleaved code: a task of one plug-in opens a dialog, and in there Qt calls a plain slot of another
+plug-in. The context is still the task's. So the frames between the callback and the call decide, and
+the context decides only where those frames are nobody's.
 
 This module knows nothing of Qt, of leases and of steps.
 """
@@ -47,20 +47,20 @@ class Owner:
     """One plug-in on the loop, from attach() until its last callback has been dropped. Made by the loop.
 
     Attributes:
-        name: what people read.
-        code: a weak reference to the module that has called attach(), which is another one when it is imported anew.
-        module: the name of that module; its plug-in's code is known by that. Not by the package, which
-            may become another one while plug-ins come: see plugin_of().
-        copy: the full name of the copy of this package that it came through.
-        report: tells the users of its host of an error; takes a message and an exception or None. Never raises.
-        resources: what it has open: transports, servers, signals that are awaited. Held weakly, as an owner
-            watches and keeps nothing alive.
-        async_generators: those that its code has begun to iterate over, held weakly.
-        executor: runs its to_thread() jobs, from the first one on; one that fills
+        name: the plug-in's name in messages to people.
+        code: a weak reference to the module that has called attach(). A plug-in that is imported anew has another one.
+        module: the name of that module, by which we know the plug-in's code. We keep no name of a package,
+            for the plug-in's package may become another one while plug-ins come: see plugin_of().
+        copy: the full name of the copy of this package through which the plug-in has attached.
+        report: tells the host's users of an error; takes a message and an exception or None. Never raises.
+        resources: its open transports and servers, and the signals that it awaits. Held weakly, as an owner
+            watches things and keeps none of them alive.
+        async_generators: the generators that its code has begun to iterate over, held weakly.
+        executor: runs its to_thread() jobs; made for the first of them. An owner that fills
             all its threads with jobs that hang harms nobody but itself.
-        exception_handler: what its code has given to loop.set_exception_handler().
-        is_leaving: whether its detach has begun. What its code schedules is still its own; what code without a
-            context schedules is that of a newer lease of the same package, if there is one.
+        exception_handler: the handler that its code has given to loop.set_exception_handler().
+        is_leaving: whether its detach has begun. Its own code still schedules in its name. Code without a
+            context then belongs to a newer lease of the same package, if there is one.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Owner:
         self.module = module
         try:
             self.code: Callable[[], Any] = weakref.ref(sys.modules.get(module))
-        except TypeError:  # it is in no module, or in what stands for one
+        except TypeError:  # there is no such module, or a stand-in for one that takes no weak reference
             self.code = _no_code
         self.copy = copy
         self.report = report
@@ -80,7 +80,7 @@ class Owner:
         self.exception_handler: Optional[ExceptionHandler] = None
         self.is_leaving = False
         self._loop = loop
-        # Those that a factory made of a class which asyncio does not list; below Python 3.12 all.
+        # Tasks, noted as they were made: those of a factory's class that asyncio does not list; below Python 3.12 all.
         self._noted: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def __repr__(self) -> str:
@@ -93,67 +93,67 @@ class Owner:
         return context
 
     def pending(self) -> List[asyncio.Task[Any]]:
-        """Return this owner's tasks that go on. GUI thread only."""
+        """Return this owner's tasks that are alive. GUI thread only."""
         tasks: List[asyncio.Task[Any]] = self._loop._as_tasks_of(self)
         return tasks
 
 
-# Whether a task tells its context also when it is done, and when it waits for something that is not asyncio's. Where it
-# does not, tasks are noted as they are made, for those cases.
+# Whether a task gives its context at any time: also when it is done, and when it waits for a future that is not
+# asyncio's. Below Python 3.12 it does not, and for those cases we note tasks as they are made.
 _TASKS_TELL = sys.version_info >= (3, 12)
 
-# What stands between the loop and whoever calls it: asyncio.run_coroutine_threadsafe(), say.
+# Packages that stand between the loop and the code that calls it, as asyncio.run_coroutine_threadsafe() does.
 _GO_BETWEENS = ("asyncio", "_asyncio", "concurrent", "contextvars", "functools", "threading")
 
-# Cache sentinels: nobody has asked about this module yet; it is of a copy of ours. (None: it is nobody's.)
+# Cache sentinels: this module is not looked up yet; it is of a copy of ours. (None: it is nobody's.)
 _NOT_ASKED = object()
 _OURS = object()
 
-# Our functions in which a callback begins, or something is done in the name of an owner: what comes before them does
-# not call.
+# Our functions that run a callback, or call code in an owner's name. The search for the caller ends at their frames:
+# code further out on the stack has not made this call.
 _STARTS = ("_as_call_for", "_as_drain", "_as_run_now")
 
-# So many owners of async generators are kept before it is looked which generators are gone.
+# We keep this many entries for async generators, besides two for each living one, before we drop those of dead ones.
 _FEW_GENERATORS = 100
 
-# How far it is followed what a library's callback refers to, in steps and in objects.
+# How far we follow the references of a library's callback: in steps, and in objects for each step.
 _FAR, _MANY = 3, 1000
 
-# Asked for each task and transport; without a default, LookupError would cost
-# more than the answer.
+# With a default, as we ask for each task and transport: a LookupError would cost more than the answer.
 OWNER: ContextVar[Optional[Owner]] = ContextVar("asyncslot_owner", default=None)
 
 current = OWNER.get
 
 
 class OwningMixin(LoopBase):
-    """The part of an event loop that tells on behalf of whom something is there.
+    """The part of an event loop that knows the owner of each task, callback and resource.
 
-    It wants from the class it is mixed into the queues of `_steps`, and the stack of `_nesting`.
+    A mixin. It needs the queues of `_steps` and the stack of `_nesting` in the class it is mixed into.
 
     Attributes:
         _as_owner: the context variable that carries the owner.
-        _as_owners: those who are here, in the order of their coming; leaving ones included.
+        _as_owners: all owners on this loop, in the order of their coming; leaving ones included.
     """
 
     _as_owner = OWNER
 
     def __init__(self, *args: Any) -> None:
         self._as_owners: List[Owner] = []
-        # By id(): when a generator is finalized, no weak reference to it is left. None: of one who has left.
+        # By id(): when a generator is finalized, no weak reference to it is left. None: its owner has left.
         self._as_generator_owners: Dict[int, Optional[Owner]] = {}
-        # Cache, for a thread that floods us with calls: whose code a module is; until somebody comes or goes.
+        # Cache: a module's owner by the module's name, for threads that flood us with calls. Emptied when an owner
+        # comes or goes.
         self._as_owners_by_module: Dict[str, Any] = {}
-        # Every copy of ours that has met here: their code stands between the loop and the plug-in that calls.
+        # The copies of this package that have met here. Their code stands between the loop and the plug-in that calls.
         self._as_copies: Set[str] = {__name__.rpartition(".")[0]}
-        # Who has given the loop what all who share it use.
+        # By the name of an attribute that all owners share: the owner that has set it.
         self._as_set_by: Dict[str, Optional[Owner]] = {}
         super().__init__(*args)
 
     # -- coming and going ------------------------------------------------------
 
     def _as_join(self, name: str, module: str, copy: str, report: Callable[..., None]) -> Owner:
-        """Return a new owner, who is known here from now on."""
+        """Return a new owner, which the loop knows from now on."""
         owner = Owner(self, name, module, copy, report)
         self._as_owners.append(owner)
         self._as_copies.add(copy)
@@ -161,16 +161,17 @@ class OwningMixin(LoopBase):
         return owner
 
     def _as_begin_leaving(self, owner: Owner) -> None:
-        """Let code without a context be somebody else's, if a newer lease of the same package is there."""
+        """Note that an owner leaves: code without a context now belongs to a newer lease of its package, if any."""
         owner.is_leaving = True
         self._as_owners_by_module = {}
 
     def _as_take_leave(self, owner: Owner) -> None:
-        """Know an owner no more."""
+        """Forget an owner."""
         if owner in self._as_owners:
             self._as_owners.remove(owner)
         self._as_owners_by_module = {}
-        # Those that detach() could not close, and said so.
+        # The generators that detach() could not close, and has reported. Their entries stay, with no owner, so that
+        # _asyncgen_finalizer_hook() does not go on with them.
         left = {id(agen) for agen in list(owner.async_generators) if agen.ag_frame is not None}
         self._as_generator_owners = {
             key: None if other is owner else other
@@ -185,10 +186,10 @@ class OwningMixin(LoopBase):
         return self._as_owner_of_frames(sys._getframe(1)) or current()
 
     def _as_owner_of_frames(self, frame: Any) -> Optional[Owner]:
-        """Return the owner whose code has called, from `frame` outwards up to the callback; None: the context tells.
+        """Return the owner whose code has called, from `frame` outwards up to the callback; None: the context decides.
 
-        The context alone does not: Qt calls plain slots in the context of whoever has opened a dialog, and threads
-        have none.
+        The context alone would mislead us. Qt calls plain slots in the context of the code that has opened a dialog,
+        and threads have an empty one.
         """
         if not self._as_owners:
             return None
@@ -209,52 +210,52 @@ class OwningMixin(LoopBase):
         return None
 
     def _as_is_same_code(self, owner: Owner, carried: Optional[Owner], frame: Any) -> bool:
-        """Whether the code of an owner is as well that of the one whom the context carries, so that the context tells.
+        """Whether an owner's code is also the code of the owner in the context, so that the context decides.
 
-        Of two leases of one package: one is leaving, and has been reloaded; then plain code that Qt calls in the old
-        one's dialog is the new one's. But not the old one's own code, which goes on when the dialog is closed: its
-        modules have been purged and imported anew. Where they have not, the context tells until a step has come in
-        between.
+        This is about two leases of one package: the plug-in was reloaded inside a dialog of its own, and the old lease
+        is leaving. Plain code that Qt calls in that dialog belongs to the new lease. The old lease's own code, which
+        goes on when the dialog is closed, does not: its modules have been purged and imported anew. Where they have
+        not been, the context decides until a step has come in between.
         """
         if carried is None or carried.copy != owner.copy or plugin_of(carried.module) != plugin_of(owner.module):
             return False
         return _is_purged(frame) or not (self._as_is_open or carried.code() is not owner.code())
 
     def _as_owner_of_module(self, module: str) -> Optional[Owner]:
-        """Return the owner whose code a module is; None if it is nobody's, or if nobody can tell whose."""
+        """Return the owner of a module's code; None if there is none, or several that cannot be told apart."""
         owners = self._as_owners_of_module(module)
         return owners[0] if len(owners) == 1 else None
 
     def _as_owners_of_module(self, module: str) -> List[Owner]:
-        """Return the owners whose code a module may be: several if one package has attached under several names."""
+        """Return the possible owners of a module's code: several if one package has attached under several names."""
         package = plugin_of(module)
         if package in _GO_BETWEENS or module.rpartition(".")[0] in self._as_copies:
             return []
         owners = [owner for owner in self._as_owners if plugin_of(owner.module) == package]
         if len(owners) > 1:
-            # The host's own package may hold several plug-ins (Picard): then they are told apart by where their
-            # copies lie. First: what one of them does while it leaves is none of the others'.
+            # The host's own package may hold several plug-ins (Picard). We tell them apart by where their copies lie,
+            # and do so first: what one plug-in does while it leaves belongs to none of the others.
             owners = nearest(owners, module, lambda owner: (owner.copy, owner.module))
-        # One that is reloaded inside a dialog of its own is there twice for a while.
+        # A plug-in that is reloaded inside a dialog of its own has two owners for a while.
         return [owner for owner in owners if not owner.is_leaving] or owners[-1:]
 
     def _as_callers_context(self) -> Optional[Context]:
-        """Return a context for what code schedules whose own context does not carry it; None if it does."""
+        """Return a context with the caller's owner, for code whose own context does not carry it; None if it does."""
         frame = sys._getframe(2)
         owner = self._as_owners_by_module.get(frame.f_globals.get("__name__") or "")
+        # Fast path: the context is empty and the caller's module is in the cache, as in a flood of calls from a thread.
         if owner.__class__ is not Owner or current() is not None:
-            # But for the fast path, in a flood from a thread.
             owner = self._as_owner_of_frames(frame)
         return None if owner is None else owner.context()
 
     def _as_give_owner(self, context: Context) -> None:
-        """Have a context carry the caller: one that was made by hand, in a plain slot, or by a task that is new."""
+        """Put the caller's owner into a context that was made by hand, in a plain slot, or by a new task."""
         owner = self._as_current_owner()
         if owner is not None and context.get(OWNER) is not owner:
             try:
                 context.run(OWNER.set, owner)
             except RuntimeError:
-                pass  # it is entered just now, by whoever runs in it
+                pass  # some code runs in this context just now, and it cannot be entered twice
 
     def _as_call_for(self, owner: Owner, fn: Callable[..., Any], *args: Any) -> Any:
         """Call `fn(*args)` in the name of an owner, whoever calls."""
@@ -265,15 +266,15 @@ class OwningMixin(LoopBase):
     # -- whose is it ---------------------------------------------------------------
 
     def _as_tasks_of(self, owner: Owner) -> List[asyncio.Task[Any]]:
-        """Return an owner's tasks that go on."""
+        """Return an owner's tasks that are alive."""
         if not (_TASKS_TELL or self._as_has_run or self._ready or self._as_batch):
-            # Fast path: nothing has been made here yet, and asyncio's registry is the whole process's. (From Python
-            # 3.12 on a task that starts eagerly may have been, without a trace in the loop.)
+            # Fast path: no task has been made here yet, and asyncio's registry has the tasks of the whole process.
+            # (From Python 3.12 on this cannot be known: a task that starts eagerly leaves no trace in the loop.)
             return []
         return [task for task, whose in self._as_tasks() if whose is owner]
 
     def _as_tasks(self) -> List[Any]:
-        """Return pairs of all tasks of this loop that go on and their owners, which may be None."""
+        """Return pairs of a task and its owner, which may be None, for all tasks of this loop that are alive."""
         tasks = all_tasks(self)
         contexts = {} if _TASKS_TELL or not tasks else self._as_contexts_in_queues()
         pairs = [(task, self._as_owner_of_task(task, contexts)) for task in tasks]
@@ -283,10 +284,10 @@ class OwningMixin(LoopBase):
         return pairs
 
     def _as_owner_of_task(self, task: Any, contexts: Optional[Dict[Any, Context]] = None) -> Optional[Owner]:
-        """Return whose a task is.
+        """Return a task's owner, or None.
 
         Args:
-            contexts: what _as_contexts_in_queues() has returned, for who asks for many tasks.
+            contexts: the result of _as_contexts_in_queues(), if the caller asks for many tasks.
         """
         context = self._as_context_of(task, contexts)
         owner = None if context is None else context.get(OWNER)
@@ -306,28 +307,28 @@ class OwningMixin(LoopBase):
                 context: Optional[Context] = get_context()
                 return context
             except (Exception, SystemExit):
-                return None  # a class of a plug-in's own
+                return None  # a plug-in's own class of tasks may raise anything
         for callback, context in getattr(getattr(task, "_fut_waiter", None), "_callbacks", None) or ():
             if getattr(callback, "__self__", None) is task:
                 found: Context = context
                 return found
         if contexts is None:
             contexts = self._as_contexts_in_queues()
-        # The last: of a class that is written in Python.
+        # Only a class of tasks that is written in Python has the attribute.
         return contexts.get(id(task)) or getattr(task, "_context", None)
 
     def _as_contexts_in_queues(self) -> Dict[int, Context]:
-        """Return the contexts of the tasks whose next step is queued or runs, by the id() of the task."""
+        """Return, by the id() of the task, the contexts of the tasks whose next step is queued or running."""
         handles = self._as_all_handles()
         steps = [(bound_to(handle._callback), handle._context) for handle in handles]
         return {id(task): context for task, context in steps if isinstance(task, asyncio.Task)}
 
     def _as_all_handles(self) -> List[Handle]:
-        """Return what is queued, and what is on the stack."""
+        """Return the handles that are queued, and those on the stack."""
         return [*self._as_on_stack(), *self._as_held, *tuple(self._as_batch), *tuple(self._ready)]
 
     def _as_owner_of_handle(self, handle: Handle) -> Optional[Owner]:
-        """Return whose a callback is."""
+        """Return a callback's owner, or None."""
         owner = handle._context.get(OWNER)
         if owner is not None or not self._as_owners:
             return owner
@@ -339,13 +340,13 @@ class OwningMixin(LoopBase):
         return self._as_owner_of_module(_module_of(handle._callback))
 
     def _as_is_plain(self, handle: Handle) -> bool:
-        """Whether a callback is code of a plug-in's own, and no part of a task, of asyncio or of a library."""
+        """Whether a callback is a plug-in's own code, and no part of a task, of asyncio or of a library."""
         module = _module_of(handle._callback)
         is_between = module.partition(".")[0] in _GO_BETWEENS or module.rpartition(".")[0] in self._as_copies
         return not (_is_step(handle) or is_between or library_of(handle._callback))
 
     def _as_leads_to(self, owner: Owner, callback: Any) -> bool:
-        """Whether a library's callback is, refers to, or will soon come to code of an owner's."""
+        """Whether a library's callback is an owner's code, or refers to such code within a few references."""
         seen: Set[int] = set()
         found: List[Any] = [callback]
         for _ in range(_FAR):
@@ -358,7 +359,7 @@ class OwningMixin(LoopBase):
     # -- what asyncio makes ----------------------------------------------------
 
     def create_task(self, coro: Any, **kwargs: Any) -> Task[Any]:
-        """Make a task, in the next turn of which `coro` starts; it belongs to the current owner. GUI thread only."""
+        """Make a task of `coro`, which starts in the next turn; it belongs to the current owner. GUI thread only."""
         owner = current()
         context = None
         if owner is None or self._as_handle is not None:
@@ -366,7 +367,7 @@ class OwningMixin(LoopBase):
             if caller is not None and caller is not owner:
                 owner, context = caller, caller.context()
         if owner is not None and context is None and self._task_factory is None and not kwargs:
-            # Fast path, for slots and within tasks: as asyncio does, with a frame or two less.
+            # Fast path: slots and tasks make tasks here. It does the same as asyncio, with a frame or two less.
             task: Task[Any] = asyncio.tasks.Task(coro, loop=self)  # type: ignore[assignment]
             if task._source_traceback:
                 del task._source_traceback[-1]  # this frame
@@ -375,8 +376,8 @@ class OwningMixin(LoopBase):
             return task
         make = functools.partial(super().create_task, coro, **kwargs)
         if self._task_factory is not None and not self._as_is_inside(owner):
-            # It may run the first step itself (asyncio.eager_task_factory): that must find the loop running, and be
-            # known on the stack for its owner's.
+            # The factory may run the first step itself (asyncio.eager_task_factory). That step must find the loop
+            # running, and its handle must be on the stack, so that we know its owner.
             context = context or copy_context()
             make = functools.partial(self._as_call_inside, Handle(make, (), self, context), make)
         given = kwargs.get("context")
@@ -389,18 +390,19 @@ class OwningMixin(LoopBase):
             try:
                 owner._noted.add(task)
             except TypeError:
-                pass  # it cannot be hashed, or be referred to weakly
+                pass  # the task's class has no hash, or takes no weak references
         return task
 
     def _as_is_inside(self, owner: Optional[Owner]) -> bool:
-        """Whether we are in a callback of this owner's, with the loop running.
+        """Whether a callback of this owner is running, and ours is asyncio's running loop.
 
-        It does not run between steps, nor in a dialog in which a foreign loop has unpublished it (Python 3.13).
+        Ours is not the running loop between steps, nor in a dialog in which a foreign loop has unpublished it
+        (Python 3.13).
         """
         handle = self._as_handle
         return handle is not None and events._get_running_loop() is self and self._as_owner_of_handle(handle) is owner
 
-    # Typeshed ties the arguments to the callback; here they are passed on.
+    # Typeshed ties the arguments to the callback's parameters; we only pass them on.
     def add_reader(self, fd: Any, callback: Any, *args: Any) -> None:  # type: ignore[override]
         """Watch a descriptor until remove_reader(), or until the caller's lease ends."""
         (self._as_callers_context() or copy_context()).run(super().add_reader, fd, callback, *args)
@@ -412,39 +414,39 @@ class OwningMixin(LoopBase):
     def _asyncgen_firstiter_hook(self, agen: Any) -> None:
         owner = current()
         if owner is None:
-            # The last one of this id may have been somebody's.
+            # An earlier generator with the same id() may have had an owner.
             self._as_generator_owners.pop(id(agen), None)
         else:
             owner.async_generators.add(agen)
             self._as_generator_owners[id(agen)] = owner
         super()._asyncgen_firstiter_hook(agen)
         if len(self._as_generator_owners) > 2 * len(self._asyncgens) + _FEW_GENERATORS:
-            # Those that ran to their end are not finalized.
+            # A generator that ran to its end is not finalized, so nobody else removes its entry.
             owners, alive = self._as_generator_owners, {id(agen) for agen in self._asyncgens}
             self._as_generator_owners = {key: owner for key, owner in owners.items() if key in alive}
 
     def _asyncgen_finalizer_hook(self, agen: Any) -> None:
-        # The garbage collector runs in anybody's code, and in any thread; the clean-up is the owner's.
+        # The garbage collector calls this in anybody's code and in any thread, but the clean-up is the owner's.
         owner: Any = self._as_generator_owners.pop(id(agen), self)
         finalize = super()._asyncgen_finalizer_hook
         if owner is self:
             Context().run(finalize, agen)
         elif owner is not None:
             owner.context().run(finalize, agen)
-        # Else it is not gone on with: no code of a plug-in's runs after its end.
+        # Else the owner has left. We do not go on with its generator, for no code of a plug-in runs after its end.
 
     def set_task_factory(self, factory: Any) -> None:
-        """Have all tasks of this loop made by `factory`, in a host until the lease of who called this ends."""
+        """Have `factory` make all tasks of this loop; in a host, until the caller's lease ends."""
         super().set_task_factory(factory)
         self._as_set_by["_task_factory"] = self._as_current_owner()
 
     def set_default_executor(self, executor: Any) -> None:
-        """Have all jobs of this loop run by `executor`, in a host until the lease of who called this ends."""
+        """Have `executor` run all jobs that name no executor; in a host, until the caller's lease ends."""
         super().set_default_executor(executor)
         self._as_set_by["_default_executor"] = self._as_current_owner()
 
     def _as_unset(self, owner: Owner) -> None:
-        """Take back what an owner has given the loop."""
+        """Take an owner's task factory and default executor away from the loop."""
         for name, giver in list(self._as_set_by.items()):
             if giver is owner:
                 del self._as_set_by[name]
@@ -476,10 +478,10 @@ class OwningMixin(LoopBase):
 
 
 def plugin_of(module: str) -> str:
-    """Return the package that is the plug-in to which a module belongs, by the module's full name.
+    """Return the package of the plug-in to which a module belongs, by the module's full name.
 
-    That is the top-level package; and where plug-ins share that one, because it lies in several
-    directories (`freecad` does) or in none (`calibre_plugins`), the next below.
+    That is the top-level package. Where plug-ins share the top-level package, because it lies in several
+    directories (`freecad` does) or in none (`calibre_plugins`), it is the next one below.
     """
     top = module.partition(".")[0]
     path: Any = getattr(sys.modules.get(top), "__path__", None)
@@ -488,7 +490,7 @@ def plugin_of(module: str) -> str:
 
 
 def nearest(things: List[_T], module: str, names_of: Callable[[_T], Tuple[str, ...]]) -> List[_T]:
-    """Return the things one of whose names has most packages in common with a module's."""
+    """Return the things that have, by one of their names, most packages in common with a module."""
     lengths = [max(_common_length(name, module) for name in names_of(thing)) for thing in things]
     return [thing for thing, length in zip(things, lengths) if length == max(lengths)]
 
@@ -510,7 +512,7 @@ def _is_purged(frame: Any) -> bool:
 
 
 def _no_code() -> None:
-    """What stands for a weak reference to a module that is not there."""
+    """Stand in for a weak reference to a module that is not there."""
 
 
 def is_in(thing: Any, weak_set: Any) -> bool:
@@ -527,33 +529,33 @@ def _is_step(handle: Handle) -> bool:
 
 
 def bound_to(callback: Any) -> Any:
-    """Return the object whose method a callback is, or None. Never raises."""
+    """Return the object that a method is bound to; None for any other callback. Never raises."""
     try:
         return callback.__self__
-    except (Exception, SystemExit):  # of a plug-in's own __getattr__(), too
+    except (Exception, SystemExit):  # a plug-in's own __getattr__() may raise anything
         return None
 
 
 def _module_of(thing: Any) -> str:
-    """Return the name of the module whose code a callback is, or an instance's class."""
+    """Return the name of the module that defines a callback, or the class of an instance."""
     try:
         while isinstance(thing, functools.partial):
             thing = thing.func
         module = getattr(thing, "__module__", None)
         return module if isinstance(module, str) else type(thing).__module__
-    except (Exception, SystemExit):  # of a plug-in's own __getattr__()
+    except (Exception, SystemExit):  # as in bound_to()
         return ""
 
 
 def library_of(callback: Any) -> str:
-    """Return the package that a callback is code of, if that is installed for the whole process; else nothing."""
+    """Return the top-level package of a callback's code, if it is installed for the whole process; else nothing."""
     top = _module_of(callback).partition(".")[0]
     path = getattr(sys.modules.get(top), "__file__", None) or ""
     return top if "site-packages" in path or "dist-packages" in path else ""
 
 
 def _referred_by(things: Iterable[Any], loop: Any) -> List[Any]:
-    """Return what things are, hold and are bound to; without modules, classes and the loop, which lead everywhere."""
+    """Return the things, and what they hold and are bound to; no modules, classes or loops, which lead everywhere."""
     found: List[Any] = []
     for thing in things:
         referred = [thing, getattr(thing, "__self__", None)]
@@ -580,7 +582,7 @@ def _is_filled(cell: Any) -> bool:
 
 
 def _note(resource: Any) -> Any:
-    """Let the current owner, if there is one, know of something that must be closed."""
+    """Note a resource with the current owner, if there is one, so that detach() closes it; return the resource."""
     owner = current()
     if owner is not None and resource is not None:
         owner.resources.add(resource)

@@ -1,5 +1,8 @@
 """DetachReport: what became of a plug-in's work when it was detached.
 
+Here is also how we put a task, its place in the code, and a resource into words, for reports and for error
+messages. All of these may be of a plug-in's or a library's own class, so nothing here trusts them.
+
 This module only describes; it knows nothing of leases and loops.
 """
 
@@ -22,7 +25,7 @@ class AbandonedTask:
 
     Attributes:
         name: the task's name.
-        owner: whose it was.
+        owner: the name of its owner.
         stack: where it stood, as text, innermost frame last.
     """
 
@@ -43,18 +46,18 @@ class DetachReport:
     """What detach() did; `str()` of it is made for a log.
 
     Attributes:
-        owner: whose lease it was.
+        owner: the name of the lease.
         ended: how many tasks were running, were cancelled, and ended in time.
         cancelled: how many of these ended by being cancelled; the others returned
             or raised something of their own.
         abandoned: the tasks that did not end in time.
         closed: what was still open, described: servers, connections, subprocesses,
             awaited signals, async generators, readers and writers.
-        kept: what was left as it is, described, because closing it might harm another plug-in that uses
+        kept: what was left open, described, because closing it might harm another plug-in that uses
             the same library. It ends with the last lease.
         jobs: the functions that still run in a thread of the default executor, by
             name. Their threads are daemons, and their results are dropped.
-        seconds: how long detach() took.
+        seconds: how long detach() took, in seconds.
     """
 
     def __init__(self, owner: str) -> None:
@@ -69,7 +72,7 @@ class DetachReport:
 
     @classmethod
     def of_all(cls, reports: Iterable[DetachReport]) -> DetachReport:
-        """Return what several reports tell, as one."""
+        """Return several reports as one."""
         reports = list(reports)
         whole = cls(", ".join(report.owner for report in reports))
         for report in reports:
@@ -105,13 +108,14 @@ def where(future: asyncio.Future[Any]) -> Optional[str]:
     return f"{frame.f_code.co_name}() ({frame.f_code.co_filename}:{frame.f_lineno})"
 
 
-# Where a coroutine, a generator that serves as one, and an async generator have their frame and what they await.
-# Spelled out: CPython's cache of methods keeps names that are put together at run time, thousands of them.
+# The attributes in which a coroutine, a generator that serves as one, and an async generator have their frame and the
+# object that they await. The names are spelled out, for CPython's cache of methods keeps names that are put together
+# at run time, thousands of them.
 _SUSPENDED = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
 
 
 def frames_of(future: Any) -> List[Any]:
-    """Return the frames of a suspended task, from its coroutine to what that awaits, and so on.
+    """Return the frames of a suspended task: its coroutine's, that of the coroutine which this one awaits, and so on.
 
     Task.get_stack() has the first of them only.
     """
@@ -128,14 +132,14 @@ def frames_of(future: Any) -> List[Any]:
 
 
 def _closed_by(coro: Any) -> Any:
-    """Return the async generator that something closes: it does not tell of it, but refers to it."""
+    """Return the async generator that an aclose() closes, else None; the aclose() only refers to it."""
     if type(coro).__name__ != "async_generator_athrow":
         return None
     return next((item for item in gc.get_referents(coro) if hasattr(item, "ag_frame")), None)
 
 
 def safe_repr(thing: Any) -> str:
-    """Return repr(), or say that there is none: it is a plug-in's or a library's own code."""
+    """Return repr(), or say that it raises: it is a plug-in's or a library's own code."""
     try:
         return repr(thing)
     except BaseException as exc:
@@ -146,7 +150,7 @@ def name_of(task: Any) -> str:
     """Return a task's name; below Python 3.8, where tasks have none, its repr()."""
     try:
         return str(task.get_name())
-    except BaseException:  # of a class of a plug-in's own
+    except BaseException:  # Python 3.7, or a plug-in's own class
         return safe_repr(task)
 
 
@@ -154,7 +158,7 @@ def describe(resource: Any) -> str:
     """Say in a few words what a server, transport, async generator or connected signal is. Never raises."""
     try:
         return _describe(resource)
-    except BaseException:  # a library's class
+    except BaseException:  # a library's class may raise anything
         return safe_repr(resource)
 
 

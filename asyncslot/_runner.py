@@ -3,8 +3,8 @@
     with AsyncSlotRunner():
         sys.exit(app.exec())
 
-It attaches a loop, and on the way out cancels what is left, runs asyncio's two
-shutdown coroutines and closes the loop. A plug-in does not own its application,
+It attaches a loop, and on the way out cancels the tasks that are left, runs asyncio's
+two shutdown coroutines and closes the loop. A plug-in does not own its application,
 and uses attach() instead.
 """
 
@@ -17,12 +17,15 @@ from ._asyncio import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._report import name_of, where
 
-# Seconds.
+# Seconds that we wait beyond `shutdown_timeout`, for a shutdown that stops waiting by itself when that is over.
 _GRACE = 1.0
 
 
 class AsyncSlotRunner:
     """Run an AsyncSlotEventLoop, attached, for as long as the `with` block lasts.
+
+    `with AsyncSlotRunner() as loop:` gives the loop, which is asyncio's running loop inside the block. Leaving
+    the block cancels the tasks that are left and closes the loop. A runner that is entered again makes a new loop.
 
     Args:
         debug: asyncio's debug mode; None: as PYTHONASYNCIODEBUG and `-X dev` say.
@@ -34,8 +37,10 @@ class AsyncSlotRunner:
         NoApplicationError: there is no QCoreApplication yet.
         RuntimeError: another loop is running in this thread.
 
-    On leaving, what ended the loop is raised: KeyboardInterrupt, or the SystemExit
-    of a task or callback.
+    On leaving, the exception that ended the loop is raised: KeyboardInterrupt, or the
+    SystemExit of a task or callback.
+
+    Thread: the loop belongs to the thread that enters the block.
     """
 
     def __init__(
@@ -72,7 +77,7 @@ class AsyncSlotRunner:
             try:
                 _cancel_all_tasks(loop)
                 _run(loop, "closing async generators", loop.shutdown_asyncgens())
-                # It stops waiting by itself, and says for which job.
+                # This one stops waiting by itself, and says for which job it has waited.
                 _run(loop, "waiting for threads", loop.shutdown_default_executor(), _GRACE)
             finally:
                 loop.close()
@@ -88,7 +93,7 @@ def _run(loop: AsyncSlotEventLoop, what: str, coro: Coroutine[Any, Any, Any], mo
 
 
 def _cancel_all_tasks(loop: AsyncSlotEventLoop) -> None:
-    """Cancel what is still running, let it finish, and report what went wrong with it."""
+    """Cancel the tasks that are still running, let them finish, and report what went wrong with them."""
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()
@@ -104,7 +109,7 @@ def _cancel_all_tasks(loop: AsyncSlotEventLoop) -> None:
 
 
 def _give_up(loop: AsyncSlotEventLoop, task: Any, what: str) -> None:
-    task._log_destroy_pending = False  # asyncio would say the same, later
+    task._log_destroy_pending = False  # asyncio would report the same later
     stack = where(task)
     place = f"; it stands at {stack}" if stack else ""
     loop.call_exception_handler({"message": f"Not ended within {loop.shutdown_timeout} s: {what}{place}", "task": task})

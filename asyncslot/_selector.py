@@ -1,17 +1,12 @@
-"""The selector underneath the loop, whose descriptors can be muted, and what a loop on one needs for steps.
+"""The selector underneath the loop, with descriptors that can be muted; and polling, reading and waiting with it.
 
-A reader callback may open a modal dialog. While it is on the stack its
-descriptor stays readable, the kernel goes on reporting it, and a loop that must
-not enter the same callback twice would spin at full speed for as long as the
-dialog is open. So the descriptor is *muted*: taken out of the kernel's set, but
-not out of the books, so that whoever calls remove_reader() or add_writer()
-meanwhile finds everything as it should be.
+A reader callback may open a modal dialog. While the callback is on the stack, its descriptor stays readable and
+the kernel goes on reporting it. We must not enter the same callback twice, so the loop would spin at full speed
+until the dialog closes. So we *mute* the descriptor: we take it out of the kernel's set, but not out of the
+selector's books. Code that calls remove_reader() or add_writer() meanwhile finds the books in order.
 
-Taking it out altogether is necessary: epoll reports errors and hang-ups even
-for an empty event mask (epoll_ctl(2), EPOLLHUP).
-
-For Unix, and for Windows with Python 3.7. A completion port needs none of it: it
-reports each event once, and has its own way of waiting (`_windows`).
+For Unix, and for Windows with Python 3.7. A completion port needs none of it: it reports each event once, and
+has its own way of waiting (`_windows`).
 
 Relies on `_fd_to_key` and `_fileobj_lookup` of the selectors in `selectors`, there in Python 3.7 to 3.14, and on
 `max_size` of asyncio's selector transports, read in 3.7, 3.8, 3.11 and 3.13.
@@ -32,22 +27,20 @@ from ._asyncio import LoopBase
 from ._owners import bound_to, library_of
 from ._wakeup import ThreadWait, TimerWait
 
-# What the kernel says of a descriptor that is closed, or is of a file that cannot be watched: it never will be.
+# The kernel's errors for a descriptor that is closed, or whose file cannot be watched. To try again is no use.
 _GONE = (errno.EBADF, errno.ENOENT, errno.EPERM)
 
 
 class MutableSelector(selectors.DefaultSelector):
-    """The best selector of this system, some of whose descriptors may be silent for a while.
+    """The best selector of this system, with descriptors that can be muted for a while.
 
-    It also keeps its books right where the standard library's go wrong: one
-    plug-in closes a descriptor that is registered, and the next file to get that
-    number is another plug-in's.
+    It also keeps its books in order where the standard library's go wrong: one plug-in closes a descriptor that is
+    registered, and then another plug-in opens a file that gets the same number.
 
     Attributes:
-        on_change: called after a descriptor was registered or modified, for
-            whoever is waiting in select() in another thread.
-        on_exchange: called when that has become the wrong thing to wait for.
-        poll: Linux only: epoll's own, for those who do not wait and do without the books.
+        on_change: called after a descriptor was registered or modified, for a thread that waits in select().
+        on_exchange: called when the epoll was exchanged for another one, and that thread waits for the old one.
+        poll: Linux only: epoll's own poll(), for callers that do not wait and do not need the books.
     """
 
     if TYPE_CHECKING:  # private parts of selectors
@@ -66,12 +59,13 @@ class MutableSelector(selectors.DefaultSelector):
 
     def mute(self, fd: int) -> None:
         """Stop reporting `fd` until unmute_all(), or until its events are modified."""
+        # An empty event mask would not do: epoll reports errors and hang-ups all the same (epoll_ctl(2), EPOLLHUP).
         if fd not in self._muted:
             self._fd_to_key[fd] = super().unregister(fd)
             self._muted.add(fd)
 
     def unmute_all(self) -> bool:
-        """Report every muted descriptor again that is still registered; return False if that must be tried again."""
+        """Report every muted descriptor again that is still registered; return False if some could not be, for now."""
         for fd in list(self._muted):
             self._unmute(fd)
         return not self._muted
@@ -80,7 +74,7 @@ class MutableSelector(selectors.DefaultSelector):
         self._muted.discard(fd)
         key = self._fd_to_key.pop(fd)
         try:
-            # By its number: the object may have been closed, and tell none.
+            # By number, because the file object may have been closed, and then does not tell its number.
             super().register(fd, key.events, key.data)
         except OSError as exc:
             if exc.errno not in _GONE:  # no memory, or no watches left for this user (ENOSPC)
@@ -97,7 +91,7 @@ class MutableSelector(selectors.DefaultSelector):
         return key
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        """Change what is watched; a muted descriptor is heard again."""
+        """Watch a descriptor for other events; if it is muted, report it again."""
         self._unmute_if_muted(fileobj)
         key = self._modify(fileobj, events, data)
         if self.on_change is not None:
@@ -107,27 +101,27 @@ class MutableSelector(selectors.DefaultSelector):
     def _modify(self, fileobj: Any, events: int, data: Any) -> selectors.SelectorKey:
         before = self.get_key(fileobj)
         if events == before.events:
-            # The standard library does not even ask the kernel, which may know nothing of this
-            # number any more: it was closed, and is now that of another file.
+            # The standard library would leave the kernel as it is. But the descriptor may have been closed, and its
+            # number be that of another file now, of which the kernel knows nothing.
             self.unregister(fileobj)
             return super().register(fileobj, events, data)
         try:
             return super().modify(fileobj, events, data)
-        except FileNotFoundError:  # the same, noticed; super() has forgotten it
+        except FileNotFoundError:  # the same case, but the kernel has noticed; super() has removed its entry
             return super().register(fileobj, events, data)
         except OSError:
-            self._fd_to_key[before.fd] = before  # the kernel still has what was, and so must we
+            self._fd_to_key[before.fd] = before  # the kernel still watches for the old events; the books must say so
             raise
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        """Forget a descriptor, muted or not."""
+        """Stop watching a descriptor, muted or not."""
         self._unmute_if_muted(fileobj)
         if sys.platform == "linux":
             key = self.get_key(fileobj)
             del self._fd_to_key[key.fd]
             try:
                 if sys.version_info < (3, 9):
-                    os.fstat(key.fd)  # unregister() says nothing of a closed one there
+                    os.fstat(key.fd)  # there, unregister() raises nothing for a closed descriptor
                 self._selector.unregister(key.fd)
             except OSError:
                 self._start_anew()
@@ -139,14 +133,14 @@ class MutableSelector(selectors.DefaultSelector):
         def _start_anew(self) -> None:
             """Exchange the epoll for a new one, under the same number.
 
-            A descriptor was closed before it was unregistered. If a duplicate of it is
-            open somewhere, in a child process for example, the kernel goes on reporting
-            it, and there is no way to take it out (epoll(7), question 6).
+            A descriptor was closed before it was unregistered. If a duplicate of it is open somewhere, in a child
+            process for example, the kernel goes on reporting the descriptor. There is no way to take it out of the
+            epoll then (epoll(7), question 6).
             """
             try:
                 epoll = select.epoll()
             except OSError:
-                return  # no descriptors left, and most probably there is no duplicate
+                return  # no descriptors are left; we keep the old epoll, as most probably there is no duplicate
             for fd, key in self._fd_to_key.items():
                 if fd not in self._muted:
                     mask = (key.events & selectors.EVENT_READ and select.EPOLLIN) | (
@@ -155,19 +149,19 @@ class MutableSelector(selectors.DefaultSelector):
                     try:
                         epoll.register(fd, mask)
                     except OSError:
-                        pass  # as long as it is in the books, nobody has said that it is closed
-            if epoll.fileno() != self._selector.fileno():  # the same, if somebody has closed ours
+                        pass  # it stays in the books until its owner unregisters it
+            if epoll.fileno() != self._selector.fileno():  # they are equal if somebody has closed our epoll
                 os.dup2(epoll.fileno(), self._selector.fileno(), inheritable=False)
             epoll.close()
             if self.on_exchange is not None:
                 self.on_exchange()
 
     def close(self) -> None:
-        """Close what the system has lent."""
+        """Close the system's own selector."""
         try:
             super().close()
         except OSError:
-            pass  # somebody has closed it before
+            pass  # somebody else has closed it already
 
     def _unmute_if_muted(self, fileobj: Any) -> None:
         if self._muted:
@@ -180,16 +174,16 @@ if sys.platform == "linux":
     from select import EPOLLIN, EPOLLOUT
 
 # Bytes that a transport asks for in one read. asyncio's 256 KiB are more than glibc keeps at hand (128 KiB, mallopt(3),
-# M_MMAP_THRESHOLD): each read maps memory, has it filled with zeros, and unmaps it, 26 µs instead of 5 for a short one
-# (measured with the prototype of the design, 2026-11).
+# M_MMAP_THRESHOLD). Each read would map memory, have it filled with zeros, and unmap it: a short one then takes 26 µs
+# instead of 5 (measured with the prototype of the design, 2026-11).
 _READ_SIZE = 64 * 1024
 
-# Seconds after which the kernel is asked again for what it had no memory for.
+# Seconds after which we try again to unmute a descriptor that the kernel had no memory for.
 _RETRY = 0.1
 
 
 class SelectorMixin(LoopBase):
-    """The part of a selector loop that steps and ways of waiting ask for."""
+    """The part of a loop on a selector that `_steps`, `_nesting` and `_wakeup` need from it."""
 
     def _make_socket_transport(self, *args: Any, **kwargs: Any) -> Any:
         transport = super()._make_socket_transport(*args, **kwargs)
@@ -199,7 +193,8 @@ class SelectorMixin(LoopBase):
     if sys.platform == "linux":
 
         def _as_poll_now(self) -> bool:
-            # As _as_poll(0), without select() and _process_events(): caches are cold in a wake-up, each line counts.
+            # Fast path: _as_poll(0) with select() and _process_events() inlined. In a wake-up the processor's caches
+            # are cold, and each line counts.
             if self._as_stack:
                 return self._as_poll(0)
             selector = self._selector
@@ -213,7 +208,7 @@ class SelectorMixin(LoopBase):
             for fd, event in events:
                 if fd in keys:
                     reader, writer = keys[fd].data
-                    # An error or hang-up makes it readable and writable.
+                    # An error or hang-up counts as readable and as writable.
                     if reader is not None and event & ~EPOLLOUT:
                         if reader._cancelled:
                             self._remove_reader(fd)
@@ -232,7 +227,8 @@ class SelectorMixin(LoopBase):
             return self._as_poll(0)
 
     def _read_from_self(self) -> None:
-        # Once, where asyncio reads until there is nothing, which raises: what is left is reported again.
+        # Fast path: we read once. asyncio reads until the socket is empty, and then recv() raises. Bytes that we leave
+        # are reported again.
         try:
             data = self._ssock.recv(4096)
         except (BlockingIOError, InterruptedError):
@@ -241,7 +237,7 @@ class SelectorMixin(LoopBase):
             self._process_self_data(data)
 
     def _as_without_running(self, events: List[Any]) -> List[Any]:
-        """Leave out the events whose callback is on the stack, and mute their descriptors."""
+        """Return the events without those of callbacks on the stack; mute the descriptors of the latter."""
         news = []
         for key, mask in events:
             if any(handle in self._as_stack for handle in key.data if handle is not None):
@@ -252,20 +248,19 @@ class SelectorMixin(LoopBase):
         return news
 
     def _as_unmute(self) -> None:
-        """Hear all descriptors again."""
-        if not self._selector.unmute_all():
+        """Report all muted descriptors again."""
+        if not self._selector.unmute_all():  # the kernel had no memory
             Context().run(self.call_later, _RETRY, self._as_unmute)
 
     def _as_forget_io(self, owner: Any, kept: Optional[List[str]]) -> List[str]:
-        """Remove the readers and writers that an owner's code has added; describe them.
+        """Remove the readers and writers that an owner's code has added; return descriptions of them.
 
-        What an installed library has added in a task of the owner's is removed if it leads to the owner's code.
-        Else it stays, until the last lease closes the loop: the library is everybody's who imports it, and may serve
-        another plug-in with it (grpc.aio adds one reader to each loop, in whose task it happens to be used first;
-        1.85, 2026-11).
+        An installed library may have added one in a task of the owner's. We remove it if it leads to the owner's
+        code. Else it stays until the last lease closes the loop, because the library may serve other plug-ins with
+        it. (grpc.aio adds one reader to each loop, in the task that happens to use it first; 1.85, 2026-11.)
 
         Args:
-            kept: to this is added what stays; None: as in _as_forget().
+            kept: a list, to which we add descriptions of those that stay; None: as in _as_forget().
         """
         removed = []
         is_alone = self._as_owners == [owner]
@@ -287,7 +282,7 @@ class SelectorMixin(LoopBase):
         return removed
 
     def _as_transports_of(self, owner: Any) -> List[Any]:
-        """Return the transports that read or write for an owner and that a library has made without asking the loop."""
+        """Return the transports that read or write for an owner now, also those that a library has made by itself."""
         found: Dict[int, Any] = {}
         for key in list(self._selector.get_map().values()):
             for handle in key.data:
@@ -297,16 +292,16 @@ class SelectorMixin(LoopBase):
         return list(found.values())
 
     def _as_stop_accepting(self, server: Any) -> None:
-        """Listen no more, but do not close the server yet."""
+        """Stop accepting connections, but do not close the server yet."""
         for sock in server.sockets or ():
             self._remove_reader(sock.fileno())
 
     def _as_make_wait(self, qt_core: Any) -> TimerWait:
-        """Return the way of waiting that works with every selector: a thread in select()."""
+        """Make a ThreadWait, which works with every selector: its thread waits in select()."""
         selector = self._selector
         wait = ThreadWait(qt_core, selector.select, self._write_to_self, self._as_has_io, self._as_step)
-        # Kernel objects (epoll, kqueue) notice a new descriptor while they are being
-        # waited on; select() must be called again with it.
+        # Kernel objects (epoll, kqueue) notice a new descriptor while a thread waits for them.
+        # select() does not, and must be called again with it.
         notices_changes = hasattr(selector, "fileno")
 
         def on_change() -> None:
@@ -319,17 +314,17 @@ class SelectorMixin(LoopBase):
         return wait
 
     def _as_has_io(self) -> bool:
-        """Whether anything but the loop's own self-pipe is registered, or the self-pipe is for signals."""
+        """Whether there is I/O to wait for: more than the loop's own self-pipe, or signals that come through that."""
         if self._as_signals is not None and self._as_signals.writes_to_fd:
             return True
-        if getattr(self, "_signal_handlers", None):  # Unix: signals that the loop handles come through it, too
+        if getattr(self, "_signal_handlers", None):  # Unix: the self-pipe brings the signals that the loop handles
             return True
         return len(self._selector.get_map()) > 1
 
     def _as_start_io(self) -> None:
-        """Nothing to do: the self-pipe is a reader like others."""
+        """Do nothing: the self-pipe is registered already, as a reader like others."""
 
     def _as_stop_io(self) -> None:
-        """Forget whoever waited in a thread, and read the byte that interrupted the waiting."""
+        """Tell the wait's thread of changes no more, and read the byte that has interrupted it."""
         self._selector.on_change = self._selector.on_exchange = None
         self._read_from_self()

@@ -1,13 +1,13 @@
-"""asyncSignal and asyncSignals: a Qt signal that can be awaited.
+"""asyncSignal and asyncSignals: await a Qt signal.
 
     emission, in any thread -> Qt, if it must be queued -> copy the arguments -> future or queue
 
-Each wait has a connection of its own. It ends with the emission, when the waiting
-task is cancelled, when the owner's lease ends, and with an error when the sender
-dies: nobody waits for what cannot come.
+Each wait has a connection of its own. A wait ends with the emission, when the waiting
+task is cancelled, and when the owner's lease ends. When the sender dies the wait ends
+with an error, so that no task waits for an emission that cannot come.
 
-This module does not know what loop it serves: any asyncio loop does, ours or not.
-How each binding connects and disconnects is the business of `_binding`.
+This module works on any asyncio loop. A loop of ours it also asks for the owner, and
+whether Qt runs. How each binding connects and disconnects is told in `_binding`.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from typing import Any, Callable, Optional
 from ._binding import Arguments, connect, is_bound_signal, own_copies, signature_of
 from ._errors import NotSignalError, OutsideCoroutineError, SenderDeletedError
 
-# Seconds between two looks at a connection that does not tell when it goes, and at one that does: that one is only to
-# be referred to by the loop meanwhile.
+# Seconds between two looks at a connection that does not tell when it goes.
 _LOOK_INTERVAL = 0.5
+# The same for a connection that does tell. Here the timer only makes the loop refer to the wait: see _Wait._look().
 _LONG_INTERVAL = 24 * 3600.0
 
 
@@ -33,22 +33,22 @@ def asyncSignal(signal: Any) -> asyncio.Future[Arguments]:
         (path,) = await asyncSignal(dialog.fileSelected)
         await asyncio.wait_for(asyncSignal(reply.finished), timeout=10)
 
-    It is connected when this is called, not when it is awaited, so that what is
-    emitted in between is not lost. It is disconnected when the emission has come,
-    when the future is cancelled (a timeout does that), and on detach.
+    The signal is connected by the call, not by the `await`, so an emission between the
+    two is not lost. It is disconnected when the emission has come, when the future is
+    cancelled (a timeout does that), and on detach.
 
     Args:
-        signal: a signal of an object, `button.clicked`; of an overloaded one
-            choose with brackets, `box.activated[str]`. Keep a reference to the
-            object: its signals do not, and PyQt crashes when a signal that
-            was fetched before its object died is used after.
+        signal: a signal of an object, `button.clicked`. Choose an overload with
+            brackets, `box.activated[str]`. Keep a reference to the object: its
+            signals do not, and PyQt crashes when a signal that was fetched before
+            its object died is used afterwards.
 
     Returns:
-        A future whose result is always a tuple, `()` for a signal without
-        arguments, and what a slot that takes any number would get: PySide leaves
+        A future for the arguments, always as a tuple: `()` for a signal without
+        arguments. They are those that a slot with `*args` would get: PySide leaves
         out arguments that have a default, such as the `checked` of `clicked`.
-        Values are copies; a pointer is the object that it points to, and one to
-        something that does not outlive the emission (QPainter) cannot be used.
+        Values are copies. A pointer gives the object that it points to; if that
+        does not outlive the emission (QPainter), it cannot be used.
 
     Raises:
         NotSignalError: `signal` is something else.
@@ -56,9 +56,9 @@ def asyncSignal(signal: Any) -> asyncio.Future[Arguments]:
         SenderDeletedError: the sender is deleted before it has emitted; raised
             where the future is awaited.
 
-    Thread: that of the loop. The emission may come from any; from another one Qt
-    brings it, as to any slot: arguments must be of types that its meta type system
-    knows, as those of signals defined in Python are.
+    Thread: that of the loop. The emission may come from any thread. From another one
+    Qt queues it, as for any slot: then the arguments must be of types that Qt's meta
+    type system knows. Those of signals defined in Python are.
     """
     loop = _running_loop("asyncSignal()")
     future: asyncio.Future[Arguments] = loop.create_future()
@@ -73,7 +73,7 @@ def asyncSignal(signal: Any) -> asyncio.Future[Arguments]:
             future.cancel()
         elif not future.done():
             future.set_exception(error)
-            future.exception()  # marks it as seen: if nobody awaits, nobody need be told
+            future.exception()  # marks it as seen: if nobody awaits the future, asyncio is to report nothing
 
     wait = _Wait("asyncSignal()", signal, loop, on_emission, on_end)
     future.add_done_callback(lambda _: wait.close())
@@ -87,9 +87,9 @@ class asyncSignals:
             ...
 
     Emissions that come while the body runs are kept, without limit, and none is
-    lost. It is connected at once and until the loop over it is left and it is
-    no longer referred to; at once where it is closed by aclose() or as a context
-    manager:
+    lost. The signal is connected at once. It is disconnected when the loop has been
+    left and nothing refers to this object any more. To disconnect at a given moment,
+    call aclose() or use it as a context manager:
 
         async with asyncSignals(process.readyRead) as emissions:
             process.start()
@@ -104,8 +104,8 @@ class asyncSignals:
         SenderDeletedError: raised by the iteration when the sender is deleted,
             after what it had emitted before.
 
-    After aclose(), and after the lease's detach, the iteration ends. Several tasks
-    may iterate over one; each emission goes to one of them.
+    After aclose(), and after the lease's detach, the iteration ends. If several tasks
+    iterate over one object, each emission goes to one of them.
 
     Thread: as in asyncSignal().
     """
@@ -119,7 +119,8 @@ class asyncSignals:
 
         self._is_closed = False
         self._emissions = emissions
-        # It refers to the queue, and not to us: we are to go when nobody iterates any more.
+        # The connection must refer to the queue only, and not to us: our __del__() disconnects when nobody iterates
+        # any more.
         self._wait = _Wait("asyncSignals()", signal, loop, emissions.put_nowait, on_end)
 
     def __aiter__(self) -> asyncSignals:
@@ -130,13 +131,13 @@ class asyncSignals:
             raise StopAsyncIteration
         item = await self._emissions.get()
         if isinstance(item, _End):
-            self._emissions.put_nowait(item)  # for another task, and for the next call
+            self._emissions.put_nowait(item)  # put it back, for another task and for the next call
             raise item.error or StopAsyncIteration
         arguments: Arguments = item
         return arguments
 
     async def aclose(self) -> None:
-        """Disconnect, and end the iteration; what has not been taken yet is dropped."""
+        """Disconnect, and end the iteration; emissions that have not been taken yet are dropped."""
         self._is_closed = True
         self._wait.close()
 
@@ -147,14 +148,14 @@ class asyncSignals:
         await self.aclose()
 
     def __del__(self) -> None:
-        # Left by `break`. There is nothing to close if __init__() has failed.
+        # The loop was left, by `break` for example. If __init__() has failed there is nothing to close.
         wait = getattr(self, "_wait", None)
         if wait is not None:
             wait.close_from_any_thread()
 
 
 class _End:
-    """What stands last in the queue of an asyncSignals: why there is no more."""
+    """The last item in the queue of an asyncSignals. It tells why there are no more emissions."""
 
     def __init__(self, error: Optional[Exception]) -> None:
         self.error = error
@@ -163,10 +164,10 @@ class _End:
 class _Wait:
     """A connection on behalf of one future or queue, until close() or the sender's death.
 
-    What it is made for is told in the loop's thread: `on_emission(arguments)` for
-    each emission, and `on_end(error)` once, with None after close().
+    It calls back in the loop's thread: `on_emission(arguments)` for each emission, and
+    `on_end(error)` once, with None after close().
 
-    The owner in whose name it is made can close it as it closes a transport.
+    The current owner gets it as a resource, and closes it as it closes a transport.
     """
 
     def __init__(
@@ -185,7 +186,8 @@ class _Wait:
         self._thread = threading.get_ident()
         self._on_emission = on_emission
         self._on_end = on_end
-        # Held by a thread while it hands an emission over: see _deliver_from_thread().
+        # Another thread holds it while it hands an emission over, by call_soon_threadsafe() and nothing else. The
+        # loop's thread takes it to wait for that thread, see _deliver_from_thread().
         self._handing_over = threading.Lock()
         self._is_closed = False
         self._next_look: Optional[asyncio.TimerHandle] = None
@@ -202,7 +204,7 @@ class _Wait:
         return f"{self._what} on {self._signature}"
 
     def is_closing(self) -> bool:
-        """Whether it has ended."""
+        """Whether the wait has ended."""
         return self._is_closed
 
     def close(self) -> None:
@@ -210,14 +212,14 @@ class _Wait:
         self._end(None)
 
     def close_from_any_thread(self) -> None:
-        """Disconnect, now or soon; where the garbage collector runs is not ours to choose."""
+        """Disconnect, now or soon. For __del__(), since the garbage collector runs in any thread."""
         if threading.get_ident() == self._thread:
             self.close()
         else:
             self._call_in_loop(self.close)
 
     def _receive(self, arguments: Arguments) -> None:
-        """Take an emission, in the thread that emits. Never raises: above us is Qt."""
+        """Take an emission from Qt; a direct connection brings it in the thread that emits. Never raises into Qt."""
         if self._is_closed:
             return
         arguments = own_copies(self._signature, arguments)
@@ -228,9 +230,9 @@ class _Wait:
                 self._call_in_loop(self._deliver_from_thread, arguments)
 
     def _deliver_from_thread(self, arguments: Arguments) -> None:
-        # The thread that emits must be out of Python before our code goes on, which may drop the very
-        # QThread: its destructor waits for the thread, and in PyQt keeps the GIL meanwhile
-        # (5.15.11 and 6.11.0 hang, seen 2026-11).
+        # The plug-in's code that we are about to wake may drop the very QThread that has emitted. The destructor of
+        # a QThread waits for its thread, and in PyQt it keeps the GIL meanwhile (5.15.11 and 6.11.0 hang, seen
+        # 2026-11). So we wait here until that thread has left our Python code, by taking the lock once.
         with self._handing_over:
             pass
         self._deliver(arguments)
@@ -240,15 +242,16 @@ class _Wait:
             self._on_emission(arguments)
 
     def _on_gone(self, _: object) -> None:
-        """Hear, in any thread, perhaps from the garbage collector, that the connection has gone by itself."""
+        """End the wait: the connection has gone by itself. Called in any thread, perhaps by the garbage collector."""
         if not self._is_closed:
             self._call_in_loop(self._end, self._error())
 
     def _look(self) -> None:
-        """Ask the connection whether it stands, now and then, and stay with the loop as what waits for time does.
+        """Look whether the connection still stands, and arm a timer for the next look.
 
-        A task that waits, and that nobody else refers to, would be collected together with a sender that only the task
-        refers to (a QTimer in a local variable): PyQt tells the collector of connections.
+        By that timer the loop refers to this wait, and so to the task that waits. Without it a task to which nothing
+        else refers would be collected, together with a sender to which only the task refers (a QTimer in a local
+        variable): PyQt tells the collector of connections.
         """
         if self._is_closed:
             return
@@ -272,7 +275,7 @@ class _Wait:
         try:
             self._loop.call_soon_threadsafe(callback, *args)
         except RuntimeError:
-            pass  # the loop was closed meanwhile, and nobody waits any more
+            pass  # the loop was closed in between, so nobody waits any more
 
     def _error(self) -> SenderDeletedError:
         return SenderDeletedError(self._what, self._signature)
@@ -286,10 +289,11 @@ def _running_loop(what: str) -> asyncio.AbstractEventLoop:
 
 
 def _is_without_qt(signal: Any, loop: asyncio.AbstractEventLoop, owner: Any) -> bool:
-    """Whether Qt cannot bring emissions from other threads, as no Qt loop runs in this one.
+    """Whether Qt cannot deliver queued emissions here, as no Qt loop runs in this thread.
 
-    It is the thread of a plain asyncio loop, or ours stands still while somebody waits for the owner's code. Not if
-    for another one's: what the owner awaits may go on long after that.
+    This is so in the thread of a plain asyncio loop. On a loop of ours it is so while somebody blocks to wait for
+    *this* owner's code. While somebody blocks for another owner, we still answer False: this owner's wait may go on
+    long after that.
     """
     is_alone_for: Optional[Callable[[Any], bool]] = getattr(loop, "_as_is_alone_for", None)
     if is_alone_for is not None:  # a loop of ours, of whichever copy
@@ -299,6 +303,6 @@ def _is_without_qt(signal: Any, loop: asyncio.AbstractEventLoop, owner: Any) -> 
 
 
 def _owner(loop: asyncio.AbstractEventLoop) -> Any:
-    """Return the plug-in in whose name we are called, on a loop that knows (ours, of whichever copy), else None."""
+    """Return the current owner if the loop knows owners (it is ours, of whichever copy), else None."""
     variable = getattr(loop, "_as_owner", None)
     return None if variable is None else variable.get()

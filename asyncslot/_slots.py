@@ -1,21 +1,22 @@
-"""asyncSlot: a coroutine function that a Qt signal can be connected to.
+"""Slots: the plain function that Qt calls for a signal, and that starts a task of a coroutine function.
 
-A signal hands its arguments over and forgets; a coroutine wants a task. Between
-them stands a plain function, which Qt's bindings treat like any slot:
+Qt calls a slot and ignores what it returns, but a coroutine only runs in a task. So
+make_slot() puts a plain function between the two, which the bindings treat like any slot:
 
-- arguments that the coroutine function does not take are dropped, as Qt does
-  for slots (`clicked` brings a bool that nobody wants);
-- of a bound method it makes a bound method of the same receiver. All four
-  bindings hold the receiver of a bound method weakly and disconnect when it
-  goes, so a slot keeps no dialog alive. Asked twice for the same method it gives
-  equal slots, so `disconnect()` finds what `connect()` was given;
-- what `Slot` or `pyqtSlot` have written on the function below is kept, and they
-  can be applied on top.
+- It drops the arguments that the coroutine function does not take, as Qt does for
+  its own slots: `clicked` brings a bool that most slots do not want.
+- A slot made of a bound method is a bound method of the same receiver. All four
+  bindings hold the receiver of a bound method weakly, and disconnect when the receiver
+  goes, so a slot keeps no dialog alive. Two slots made of the same method are equal,
+  so `disconnect()` finds the slot that `connect()` was given.
+- `Slot` and `pyqtSlot` can be applied below the slot, where their declaration is
+  kept, or on top of it.
 
-A call returns the slot's task, or another future (`_calls`), which Qt ignores. An
-exception that nobody has awaited is reported at once.
+A call returns the slot's task, or another future (`_calls`). A failure that nobody
+awaits is reported at once.
 
-This module does not know which loop a coroutine runs on: it is given a `Starter`.
+This module does not know on which loop a coroutine runs, nor for which plug-in: its
+caller passes a `Starter`. Only `_Tie` asks the task's loop for the task's owner.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from ._binding import calls_by_name, connect, is_bound_signal, is_deleted
 from ._calls import POLICIES, Call, Repeats, unstarted
 from ._errors import ArgumentError, NotCoroutineFunctionError, OptionError, ThreadError
 
-# asyncio's own version knows more below Python 3.12 (mocks, marked functions), and
-# is deprecated from 3.14 on.
+# Below Python 3.12 asyncio's function recognises more than inspect's (mocks, marked
+# functions). From 3.14 on it is deprecated, so there we use inspect's.
 _is_coroutine_function = inspect.iscoroutinefunction if sys.version_info >= (3, 12) else asyncio.iscoroutinefunction
 
 if TYPE_CHECKING:
@@ -44,13 +45,13 @@ if TYPE_CHECKING:
 
     from typing_extensions import Protocol
 
-    # What a coroutine function is made of and becomes, for type checkers.
+    # For type checkers: the coroutine function that goes in, and the slot that comes out.
     CoroFn = Callable[P, Coroutine[Any, Any, T]]
     Slot = Callable[P, asyncio.Future[T]]
     Class = TypeVar("Class")
 
     class SlotDecorator(Protocol):
-        """What asyncSlot() and Lease.slot() are, options aside; with options only, they return one."""
+        """The type of asyncSlot() and Lease.slot() as decorators; called with options only, they return one."""
 
         @overload
         def __call__(self, coro_fn: staticmethod[P, Coroutine[Any, Any, T]]) -> staticmethod[P, asyncio.Future[T]]: ...
@@ -63,15 +64,16 @@ if TYPE_CHECKING:
 
 
 class Starter(NamedTuple):
-    """Where the tasks of a slot run. Each function is given the slot's coroutine function first.
+    """The functions by which a slot starts its tasks. The first argument `fn` is the slot's coroutine function.
 
     Attributes:
-        is_here: (fn); whether that is this thread.
-        hand_over: (fn, again); if it is not, have `again` called where it is.
-        start: (fn, args, keywords); calls `fn` for a coroutine and starts a task of it, whose
-            failure it has reported (report_failure), or ignores the emission. Returns the
-            task, or a future that is done.
-        find_loop: (fn); the loop of these tasks, or None.
+        is_here: (fn); tell whether this thread may answer a call: it is that of the tasks'
+            loop, or there is no such loop.
+        hand_over: (fn, again); if it may not, have `again` called in the thread of the loop.
+        start: (fn, args, keywords); call `fn` and start a task of its coroutine, or ignore the
+            emission. See to it that the task's failure is reported (report_failure). Return
+            the task, or a future that is done.
+        find_loop: (fn); return the loop of these tasks, or None.
     """
 
     is_here: Callable[[Any], bool]
@@ -81,13 +83,13 @@ class Starter(NamedTuple):
 
 
 class Options(NamedTuple):
-    """What the author of a slot can choose; see asyncSlot()."""
+    """The options that the author of a slot can choose; asyncSlot() describes them."""
 
     on_repeat: str = "concurrent"
     cancel_with_receiver: bool = False
 
     def check(self, fn: Any) -> None:
-        """Raise OptionError for what cannot be chosen for `fn`."""
+        """Raise OptionError if an option has a value that cannot be chosen for `fn`."""
         if self.on_repeat not in POLICIES:
             raise OptionError("on_repeat", self.on_repeat, f"it takes one of {', '.join(map(repr, POLICIES))}")
         if self.cancel_with_receiver and inspect.ismethod(fn) and not hasattr(fn.__self__, "destroyed"):
@@ -109,7 +111,7 @@ def make_slot(fn: Any, starter: Starter, options: Options) -> Any:
     """
     options.check(fn)
     if isinstance(fn, (staticmethod, classmethod)):
-        # Applied on top of one of these in a class body: they go outermost.
+        # asyncSlot was applied on top of @staticmethod or @classmethod. Those must stay outermost.
         return type(fn)(make_slot(fn.__func__, starter, options))
     if inspect.ismethod(fn) and not inspect.isclass(fn.__self__) and hasattr(fn.__self__, "__dict__"):
         return _make_bound_slot(fn.__func__, fn.__self__, starter, options)
@@ -118,9 +120,9 @@ def make_slot(fn: Any, starter: Starter, options: Options) -> Any:
 
 def _make_bound_slot(function: Any, receiver: Any, starter: Starter, options: Options) -> Any:
     """Return a slot that is a method of `receiver`."""
-    # PyQt5 and PyQt6 keep neither the receiver of a bound method nor its function
-    # alive (a crash in 5.15.11 without this, 2026-11), so the receiver does: not a
-    # table of ours, which would go when the plug-in's modules are purged.
+    # PyQt5 and PyQt6 keep neither the receiver of a bound method nor its function alive
+    # (a crash in 5.15.11 without this, 2026-11). So the receiver keeps the function. A
+    # table of ours would not do: it goes when the plug-in's modules are purged.
     slots = _kept_by(receiver)
     key = (function, starter, options)
     if key not in slots:
@@ -131,17 +133,19 @@ def _make_bound_slot(function: Any, receiver: Any, starter: Starter, options: Op
 
 
 def _name(slots: Dict[Any, Any], slot: Any, kind: type) -> Any:
-    """Return a function that receivers of a class have by its name, and that calls this receiver's slot.
+    """Make PySide find `slot` by name: put a function on the receiver's class that calls this receiver's slot.
 
-    A method that PySide gets in this way refers to its receiver, as any method does. Something in the receiver's
-    `__dict__` must not, or the receiver would be kept alive; so the garbage collector may take the receiver when that
-    has just been called, and PySide, which has called it, crashes (6.12.0 on Python 3.13, seen 2026-11).
+    PySide looks the name up in the receiver, and a function of the class then becomes a bound method, which keeps the
+    receiver alive during the call. A callable in the receiver's `__dict__` would be found, too. But it must not refer
+    to the receiver, or it would keep the receiver alive for ever; so the garbage collector may take the receiver
+    during the call, and PySide crashes (6.12.0 on Python 3.13, seen 2026-11).
     """
     name = f"_asyncslot_{len(slots)}"
     slots[name] = slot
     function = vars(kind).get(name)
     if function is None:
-        # It may outlive this copy, on a class that others have, too: it refers to nothing of ours.
+        # The class may be shared with others, and the function may then outlive this copy of the
+        # package. So it gets globals of its own, and refers to nothing of ours.
         function = types.FunctionType(_call_named.__code__, {}, name)
         function.__kwdefaults__ = {"name": name}
         setattr(kind, name, function)
@@ -153,7 +157,7 @@ def _call_named(self: Any, *args: Any, name: str) -> Any:
 
 
 def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> Any:
-    """Return the function that starts `fn`; one that is to be bound gets the receiver as first argument."""
+    """Return the function that starts `fn`. If it is to be bound, its first argument is the receiver."""
     if not is_coroutine_function(fn):
         is_type = isinstance(fn, (type, str)) and not is_coroutine_function(getattr(fn, "__call__", None))  # noqa: B004
         raise NotCoroutineFunctionError(fn, inspect.iscoroutine(fn), is_type)
@@ -166,11 +170,12 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
         if is_here(fn):
             return answer(args, keywords)
         hand_over(fn, functools.partial(answer_later, this(), args, keywords))
-        # The call goes its way. Only its result is not to be had in this thread.
+        # The call is on its way to the loop's thread. Only its result cannot be awaited in this one.
         what = f"await {getattr(fn, '__qualname__', fn)}()"
         return unstarted(ThreadError(what, threading.current_thread().name))
 
-    this = weakref.ref(slot)  # a function that refers to itself is not collected when its connection goes
+    # Weakly: a function that refers to itself would not be freed when its connection goes, but wait for the collector.
+    this = weakref.ref(slot)
 
     def count_and_start(args: Tuple[Any, ...], keywords: Dict[str, Any]) -> asyncio.Future[Any]:
         repeats, receiver = shared, _receiver(this(), args, is_bound)
@@ -193,30 +198,30 @@ def _make_slot(fn: Any, starter: Starter, options: Options, is_bound: bool) -> A
             _cancel_with(receiver, task)
         return task
 
-    # The rule is quick: nothing is counted.
+    # Fast path: with the default options nothing has to be counted.
     answer = start_task if options == Options() else count_and_start
 
-    # What Slot and pyqtSlot leave on a function is in its __dict__, and is kept. But
-    # where the receiver is bound already, Qt knows its *own* method by that declaration,
-    # and PyQt would connect to that one. And a callable object's __dict__ is its state.
+    # Slot and pyqtSlot leave their declaration in the function's __dict__, so we copy that.
+    # Not for a bound method: Qt knows the undecorated method by that declaration, and PyQt
+    # would connect to that method. Nor for a callable object, whose __dict__ is its state.
     is_declaration = inspect.isfunction(fn) and not is_bound
     functools.update_wrapper(slot, fn, updated=("__dict__",) if is_declaration else ())
-    # Without the link back: bindings would count the arguments of `fn`.
+    # Through this link the bindings would find `fn`, and count its arguments instead of ours.
     del slot.__wrapped__  # type: ignore[attr-defined]
     return slot
 
 
 def _kept_by(receiver: Any) -> Dict[Any, Any]:
-    """Return what a receiver keeps for its slots."""
+    """Return the dict that a receiver keeps for its slots: bound slots, their names, and their Repeats."""
     kept: Dict[Any, Any] = vars(receiver).setdefault("_asyncslot_slots", {})
     return kept
 
 
 def _receiver(slot: Any, args: Tuple[Any, ...], is_bound: bool) -> Any:
-    """Return the object whose method is called; None if the slot is no method, or its object keeps nothing.
+    """Return the object whose method is called; None if the slot is no method, or its object has no `__dict__`.
 
-    A slot that was decorated in a class body is a method if the class of its first
-    argument has it.
+    A slot that was decorated in a class body is a method if we find it in the class
+    of its first argument.
     """
     if not args or not hasattr(args[0], "__dict__"):
         return None
@@ -226,8 +231,11 @@ def _receiver(slot: Any, args: Tuple[Any, ...], is_bound: bool) -> Any:
 
 
 def _cancel_with(receiver: Any, task: asyncio.Future[Any]) -> None:
-    """Have the task cancelled when Qt deletes its receiver, whose Python side the running coroutine keeps alive."""
-    if is_deleted(receiver):  # while the first step ran: by its code, or in a dialog that it has opened
+    """Have the task cancelled when Qt deletes its receiver.
+
+    The receiver's Python object tells nothing: the running coroutine keeps it alive.
+    """
+    if is_deleted(receiver):  # during the first step: by its code, or in a dialog that it has opened
         task.cancel()
         return
     destroyed = getattr(receiver, "destroyed", None)
@@ -235,19 +243,20 @@ def _cancel_with(receiver: Any, task: asyncio.Future[Any]) -> None:
         try:
             _Tie(destroyed, task)
         except (RuntimeError, TypeError):
-            task.cancel()  # it has been deleted just now, in its own thread
+            task.cancel()  # the receiver has been deleted since the check, in its own thread
 
 
 class _Tie:
-    """The connection by which the end of a receiver cancels a task, as long as the task runs.
+    """The connection to a receiver's `destroyed` that cancels a task; it lasts as long as the task runs.
 
-    When a widget and a function that is connected to its `destroyed` are part of the
-    same garbage, a purged plug-in's, PyQt calls the function after the collector has
-    emptied it, and the process ends (5.15.11, seen 2026-11). So the task's owner closes
-    this as it closes a transport: a task that would not end may never tell that it is done.
+    It must not outlive the plug-in. When a purged plug-in's widget and a function that is
+    connected to its `destroyed` are part of the same garbage, PyQt calls the function after
+    the collector has emptied it, and the process ends (5.15.11, seen 2026-11). A task that
+    resists its end may never call `_on_done`. So the task's owner has this among its
+    resources, and detach() closes it as it closes a transport.
 
     Attributes:
-        is_quiet: detach() does not tell of it.
+        is_quiet: tells detach() to leave it out of its report.
     """
 
     is_quiet = True
@@ -258,14 +267,15 @@ class _Tie:
         self._cancel = task.cancel
         self._is_closed = False
         self._connection = connect(destroyed, self._on_destroyed, lambda _: None)
-        task.add_done_callback(self._on_done, context=Context())  # see Repeats
+        # In an empty context: the current one may be another plug-in's, see Repeats._start_waiting().
+        task.add_done_callback(self._on_done, context=Context())
         owner_of_task = getattr(self._loop, "_as_owner_of_task", None)
         owner = None if owner_of_task is None else owner_of_task(task)
         if owner is not None:
             owner.resources.add(self)
 
     def is_closing(self) -> bool:
-        """Whether it has ended."""
+        """Whether the connection has ended. A transport's method, for the owner."""
         return self._is_closed
 
     def close(self) -> None:
@@ -277,7 +287,7 @@ class _Tie:
         self.close()
 
     def _on_destroyed(self, _: object) -> None:
-        """Hear of the receiver's end in the thread in which it ends. Never raises: above us is Qt."""
+        """Cancel the task. Called in the thread in which the receiver ends. Never raises: our caller is Qt."""
         try:
             if threading.get_ident() == self._thread:
                 self._cancel()
@@ -288,7 +298,10 @@ class _Tie:
 
 
 def is_coroutine_function(fn: Any) -> bool:
-    """Like asyncio's, and also for partials (from Python 3.8 on there too) and callable objects."""
+    """Tell whether `fn` is a coroutine function, a partial of one, or an object whose `__call__` is one.
+
+    asyncio's function does not know callable objects, and knows partials only from Python 3.8 on.
+    """
     while isinstance(fn, functools.partial):
         fn = fn.func
     if _is_coroutine_function(fn):
@@ -299,10 +312,10 @@ def is_coroutine_function(fn: Any) -> bool:
 
 
 def _most_positional_arguments(fn: Any) -> Optional[int]:
-    """Return how many positional arguments `fn` takes; None: any number.
+    """Return how many positional arguments `fn` takes; None means any number.
 
     Raises:
-        ArgumentError: it needs others, too.
+        ArgumentError: it also needs a keyword argument.
     """
     count: Optional[int] = 0
     for parameter in inspect.signature(fn).parameters.values():

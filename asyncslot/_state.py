@@ -1,13 +1,13 @@
 """What our loops are doing: for whom, how they wait, and what each owner has under way.
 
-Loops and leases may be of other copies and versions, and are known by the names
-of their attributes only. A task is told by its coroutine's name, its own, and the
-lines at which it stands: neither arguments nor local variables, which may be
-secrets, and files without the directories that lead to the plug-in.
+Loops and leases may be of other copies and versions, so we know them by the names
+of their attributes only. We describe a task by its own name, its coroutine's name
+and the lines at which it stands. We show no arguments and no local variables, which
+may be secrets, and no directories that lead to the plug-in.
 
 Relies on `Task._coro`, there in Python 3.7 to 3.14.
 
-This module does not know how it is written down.
+This module does not know how a report is laid out.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ._report import frames_of
 from ._surroundings import describe_host
 from ._tasks import all_tasks
 
-# How often a set is read that another thread may change meanwhile.
+# How often we try to read a set that another thread may change meanwhile.
 _ATTEMPTS = 100
 
 
@@ -36,7 +36,7 @@ def loops() -> List[Section]:
         sections += _loop_sections(f"Loop of thread {_thread_name(thread)}", record)
     running = events._get_running_loop()
     if hasattr(running, "run_task") and running not in known:
-        # Of AsyncSlotRunner or `with AsyncSlotEventLoop()`: nobody else is to meet there.
+        # The loop of AsyncSlotRunner or `with AsyncSlotEventLoop()` has no place, for nobody else is to meet there.
         sections += _loop_sections("Loop that is running in this thread", {"loop": running, "leases": {}})
     if not sections:
         sections.append(Section("Loop", [Fact("state", "nobody is attached", [])]))
@@ -57,7 +57,7 @@ def _loop_sections(title: str, record: Dict[str, Any]) -> List[Section]:
     loop: Any = record.get("loop")
     leases: Dict[str, Any] = dict(record.get("leases") or {})
     if record.get("protocol", _meeting.PROTOCOL) != _meeting.PROTOCOL:
-        # What else could be asked of them, this copy does not know.
+        # This copy does not know what else the objects of another protocol could be asked.
         return [Section(title, [fact("made by", lambda: _maker(record)), fact("owners", lambda: list(leases))])]
     facts = [
         fact("made by", lambda: _maker(record)),
@@ -107,7 +107,7 @@ def _lease_state(lease: Any) -> str:
 
 
 def _owner_section(name: str, lease: Any, owned: Set[int]) -> Section:
-    """Return what an owner has under way; the id() of its tasks is added to `owned`."""
+    """Return the section on an owner's work; add the id() of each of its tasks to `owned`."""
 
     def tasks() -> List[str]:
         pending = lease.loop._as_tasks_of(lease._owner)
@@ -126,14 +126,14 @@ def _owner_section(name: str, lease: Any, owned: Set[int]) -> Section:
 
 
 def _copy_of(lease: Any) -> str:
-    """Return the package whose lease this is, also when it is not in `sys.modules` any more."""
+    """Return name and version of the package that gave a lease, also if it is not in `sys.modules` any more."""
     names = type(lease).detach.__globals__
     version = getattr(names.get("_meeting"), "__version__", "unknown")
     return f"{names['__name__'].rpartition('.')[0]}, version {version}"
 
 
 def _members(weak_set: Any) -> List[Any]:
-    """Return what is in a weak set, which its own thread may change meanwhile."""
+    """Return the members of a weak set, which the loop's thread may change meanwhile."""
     for _ in range(_ATTEMPTS):
         try:
             return list(weak_set)
@@ -159,10 +159,10 @@ def describe_task(task: Any) -> str:
     if not frames:
         return f"{name}, which is over or not of Python"
     home = _top(frames[0])
+    # The plug-in's innermost line, too, for one coroutine of a plug-in often awaits another.
     last = [frame for frame in frames if _top(frame) == home][-1]
     words = [f"{name} at {_line(frames[0])}"]
     for frame in (last, frames[-1]):
-        # One coroutine of the plug-in's often awaits another.
         place = f"in {frame.f_code.co_name}() at {_line(frame)}"
         if frame is not frames[0] and place not in words:
             words.append(place)
@@ -187,7 +187,7 @@ def _line(frame: Any) -> str:
 
 
 def _short(path: str, top: str) -> str:
-    """Return a file's path from its top-level package on; what leads there is the user's."""
+    """Return a file's path from its top-level package on; the directories above that are the user's."""
     parts = re.split(r"[/\\]", path)
     while len(parts) > 1 and top in parts[1:]:
         parts = parts[1:]
@@ -215,12 +215,12 @@ def _is_open(resource: Any) -> bool:
 
 
 def _describe_resource(resource: Any) -> str:
-    """Say what it is. No address but the port, no path, and of a subprocess no argument."""
+    """Describe a resource: of an address only the port, no path, and of a subprocess no argument."""
     if hasattr(resource, "is_serving"):
         ports = [_port(sock.getsockname()) for sock in getattr(resource, "sockets", None) or ()]
         return "server on " + (" and ".join(sorted(set(ports))) or "nothing")
     if hasattr(resource, "_signature"):
-        return str(resource)  # a signal that is awaited, of which no argument is known
+        return str(resource)  # a signal that is awaited; the text has none of its arguments
     name = type(resource).__name__
     if hasattr(resource, "get_pid"):
         return f"subprocess {resource.get_pid()} ({name})"

@@ -1,35 +1,28 @@
 """What a step is: one turn of asyncio inside somebody else's event loop.
 
-asyncio's own loop blocks in `select()`, runs what is ready, and blocks again.
-Ours must not block, because the host's Qt loop does; so it is turned inside
-out. Something that knows when there is work (`_wakeup`, not our business here)
-calls `_as_step()`; a *step* polls without blocking, runs callbacks until nothing
-is ready or its budget is spent, says when it wants to be called again, and
-returns to the host. This file is that step. It knows nothing of Qt.
+asyncio's own loop blocks in `select()`, runs the callbacks that are ready, and blocks again. Ours must not
+block, because the host's Qt loop does that. So we turn the loop inside out: `_wakeup` calls `_as_step()` when
+there is work. A *step* polls without blocking, and runs callbacks until none is ready or its budget is spent.
+Then it says when the next step is wanted, and returns to the host. This file is that step. It calls nothing
+of Qt, and does not know how Qt comes to call it.
 
-Two queues. `_ready` is asyncio's: what is to run, in order. `_as_batch` is what
-the last poll made due. A poll happens only when the batch is empty, and then the
-two queues change places. A batch that the budget cuts is therefore finished by
-the next step before anything is polled again; otherwise epoll, which is
-level-triggered, would report the same descriptors again, and each reader would
-be queued twice.
+Two queues. `_ready` is asyncio's: the callbacks that are to run, in order. `_as_batch` holds those that are
+being run now. We poll only when the batch is empty, and then the two queues change places. If the budget
+cuts a batch, the next step therefore finishes it before it polls. Otherwise epoll, which is level-triggered,
+would report the same descriptors again, and each reader would be queued twice.
 
     poll -> _ready <-> _as_batch -> run, run, run ... -> empty? the next batch
                             |
                             +-- budget spent: back to the host, go on here next time
 
-A poll costs as much as a callback or two, and lets go of the GIL, which a busy
-thread may keep for 5 ms. So it is not made for each batch: what callbacks have
-queued meanwhile runs first, for `_POLL_INTERVAL` at most; and where nothing is
-queued, the host's loop watches the descriptors anyway. Steps do not call `_as_poll()`
-but `_as_poll_now()`, which each system has a way of its own for. A poll fails when a
-descriptor was closed under it, or when there is no memory. What is queued or due runs
-all the same, and the poll is tried again, after pauses that get longer.
+Promises. A step is *promised* when we have asked `_as_wait` for it; `_as_idle` is True while none is.
 
-Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which
-the host calls `_as_step()` again. Before a callback runs behind which something is
-queued, and when it queues something itself, the next turn is promised, so that
-the nested loop has one; all else about it is in `_nesting`.
+Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which the host calls `_as_step()`
+again. For that we promise a step before we run a callback with others queued behind it, and when a callback
+queues another. So the nested Qt loop has a wake-up of ours to deliver. All else about nesting is in `_nesting`.
+
+Polls that fail, because a descriptor was closed meanwhile or there is no memory, do not stop the loop.
+Callbacks that are queued or due run all the same, and we poll again after pauses that get longer.
 """
 
 from __future__ import annotations
@@ -48,23 +41,24 @@ from ._nesting import NestingMixin
 from ._tasks import coro_of, has_begun, is_first_step, resume
 from ._threadsafe import ThreadSafeHandle
 
-# Above this many timers, of which more than half are cancelled, the heap is
-# rebuilt without them; asyncio's own figures.
+# When there are more timers than this and more than half of them are cancelled,
+# we rebuild the heap without the cancelled ones. Both are asyncio's own figures.
 _MANY_TIMERS = 100
 
-# Seconds for which callbacks that are ready may keep descriptors waiting.
+# Seconds from one poll to the next while a step has callbacks to run. Descriptors wait for that long at most.
 _POLL_INTERVAL = 50e-6
 
-# Seconds from a poll that failed to the next, and after many of them.
+# Seconds from a failed poll to the next one: after the first failure, and at most.
 _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 1.0
 
-# Seconds between two steps, at most, for the second to take it that more I/O is on its way
-# and poll until there is none. A turn of an idle Qt loop takes a tenth of this.
+# Seconds. If a step begins this soon after the last one we assume a burst of I/O, and poll until
+# a poll finds nothing. A turn of an idle Qt loop takes a tenth of this.
 _DENSE = 100e-6
 
-# Seconds. No callback shorter than this has started a loop or stopped one. Python below 3.12 asks the kernel for the
-# number of the process each time it is asked for the running loop, a sixth of the time of a short callback.
+# Seconds. A callback shorter than this cannot have started or stopped another loop, so we do not ask whether ours is
+# still the running one. To answer, Python below 3.12 asks the kernel for the process number each time, which takes a
+# sixth of the time of a short callback.
 _SHORTEST_RUN = 0.0 if sys.version_info >= (3, 12) else 2e-6
 
 _Interrupt = (SystemExit, KeyboardInterrupt)
@@ -75,18 +69,22 @@ _new_handle = Handle.__new__
 class SteppingMixin(NestingMixin):
     """The part of an event loop that runs callbacks, in steps.
 
-    A mixin for an asyncio loop. It wants from the class it is mixed
-    into: `_as_wait`, an object with `wake_soon()`, `wake_at(when)` and `rest(until)`;
-    `_as_without_running(events)` and `_as_unmute()`, for what is on the stack;
-    `_as_wake_threadsafe()`, which wakes the loop from any thread; `_as_stop()`, which
-    ends the host's loop if that is ours to end; and
-    `_as_interrupted(exc)`, told of what must not reach the host: SystemExit,
-    KeyboardInterrupt, a poll that failed.
+    A mixin for an asyncio loop. It needs from the class that it is mixed into:
+
+        _as_wait                    an object with `wake_soon()`, `wake_at(when)`, `rest(until)` and `pause(when)`
+        _as_poll_now()              polls without blocking, in the system's own way
+        _as_without_running(events) and _as_unmute(): for the descriptors of callbacks that are on the stack
+        _as_wake_threadsafe()       wakes the loop from any thread
+        _as_stop()                  ends the Qt loop if that is ours to end
+        _as_interrupted(exc)        is told of errors that must not reach the host: SystemExit, KeyboardInterrupt,
+                                    a poll that failed
 
     Attributes:
-        step_budget: seconds that one step may take, plus the callback that is
-            running when they are over. 0.001 by default: it is the longest that a click
-            waits for us, and throughput is as good as with 0.002 (measured 2026-11).
+        step_budget: seconds, >= 0, that one step may spend on callbacks. We look at the clock after each callback,
+            so a step lasts this long plus the rest of the callback that is running then. The callbacks that are
+            left run in the next step, in their order; with 0 a step runs one callback. The default, 0.001, is the
+            longest that a click waits for us, and throughput is as good as with 0.002 (measured 2026-11). It is read
+            when a step begins, and may be set on a loop at any time. It then holds for all who share the loop.
     """
 
     step_budget = 0.001
@@ -94,30 +92,41 @@ class SteppingMixin(NestingMixin):
     def __init__(self) -> None:
         self._as_batch: Deque[Handle] = deque()
         self._as_wait: Any = None
-        # True: nobody has promised a step; whoever adds work must ask for one. Read and
-        # cleared by any thread.
+        # True: no step is promised, and whoever adds work must ask for one. Any thread may read and clear it.
         self._as_idle = False
-        # True: call_soon() has to do more than to queue. Always outside of callbacks, and in
-        # one as long as nobody has promised the next step, or when it has called into Qt, and in debug mode.
+        # True: call_soon() has to do more than queue. So it is outside of callbacks and in debug mode; and inside a
+        # callback until the next step is promised, or once the callback has called into Qt.
         self._as_alert = True
-        self._as_exception: Optional[BaseException] = None  # what is to end the loop, and to be raised where it is run
-        self._as_wanted_coro: Any = None
-        self._as_first_step: Optional[Handle] = None
-        self._as_ended = 0.0  # when the last step did
-        self._as_is_dense = False  # the last poll that was made behind a batch has found something
-        self._as_failed_polls = 0  # one after the other
-        # The callback that has kept a step longest over its budget: seconds, and what it was.
+        self._as_exception: Optional[BaseException] = None  # ends the loop, and is raised by whoever runs it
+        self._as_wanted_coro: Any = None  # the coroutine of the task that run_task() is making
+        self._as_first_step: Optional[Handle] = None  # the first step of that task, kept out of the queue
+        self._as_ended = 0.0  # the time at which the last step ended
+        self._as_is_dense = False  # we assume a burst of I/O, see _DENSE
+        self._as_failed_polls = 0  # how many polls in a row have failed
+        # The callback that has made a step overrun its budget most: seconds, and its name.
         self._as_longest: Tuple[float, str] = (0.0, "")
         self._as_on_overrun: Optional[Callable[[float, str], None]] = None
         super().__init__()
 
-    # -- What others call to have something run -----------------------------
+    # -- Adding callbacks ----------------------------------------------------
 
     def call_soon(self, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts], context: Any = None) -> Handle:
-        """Run `callback` in the next turn. GUI thread only, inside a step or out of one."""
+        """Queue `callback(*args)`, and return the handle that cancels it.
+
+        Callbacks run in the order in which they were queued, each once.
+
+        Args:
+            context: the context to run in; None: a copy of the caller's, with the caller as its owner.
+
+        Raises:
+            RuntimeError: the loop is closed; in debug mode also in another thread.
+            TypeError: in debug mode, `callback` cannot be called, or is a coroutine or a coroutine function.
+
+        Thread: GUI thread only, inside a step or outside of one. From others use call_soon_threadsafe().
+        """
         if self._as_alert:
             return self._as_call_soon_alert(callback, args, context)
-        # As _as_make_handle() does, without a frame for it.
+        # Fast path: what _as_make_handle() does, without the cost of calling it.
         handle = _new_handle(Handle)
         handle._context = copy_context() if context is None else context
         handle._loop = self
@@ -131,7 +140,14 @@ class SteppingMixin(NestingMixin):
     def call_soon_threadsafe(
         self, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts], context: Any = None
     ) -> Handle:
-        """Run `callback` in the next turn. Any thread."""
+        """Queue `callback(*args)` as call_soon() does, and wake the loop if it sleeps.
+
+        Raises:
+            RuntimeError: the loop is closed.
+            TypeError: as in call_soon().
+
+        Thread: any.
+        """
         if self._closed:
             self._check_closed()
         if self._debug:
@@ -140,8 +156,8 @@ class SteppingMixin(NestingMixin):
             context = self._as_callers_context()
         handle = self._as_make_handle(callback, args, context, 2, ThreadSafeHandle)
         self._ready.append(handle)
-        # Queued before the flag is read, and _as_rest() sets the flag before it
-        # reads the queue: one of the two sees the other.
+        # We queue first and read the flag then; _as_rest() sets the flag first and reads the queue
+        # then. So at least one of the two sees what the other has done.
         if self._as_idle:
             self._as_idle = False
             self._as_wake_threadsafe()
@@ -150,7 +166,14 @@ class SteppingMixin(NestingMixin):
     def call_at(
         self, when: float, callback: Callable[[Unpack[Ts]], Any], *args: Unpack[Ts], context: Any = None
     ) -> TimerHandle:
-        """Run `callback` at `when`, in seconds of `time()`. GUI thread only."""
+        """Run `callback(*args)` at `when`, in seconds on the clock of time(); return the handle that cancels it.
+
+        Raises:
+            RuntimeError: the loop is closed; in debug mode also in another thread.
+            TypeError: `when` is None, or as in call_soon().
+
+        Thread: GUI thread only.
+        """
         if when is None:
             raise TypeError("when cannot be None")
         if self._closed:
@@ -173,22 +196,22 @@ class SteppingMixin(NestingMixin):
             if self._as_is_our_thread():
                 self._as_wait.wake_at(when)
             elif self._as_idle:
-                self._as_wake()
+                self._as_wake()  # a call in the wrong thread, as explained there
         return timer
 
     def _as_call_soon_alert(self, callback: Callable[..., Any], args: Any, context: Any) -> Handle:
-        """Do what call_soon() must do besides queueing.
+        """Do the work of call_soon() where queueing is not enough.
 
-        The loop is closed or in debug mode; or code outside of callbacks calls, whose owner must be found;
-        or nobody has promised a step, and one must be asked for; or run_task() wants the
-        first step of the task that it is just making.
+        That is so in four cases. The loop is closed or in debug mode. The call comes from outside of callbacks,
+        and we must find the caller's owner. No step is promised, and we must ask for one. Or run_task() is making
+        a task, and wants the first step of it for itself.
         """
         if self._closed:
             self._check_closed()
         if self._debug:
             self._check_thread()
             self._check_callback(callback, "call_soon")
-        # Outside of callbacks, or in code that Qt has called from inside of one.
+        # The caller is outside of callbacks, or Qt has called it from inside one: its context may not tell the owner.
         if context is None:
             context = self._as_callers_context()
         elif context.get(self._as_owner) is None or (self._as_is_open and not args and is_first_step(callback)):
@@ -196,7 +219,7 @@ class SteppingMixin(NestingMixin):
         handle = self._as_make_handle(callback, args, context, 3, Handle)
         if self._as_wanted_coro is not None and not args:
             task = getattr(callback, "__self__", None)
-            # A task that a factory has begun by itself (asyncio.eager_task_factory) has had its first step.
+            # A factory may begin its tasks by itself (asyncio.eager_task_factory). Then this is a later step.
             is_begun = self._task_factory is not None and has_begun(self._as_wanted_coro)
             if getattr(task, "_coro", None) is self._as_wanted_coro and not is_begun:
                 self._as_first_step = handle
@@ -210,13 +233,13 @@ class SteppingMixin(NestingMixin):
     def _as_make_handle(
         self, callback: Callable[..., Any], args: Any, context: Any, frames: int, kind: Type[Handle]
     ) -> Handle:
-        """Return a handle of a kind, which tells debug mode where it was made: `frames` further out than here."""
+        """Make a handle of class `kind`; in debug mode its traceback leaves out the innermost `frames` frames, ours."""
         if self._debug:
             handle = kind(callback, args, self, context)
             if handle._source_traceback:
                 del handle._source_traceback[-frames:]
             return handle
-        # Without the frames of __init__() and of get_debug(): half of what queueing costs.
+        # Fast path: __init__() and get_debug() would be half of the cost of queueing.
         handle = _new_handle(kind)
         handle._context = copy_context() if context is None else context
         handle._loop = self
@@ -227,14 +250,15 @@ class SteppingMixin(NestingMixin):
         return handle
 
     def _as_wake(self) -> None:
-        """Have a loop that sleeps take a step soon."""
+        """Promise a step; for a loop that is idle."""
         if self._as_is_our_thread():
             if self._as_wait is not None:
                 self._as_wait.wake_soon()
             self._as_idle = False
         else:
-            # A mistake, which asyncio reports in debug mode only. Passed on to Qt it would
-            # stop the timer for good, and with it every plug-in that shares the loop.
+            # Somebody has called, in another thread, what only the GUI thread may call. asyncio reports that in debug
+            # mode only. If we started Qt's timer in this thread, it would stop for good, and with it every plug-in
+            # that shares the loop.
             self._as_idle = False
             self._as_wake_threadsafe()
 
@@ -244,21 +268,21 @@ class SteppingMixin(NestingMixin):
     # -- The step ------------------------------------------------------------
 
     def _as_step(self, running: Any) -> None:
-        """Run one step. Called by the host's loop, and told which loop is running here; never raises."""
+        """Run one step. Called by the host's Qt loop; `running` is the thread's running loop. Never raises."""
         if self._closed or self._as_wait is None:
             return  # a wake-up that was under way when the loop was closed
         if self._as_handle is not None:
+            # A callback of ours has opened a nested Qt loop, which calls us now.
             self._as_is_open = self._as_nested = True
         outer = self._as_enter_from(running)
-        # The promise is kept. A new one is only made when there is something for it: most
-        # wake-ups of a quiet loop end without a call to Qt.
+        # The promised step is this one. We promise another only when there is work for it, so
+        # most steps of a quiet loop end without a call to Qt.
         self._as_idle = self._as_alert = True
         now = monotonic()
         try:
             self._as_drain(now, now + self.step_budget)
         except BaseException as exc:
-            # The one place where BaseException is caught: only SystemExit and
-            # KeyboardInterrupt come this far, and the host must live on.
+            # Only SystemExit and KeyboardInterrupt come this far, and the host must live on.
             self._as_escaped(exc)
         finally:
             self._as_leave(outer)
@@ -267,35 +291,34 @@ class SteppingMixin(NestingMixin):
             self._as_unwind()
 
     def _as_escaped(self, exc: BaseException) -> None:
-        """Deal with what has come out of _as_drain(); the callback that it comes from is over."""
+        """Deal with an exception that has left _as_drain(); the callback that raised it is over."""
         self._as_interrupted(exc)
         self._as_handle, self._as_is_open = None, False
         if self._as_nested:
             self._as_unnest()
 
     def _as_drain(self, now: float, deadline: float) -> None:
-        """Run callbacks until nothing is ready, stop() was called, or `deadline` has passed.
-
-        In Python 3.12 and later the traceback of a task that failed keeps alive the
-        frames that ran it. Were a handle left in one of them, it would keep the task,
-        whose exception nobody would hear of before the garbage collector comes round.
-        """
+        """Run callbacks until nothing is ready, stop() was called, or `deadline` has passed."""
         handle: Any
         running_loop = events._get_running_loop
         stack = self._as_stack
         is_dense = self._as_is_dense or now - self._as_ended < _DENSE
         next_poll = 0.0
         if self._as_batch and self._as_idle:
-            self._as_wake()  # should a callback open a nested Qt loop
+            self._as_wake()  # in case a callback opens a nested Qt loop
         while True:
-            # Read anew each time: a step inside a nested Qt loop exchanges the queues.
+            # We read the queue anew each time, because a step inside a nested Qt loop exchanges the queues.
             batch = self._as_batch
             if not batch:
                 if self._stopping or self._closed:
                     break
+                # A poll costs as much as a callback or two, and lets go of the GIL, which a busy thread may keep for
+                # 5 ms. So we do not poll for each batch: callbacks that were queued meanwhile run first, for
+                # `_POLL_INTERVAL` at most. If none is queued we poll in a burst of I/O only, because the host's loop
+                # watches the descriptors anyway.
                 if now >= next_poll or (is_dense and not self._ready):
                     has_found = self._as_poll_now()
-                    if next_poll:  # of the first one it is no news that it has found what woke us
+                    if next_poll:  # the first poll of a step only finds the I/O that woke us, and tells of no burst
                         is_dense = has_found
                     next_poll = now + _POLL_INTERVAL
                 if not self._ready and not self._scheduled:
@@ -303,10 +326,10 @@ class SteppingMixin(NestingMixin):
                 batch = self._as_exchange_queues()
                 if not batch:
                     break
-            # Not popleft(): Ctrl+C is raised when a call has returned, and what this one has returned would be lost.
+            # Not popleft(): Ctrl+C is raised when a call returns, and the handle that it had removed would be lost.
             handle = batch[0]
             del batch[0]
-            # Before anything is asked of it: see _threadsafe.
+            # We publish the handle before we read `_cancelled`: threads that cancel it rely on that, see `_threadsafe`.
             self._as_handle = handle
             if handle._cancelled:
                 continue
@@ -315,7 +338,8 @@ class SteppingMixin(NestingMixin):
             if self._debug:
                 self._as_run_in_debug_mode(handle)
             else:
-                # Handle._run(), without the frame. To unpack no arguments takes as long as all the rest of a call.
+                # Fast path: Handle._run(), without the call of it. The branch without arguments is there because to
+                # unpack none takes as long as all the rest of a call.
                 try:
                     if handle._args:
                         handle._context.run(handle._callback, *handle._args)
@@ -333,23 +357,26 @@ class SteppingMixin(NestingMixin):
                 self._as_is_open = False
                 self._as_unnest()
             if now >= deadline:
+                # If steps were taken in a nested Qt loop, we count this callback's time from the end of the last one.
                 self._as_overran(handle, now - max(began, self._as_ended))
                 break
         self._as_ended, self._as_is_dense = now, is_dense
+        # From Python 3.12 on the traceback of a failed task keeps the frames alive that ran the task. A handle left in
+        # one of them would keep the task, and its exception would be reported only at the next garbage collection.
         handle = self._as_handle = None
 
     def _as_exchange_queues(self) -> Deque[Handle]:
-        """Make what is ready the next batch, when the last one is done, and return it."""
+        """Make the ready callbacks the next batch, now that the last one is done; return it."""
         if self._scheduled:
             self._as_collect_timers()
         batch = self._ready
         self._ready, self._as_batch = self._as_batch, batch
         if self._as_idle and len(batch) > 1:
-            self._as_wake()  # should the first callback open a nested Qt loop
+            self._as_wake()  # in case the first callback opens a nested Qt loop
         return batch
 
     def _as_collect(self, timeout: Optional[float]) -> None:
-        """Poll, and make what is ready the next batch."""
+        """Poll, and make the ready callbacks the next batch."""
         self._as_poll(timeout)
         self._as_exchange_queues()
 
@@ -368,26 +395,27 @@ class SteppingMixin(NestingMixin):
             if timer._when >= due and not timer._cancelled:
                 break
             try:
-                # Before anything else is called: the garbage collector may run a __del__ that runs the loop.
+                # We remove the timer before we call anything else: a call may start the garbage collector, which may
+                # run a __del__ that runs the loop.
                 heapq.heappop(scheduled)
-            finally:  # even after Ctrl+C
+            finally:  # even if Ctrl+C is raised when that returns
                 timer._scheduled = False
                 if timer._cancelled:
                     self._timer_cancelled_count -= 1
                 else:
                     self._ready.append(timer)
         if scheduled and self._as_wait is not None:
-            self._as_wait.wake_at(scheduled[0]._when)  # now, should a callback open a nested Qt loop
+            self._as_wait.wake_at(scheduled[0]._when)  # before the callbacks run: one may open a nested Qt loop
 
     def _as_rest(self) -> None:
-        """Say when the next step is wanted. The last thing that a step does."""
+        """Say when the next step is wanted. A step does this last."""
         if self._closed or self._as_wait is None:
             return
         if self._as_exception is not None or (self._stopping and not self._as_batch):
             self._as_stop()
         self._as_alert = self._as_idle = True
-        # After the flag: another thread may add something meanwhile, and to the batch, if it
-        # had its hand on the queue when the two changed places.
+        # We read the queues after setting the flag, because another thread may add a callback meanwhile.
+        # It adds to the batch if it had fetched `_ready` just before the queues changed places.
         if self._ready or self._as_batch:
             self._as_idle = False
             self._as_wait.wake_soon()
@@ -399,14 +427,14 @@ class SteppingMixin(NestingMixin):
         else:
             self._as_wait.rest(None)
 
-    # -- Asking the system what is ready ---------------------------------------
+    # -- Polling -----------------------------------------------------------------
 
     def _as_poll(self, timeout: Optional[float]) -> bool:
-        """Queue what the system reports; return whether that is anything."""
+        """Queue the callbacks of the events that the system reports; return whether there were events."""
         try:
             events = self._selector.select(timeout)
         except (Exception, SystemExit) as exc:
-            self._as_poll_failed(exc)  # what is queued or due needs no poll
+            self._as_poll_failed(exc)
             return False
         self._as_failed_polls = 0
         if not events:
@@ -417,14 +445,14 @@ class SteppingMixin(NestingMixin):
         return True
 
     def _as_poll_failed(self, exc: BaseException) -> None:
-        """Report a poll that failed, the first of a series only; the next is made after a pause that gets longer."""
+        """Report a failed poll, if it is the first in a row; see _as_pause() for when we poll again."""
         self._as_failed_polls += 1
         if self._as_failed_polls == 1:
-            self._as_handle = None  # it is no callback's fault
+            self._as_handle = None  # the report would blame this callback
             self._as_interrupted(exc)
 
     def _as_pause(self) -> float:
-        """Return how long to wait, in seconds, before the next poll if the last ones have failed."""
+        """Return the seconds to wait before the next poll; they grow with the number of polls that have failed."""
         if not self._as_failed_polls:
             return 0.0
         return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** min(self._as_failed_polls, 10))
@@ -432,7 +460,7 @@ class SteppingMixin(NestingMixin):
     # -- Callbacks that fail or take too long ------------------------------------
 
     def _as_run_in_debug_mode(self, handle: Handle) -> None:
-        """Run a callback as asyncio's debug mode does: through the handle, and timed."""
+        """Run a callback as asyncio's debug mode does: through Handle._run(), and timed."""
         self._current_handle = handle
         start = monotonic()
         try:
@@ -443,10 +471,10 @@ class SteppingMixin(NestingMixin):
         if taken >= self.slow_callback_duration:
             what = base_events._format_handle(handle)  # type: ignore[attr-defined]
             base_events.logger.warning("Executing %s took %.3f seconds", what, taken)  # type: ignore[attr-defined]
-        del handle  # see _as_drain()
+        del handle  # see the end of _as_drain()
 
     def _as_callback_failed(self, handle: Handle, exc: BaseException) -> None:
-        """Tell the exception handler, in the words of asyncio's Handle._run()."""
+        """Call the exception handler, with the words of asyncio's Handle._run()."""
         source = _format_callback_source(handle._callback, handle._args)
         context = {"message": f"Exception in callback {source}", "exception": exc, "handle": handle}
         if handle._source_traceback:
@@ -454,7 +482,7 @@ class SteppingMixin(NestingMixin):
         self.call_exception_handler(context)
 
     def _as_overran(self, handle: Handle, seconds: float) -> None:
-        """Note which callback has kept a step longest over its budget, for bug reports and the monitor."""
+        """Note the callback that has made a step overrun its budget most, for bug reports and the monitor."""
         if seconds > self._as_longest[0]:
             self._as_longest = (seconds, _describe(handle))
         if self._as_on_overrun is not None:
@@ -462,7 +490,7 @@ class SteppingMixin(NestingMixin):
 
 
 def _describe(handle: Handle) -> str:
-    """Name a callback, or the coroutine of the task whose step it is, without arguments: they may be secret."""
+    """Name a callback or, if it is a task's step, the coroutine. Without arguments: they may be secret."""
     callback: Any = handle._callback
     callback = coro_of(getattr(callback, "__self__", None)) or callback
     return getattr(callback, "__qualname__", None) or type(callback).__name__

@@ -1,14 +1,12 @@
-"""run_task: a task whose first step runs now, not in the next turn.
+"""run_task: a task whose first step runs at once and not in the next turn; and how to look at tasks, and stop them.
 
-A slot is expected to have an effect before the emission returns: a button that
-starts a download must be disabled before a second click can come. asyncio's
-create_task() only queues the first step. Here it is taken out of the queue
-before it gets in, and run at once, inside whatever the caller is doing; from
-the first `await` that really waits on, the task is like any other.
+A slot is expected to have an effect before the emission returns: a button that starts a download must be
+disabled before a second click can come. asyncio's create_task() only queues the first step. We keep that step
+out of the queue and run it at once, inside the caller's own slot or callback. From the first `await` that
+really waits, the task is like any other.
 
-This module relies on the loop being ours: call_soon() of `_steps` recognises
-the first step by the coroutine that it belongs to, and nothing that another
-thread queues meanwhile can be mistaken for it.
+This needs a loop of ours: call_soon() of `_steps` recognises the first step by its coroutine, so no callback that
+another thread queues meanwhile can be mistaken for it.
 """
 
 from __future__ import annotations
@@ -19,24 +17,39 @@ from typing import Any, Coroutine, List, Optional, TypeVar
 
 _T = TypeVar("_T")
 
-# Where asyncio notes its tasks: up to Python 3.11, and from 3.12 on.
+# asyncio's registries of tasks: the first up to Python 3.11, the others from 3.12 on.
 _REGISTRIES = ("_all_tasks", "_scheduled_tasks", "_eager_tasks")
 
-# What a class of a plug-in's own may raise when it is asked for something.
+# The errors that a method or attribute of a plug-in's own task class may raise.
 _ANYTHING = (Exception, SystemExit)
 
-# A coroutine that awaits in a `finally` stands there after close(), and is closed again. One
-# that does so for ever is left to the garbage collector.
+# How often we close a coroutine that goes on: one that awaits in a `finally` is suspended there after close().
+# A coroutine that does so for ever is left to the garbage collector.
 _MOST_CLOSES = 10
 
 
 def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
-    """Make a task of `coro`, run its first step at once, and return the task. GUI thread only.
+    """Make a task of `coro`, run its first step at once, and return the task.
 
-    Called inside a step, the caller's task is suspended for that time, and
-    asyncio.current_task() is the new one. What the first step raises is in the
-    task, as always. With a task factory that starts tasks eagerly by itself
-    (asyncio.eager_task_factory, Python 3.12), that one start is all that happens.
+    The first step runs before this returns, inside a step of the loop or outside of one. asyncio.current_task() is
+    the new task in it; a task that calls this is the current one again afterwards. All further steps are queued as
+    usual. A task factory may start its tasks eagerly by itself (asyncio.eager_task_factory, Python 3.12); then the
+    factory runs the first step, and we do not run another.
+
+    Args:
+        loop: a loop of ours, attached or running.
+        coro: a coroutine that has not begun.
+        name: the task's name; None: asyncio chooses one. Ignored where tasks have no names (Python 3.7).
+
+    Returns:
+        The task. It may be done already. If the first step raised, the exception is in the task, and not raised here.
+        SystemExit and KeyboardInterrupt end a loop that a program owns as well; in a host they are reported.
+
+    Raises:
+        TypeError: `coro` is not a coroutine.
+        RuntimeError: the loop is closed; in debug mode also in another thread.
+
+    Thread: GUI thread only.
     """
     alert = loop._as_alert
     wanted = loop._as_wanted_coro
@@ -56,27 +69,28 @@ def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = 
     try:
         return task
     finally:
-        del task, first_step  # if it failed, its traceback may keep this frame: see _as_drain() in _steps
+        del task, first_step  # a traceback of a failed task may keep this frame: see the end of _as_drain() in _steps
 
 
 def resume(loop: Any, handle: Any) -> None:
-    """Have the task whose step has just been run go on, if Ctrl+C has come while asyncio was queueing its next step.
+    """Queue the next step of the task that `handle` has run, if Ctrl+C came while asyncio was about to queue it.
 
-    In asyncio itself it never would.
+    In asyncio itself such a task never goes on.
     """
     task: Any = getattr(handle._callback, "__self__", None)
     if not isinstance(task, asyncio.Task) or task.done() or task._fut_waiter is not None:  # type: ignore[attr-defined]
         return
     if any(getattr(queued._callback, "__self__", None) is task for queued in (*loop._ready, *loop._as_batch)):
         return
-    # A step that was a wake-up has brought the task the result of a future, which it must not get again.
+    # If the step was a wake-up, its argument was a future, and has brought the task that future's result. The task must
+    # not get the result twice, so we pass a future of our own.
     future = loop.create_future()
     future.set_result(None)
     loop.call_soon(handle._callback, *(future for _ in handle._args), context=handle._context)
 
 
 def has_begun(coro: Any) -> bool:
-    """Whether a coroutine has taken a step."""
+    """Whether a coroutine has taken its first step."""
     return not inspect.iscoroutine(coro) or inspect.getcoroutinestate(coro) != inspect.CORO_CREATED
 
 
@@ -87,23 +101,23 @@ def is_first_step(callback: Any) -> bool:
 
 
 def is_alive(task: asyncio.Future[Any]) -> bool:
-    """Whether a task goes on: it is not done, and detach() has not frozen it. Never raises."""
+    """Whether a task can go on: it is not done, and detach() has not frozen it. Never raises."""
     coro = coro_of(task)
     try:
         if _is_done(task):
             return False
         # A coroutine that Nuitka has compiled has no frame before it begins, either.
         return coro is None or getattr(coro, "cr_frame", coro) is not None or not has_begun(coro)
-    except _ANYTHING:  # of a class that is not even asyncio's: nothing can be known of it, and nothing be waited for
+    except _ANYTHING:  # its class is not asyncio's: we can know nothing of the task, and must not wait for it
         return False
 
 
 def all_tasks(loop: Any) -> List[asyncio.Task[Any]]:
-    """Return those of asyncio's tasks that run on a loop and go on. Never raises."""
+    """Return the tasks of a loop that asyncio knows and that can go on. Never raises."""
     try:
         return [task for task in asyncio.all_tasks(loop) if is_alive(task)]
     except _ANYTHING:
-        # Where done() of a plug-in's own class raises, asyncio tells of no task at all.
+        # If done() of one task raises, because it is of a plug-in's own class, asyncio returns no task at all.
         registries = [getattr(asyncio.tasks, name, ()) for name in _REGISTRIES]
         tasks = {id(task): task for registry in registries for task in list(registry)}.values()
         return [task for task in tasks if getattr(task, "_loop", None) is loop and is_alive(task)]
@@ -118,7 +132,7 @@ def _is_done(task: Any) -> bool:
 
 
 def coro_of(task: Any) -> Any:
-    """Return what a task runs; None if it is of a class that does not tell. Never raises."""
+    """Return a task's coroutine; None if the task is of a class that does not tell. Never raises."""
     try:
         return task._coro
     except _ANYTHING:
@@ -126,16 +140,16 @@ def coro_of(task: Any) -> Any:
 
 
 def freeze(task: Any) -> Optional[BaseException]:
-    """Stop a task for good that is suspended and will not end: nothing wakes it, and its coroutine is closed.
+    """Stop a suspended task for good, which does not end by itself: nothing wakes it, and its coroutine is closed.
 
-    Closed as Python closes a coroutine that nobody refers to any more: GeneratorExit
-    is raised where it stands. Now rather than at some garbage collection, which
-    would tell stderr of a coroutine that awaits even then.
+    Python closes a coroutine in the same way when the last reference to it goes: GeneratorExit is raised where the
+    coroutine is suspended. We do it now. At some later garbage collection Python would complain on stderr of a
+    coroutine that awaits even then.
 
     Returns:
-        What the coroutine raised instead of ending.
+        The last exception that the coroutine raised when it was closed; None if there was none.
     """
-    # The report of detach() tells of it; asyncio need not when the task is destroyed.
+    # The report of detach() names the task, so asyncio need not complain when it is destroyed.
     task._log_destroy_pending = False
     waiter: Any = getattr(task, "_fut_waiter", None)
     for callback, _ in list(getattr(waiter, "_callbacks", None) or ()):
@@ -143,7 +157,7 @@ def freeze(task: Any) -> Optional[BaseException]:
             waiter.remove_done_callback(callback)
     coro, error = coro_of(task), None
     if coro is None:
-        return None  # of a class that does not tell what it runs
+        return None  # the task is of a class that does not tell its coroutine
     for _ in range(_MOST_CLOSES):
         try:
             coro.close()
@@ -152,7 +166,8 @@ def freeze(task: Any) -> Optional[BaseException]:
         if getattr(coro, "cr_frame", None) is None:
             break
     if not hasattr(coro, "cr_frame") and isinstance(task, asyncio.Future):
-        # What closes an async generator does not tell whether it goes on, so the task has to: see is_alive().
+        # `coro` is agen.aclose() of an async generator, and cannot tell whether it goes on. So we make the task tell:
+        # see is_alive().
         asyncio.Future.cancel(task)
     return error
 

@@ -1,12 +1,14 @@
-"""What call_soon_threadsafe() returns, which is a type of its own from Python 3.14 on.
+"""The handle that call_soon_threadsafe() returns. From Python 3.14 on it is of a class of its own.
 
-There, cancel() and cancelled() in another thread wait for the callback where it is
-being run: who has cancelled it knows that it does not run any more. asyncio's own
-handle holds a lock while it runs, and so has to be run in a way of its own, for which
-the loop would have to look at each handle. Ours costs the loop nothing. The loop says
-anyway which callbacks are being run; it does so *before* it looks whether one is
-cancelled, and who cancels does so *before* he looks what is being run. One of the
-two sees the other.
+There, cancel() and cancelled() in another thread wait while the callback is being run. So a thread that has
+cancelled a callback knows that it does not run any more. asyncio's own handle holds a lock while it runs, and
+has a _run() of its own for that; the loop would have to look at the class of each handle. Ours costs the loop
+nothing, because the loop publishes anyway which callbacks it is running. Only the order matters:
+
+    the loop        publishes the callback, and then reads whether it is cancelled
+    another thread  marks it as cancelled, and then reads which callbacks are being run
+
+So at least one of the two sees what the other has done.
 
 Relies on `_as_handle _as_stack _as_is_our_thread` of our loop.
 """
@@ -19,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._asyncio import Handle
 
-# Seconds between two looks at whether the callback is over. Who waits here is a thread, and seldom one.
+# Seconds from one check whether the callback is over to the next. Only other threads wait here, and seldom.
 _LOOK_AGAIN = 0.001
 
 if TYPE_CHECKING or not hasattr(events, "_ThreadSafeHandle"):
@@ -31,12 +33,12 @@ else:
 
         __slots__ = ()
 
-        # Not those of the base class, which has a lock.
+        # Those of the base class are for its lock.
         __init__ = Handle.__init__
         _run = Handle._run
 
         def cancel(self) -> None:
-            """Cancel the callback; in another thread than the loop's, wait until it is over if it has begun."""
+            """Cancel the callback. In another thread than the loop's, wait until it is over if it has begun."""
             is_news, self._cancelled = not self._cancelled, True
             _wait_for(self, self._loop)
             if is_news:
@@ -45,15 +47,15 @@ else:
                 self._callback = self._args = None
 
         def cancelled(self) -> bool:
-            """Return whether it was cancelled; in another thread than the loop's, once it is over if it has begun."""
+            """Return whether it was cancelled. In another thread than the loop's, wait as cancel() does."""
             _wait_for(self, self._loop)
             return self._cancelled
 
 
 def _wait_for(handle: Any, loop: Any) -> None:
     while not loop._as_is_our_thread():
-        # In one expression without a call, in which Python does not let another thread run: one that is being run goes
-        # to the stack and comes back when a Qt loop is run inside of it.
+        # We read both in one expression without a call, so that Python lets no other thread run in between. When a
+        # callback runs a nested Qt loop, its handle moves to the stack and back, and we could miss it.
         running = (*loop._as_stack, loop._as_handle)
         if not any(each is handle for each in running):
             break

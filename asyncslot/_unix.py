@@ -1,10 +1,9 @@
-"""What Unix gives the loop: asyncio's selector loop, a way of waiting, and subprocesses.
+"""The Unix part of the loop: asyncio's selector loop, a way of waiting, and subprocesses.
 
-Up to Python 3.13 asyncio's Unix loop asks the event-loop policy for somebody to
-watch its child processes. In a host that is the host's business: Houdini's policy
-raises, and the default one of Python 3.7 takes SIGCHLD away from the host. Ours
-goes through a process descriptor that becomes readable when the child ends (pidfd,
-Python 3.9 on Linux 5.3), else through a daemon thread that waits for that child.
+Up to Python 3.13 asyncio's Unix loop asks the event-loop policy for an object that watches its child processes.
+In a host the policy is the host's: Houdini's raises, and the default one of Python 3.7 takes SIGCHLD away from
+the host. So we watch each child ourselves. We use a process descriptor, which becomes readable when the child
+ends (pidfd, Python 3.9 on Linux 5.3). Where there is none, a daemon thread waits for the child.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from typing import Any, Optional, Set
 from ._selector import MutableSelector, SelectorMixin
 from ._wakeup import NotifierWait, TimerWait
 
-# Seconds between two looks at a child that was killed.
+# Seconds from one check whether a killed child has ended to the next.
 _REAP_INTERVAL = 0.005
 
-# What a shell reports for a child that ended unseen; asyncio's watchers use it too.
+# The return code of a child that somebody else has reaped; asyncio's watchers use it, too.
 _UNKNOWN_RETURNCODE = 255
 
 
@@ -35,7 +34,7 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         try:
             super().__init__(selector)
         except BaseException:
-            # Whoever handles the error keeps this loop alive by its traceback, and with it what it has opened.
+            # The error's traceback keeps this loop alive, and with it the selector and sockets that it has opened.
             for opened in (selector, vars(self).get("_ssock"), vars(self).get("_csock")):
                 if opened is not None:
                     opened.close()
@@ -43,17 +42,17 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         self._as_pidfds: Set[int] = set()
 
     def close(self) -> None:
-        """Close the loop. Children that still run are left to `subprocess`, which reaps them some time."""
+        """Close the loop. Children that still run are left to `subprocess`, which reaps them later."""
         if not self.is_running():
             while self._as_pidfds:
                 try:
                     os.close(self._as_pidfds.pop())
                 except OSError:
-                    pass  # somebody has closed it before
+                    pass  # somebody else has closed it already
         super().close()
 
     def _as_make_wait(self, qt_core: Any) -> TimerWait:
-        """Return the way of waiting: Qt can watch an epoll descriptor, and a kqueue it cannot."""
+        """Make a NotifierWait if there is an epoll, which Qt can watch; it cannot watch a kqueue."""
         if hasattr(select, "epoll"):
             return NotifierWait(qt_core, self._selector.fileno(), self._as_step)
         return super()._as_make_wait(qt_core)
@@ -65,7 +64,7 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         )
         try:
             self._as_watch_child(transport.get_pid(), transport)
-            # Not shield(): what comes of the waiter after a cancellation would be reported (Python 3.14).
+            # Not shield(): if we are cancelled, it would report an exception of the waiter later (Python 3.14).
             await asyncio.wait([waiter])
             waiter.result()
         except (SystemExit, KeyboardInterrupt):
@@ -76,21 +75,19 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         return transport
 
     async def _as_end_child(self, transport: Any, waiter: Any) -> None:
-        """Kill a child of which its starter will never hear, reap it and close its pipes.
-
-        asyncio waits here in `_wait()`, from Python 3.11 on for pipes, too, which may never have been connected.
-        """
+        """Kill a child whose start was cancelled or has failed; reap it and close its pipes."""
         try:
-            await asyncio.wait([waiter])  # until then its pipes are being connected, and could not be closed
+            await asyncio.wait([waiter])  # until then its pipes are being connected, and cannot be closed
         finally:
             transport.close()
-        waiter.exception()  # or asyncio would complain that nobody has asked
+        waiter.exception()  # else asyncio would report that it was never retrieved
         process = transport.get_extra_info("subprocess")
         for fd, pipe in enumerate((process.stdin, process.stdout, process.stderr)):
             if pipe is not None and transport._pipes.get(fd) is None:
                 pipe.close()
+        # asyncio awaits the transport's _wait() here. From Python 3.11 on that waits for the pipes, too, which may
+        # never have been connected. So we poll the child, also because it may be watched by nobody.
         while transport.get_returncode() is None:
-            # Perhaps nobody watches it.
             returncode = process.poll()
             if returncode is None:
                 await asyncio.sleep(_REAP_INTERVAL)
@@ -101,7 +98,7 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         """Have the transport told when its child has ended.
 
         Raises:
-            RuntimeError, MemoryError: there is neither a descriptor nor a thread to be had for that.
+            RuntimeError, MemoryError: neither a process descriptor nor a thread can be had.
         """
         try:
             self._as_watch_descriptor_of(pid, transport)
@@ -123,14 +120,14 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         self._remove_reader(pidfd)
         self._as_pidfds.remove(pidfd)
         os.close(pidfd)
-        if transport.get_returncode() is None:  # otherwise it is reaped, and `pid` perhaps another one's
+        if transport.get_returncode() is None:  # else the child is reaped, and `pid` may be another process's
             transport._process_exited(_reap(pid, transport))
 
     def _as_wait_for_child(self, pid: int, transport: Any) -> None:
         returncode = None
         if hasattr(os, "waitid"):
-            # It is reaped when the loop tells that it has ended: until then kill() must not meet another process that
-            # has got its number (gh-127049, in asyncio's own since 3.14.8).
+            # We wait here without reaping; the loop reaps when it tells the transport. Until then kill() must not meet
+            # another process that has got the same number (gh-127049, in asyncio's own since 3.14.8).
             try:
                 os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
             except ChildProcessError:
@@ -140,7 +137,7 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
         try:
             self.call_soon_threadsafe(_tell_exited, pid, transport, returncode)
         except RuntimeError:
-            pass  # the loop was closed meanwhile; nobody asks, and the child is left to `subprocess`
+            pass  # the loop was closed meanwhile, and the child is left to `subprocess`
 
 
 def _tell_exited(pid: int, transport: Any, returncode: Optional[int]) -> None:
@@ -149,12 +146,12 @@ def _tell_exited(pid: int, transport: Any, returncode: Optional[int]) -> None:
 
 
 def _reap(pid: int, transport: Any) -> int:
-    """Wait for a child that has ended, or will; return what subprocess calls its returncode."""
+    """Wait until a child has ended, and reap it; return its `returncode`, as `subprocess` defines it."""
     try:
         _, status = os.waitpid(pid, 0)
     except ChildProcessError:
-        # Somebody else in the process has reaped it: perhaps `subprocess`, which looks before it sends a signal, and
-        # says 0 where it knows nothing either.
+        # Somebody else in the process has reaped it. It may be `subprocess`, which checks the child before it sends a
+        # signal; where it does not know the code either, it says 0.
         return transport.get_extra_info("subprocess").returncode or _UNKNOWN_RETURNCODE
     if os.WIFSIGNALED(status):
         return -os.WTERMSIG(status)

@@ -1,62 +1,31 @@
-"""How Qt calls us back: two precise timers, for deadlines and for "soon", and what tells of I/O.
+"""How Qt calls us back: by two timers, one for deadlines and one for "soon", and by a notifier or a thread for I/O.
 
-Nothing here knows what a step is, only that it wants to be called.
+This file knows nothing of steps; `step` is a function that it calls.
 
-The timers (TimerWait).
+TimerWait has the timers. A 0 ms timer stands for "in the next turn of the Qt loop", nested Qt loops included:
 
-               rest(until)       I/O is watched; the deadline timer runs, if there is a deadline
-               wake_at(when)     the deadline timer runs
-               wake_soon()       the other one: in the next turn of the Qt loop
+    rest(until)       I/O is watched; the deadline timer runs, if there is a deadline
+    wake_at(when)     the deadline timer runs
+    wake_soon()       the "soon" timer runs
 
-A call to Qt costs as much as a poll, so few are made. The deadline timer is started
-when a deadline comes before the one that it runs for, and not when one is taken back
-or put off: then it fires once for nothing. Two timers, so that what is to be done
-soon does not take the deadline off Qt's books.
+They are two so that a call soon does not take the deadline off Qt's books. A call to Qt costs as much as a
+poll, so we make few. We start the deadline timer when an earlier deadline comes up. We leave it when a
+deadline is cancelled or put off, and then it fires once for nothing.
 
-Both repeat, though one call is all that is wanted. In a host that handles Ctrl+C in Python
-(FreeCAD) KeyboardInterrupt is raised in the first line of Python that Qt calls next, before
-any `try` of ours, and what has not been heard must come again. They are started anew
-for the next call all the same: Qt does not fire a timer whose slot is still running
-(QTimerInfoList::activateTimers), and so not in a dialog that a step opens.
+NotifierWait, on Linux, adds one QSocketNotifier and no thread. An epoll descriptor can itself be polled: it is
+readable when any descriptor in it is ready. So Qt watches that one descriptor for all of ours, and ten
+connections or five thousand cost Qt the same.
 
-A 0 ms timer, and not a posted event: under GLib's dispatcher an event that is
-posted behind another one whose handler opens a dialog is not delivered until
-the dialog closes (measured with PyQt5 5.15, 2026-11).
-
-A step that has left work behind is followed by a turn of the host's without one. For in a
-turn Qt hands out what was posted, then what sockets and timers bring, and at last what the
-display server has sent, of which it knows only from the beginning of the next turn on: with
-a step in each turn, input that arrives in one waits for all of the next, too. For the same
-reason nothing but the "soon" timer calls while that is promised: else there would be two
-steps in a turn, one by the notifier and one by the timer.
-
-On Linux (NotifierWait): one QSocketNotifier beside the timers, no thread.
-
-An epoll descriptor can itself be polled: it is readable when any descriptor in
-it is ready. So the host's Qt loop watches that one descriptor for all of ours.
-Ten connections or five thousand cost Qt the same.
-
-The notifier stays enabled during a step, so that a Qt loop nested in one hears
-of I/O too.
-
-Where Qt cannot watch all of our I/O (ThreadWait): one daemon thread.
-
-On Windows a completion port is no descriptor, and on macOS Qt does not watch a
-kqueue. There a thread blocks in the system's own wait, and tells the GUI thread
-when there is something; the GUI thread then polls for itself, so that nothing
-but the news crosses from thread to thread.
+ThreadWait adds one daemon thread, where Qt cannot watch our I/O: on Windows a completion port is no descriptor,
+and on macOS Qt does not watch a kqueue. The thread blocks in the system's own wait, and tells the GUI thread
+that there is I/O. The GUI thread then polls for itself, so nothing but that news passes between the threads:
 
     GUI thread                          thread
     step ends, nothing ready  --watch-> block() ... something is ready
     step  <--nudge (queued start of a 0 ms timer)--
 
-The thread blocks until there is news, however many steps go by for other
-reasons, and after the news until it is asked to watch again. While nothing is
-registered that it could watch, it is not even started.
-
-What other threads hold has nothing of Qt's: one of them may let go of it last, long after
-close(). Were it an object whose methods are connected to signals, PySide2 would end the
-process there now and then (5.15.2, seen 2026-11).
+The thread goes on blocking while steps are taken for other reasons. After it has brought news, it waits until
+it is asked to watch again. While no descriptor is registered that it could watch, it is not even started.
 """
 
 from __future__ import annotations
@@ -70,25 +39,27 @@ from typing import Any, Callable, Optional, Tuple
 from ._asyncio import monotonic
 from ._binding import enum_member
 
-# Seconds. QTimer takes an int of milliseconds, and "for ever" is a common deadline
-# (math.inf); whoever sleeps longer is woken once a day.
+# Seconds; a longer sleep is cut into pieces of this. QTimer takes an int of milliseconds, and "for ever"
+# is a common deadline (math.inf).
 LONGEST = 24 * 3600.0
 
-# Seconds. A turn of the host's that takes longer is as good as two: a host that turns its Qt loop once a frame is to
-# have a step in each.
+# Seconds. After a step that left work we skip one Qt turn, but no longer than this. A host that turns its Qt loop once
+# a frame is to have a step in each turn.
 _SHORT_TURN = 0.001
 
 
 class TimerWait:
-    """Call `step` when a deadline has come, or soon; I/O is for the subclasses.
+    """Call `step` when a deadline has come, or soon; the subclasses add I/O.
 
     Args:
         qt_core: the binding's QtCore module; the timers live in the calling thread.
         step: called with asyncio's running loop, if there is one, in the calling thread; must not raise.
 
     Attributes:
-        nudge_threadsafe: calls `step` soon, in the timers' thread; may be called in any thread, and is all of
-            this that other threads may hold. None where there is something else that wakes it.
+        nudge_threadsafe: calls `step` soon, in the timers' thread; may be called in any thread. None where the loop's
+            self-pipe wakes it. Other threads may hold this and nothing else of a TimerWait: one of them may be the
+            last to let go, long after close(). If that were an object whose methods are connected to signals,
+            PySide2 would end the process there now and then (5.15.2, seen 2026-11).
     """
 
     nudge_threadsafe: Optional[Callable[[], None]] = None
@@ -96,21 +67,24 @@ class TimerWait:
     def __init__(self, qt_core: Any, step: Callable[[Any], None]) -> None:
         self._step: Optional[Callable[[Any], None]] = step
         self._is_pyqt = hasattr(qt_core, "PYQT_VERSION")
-        # The very objects are disconnected in the end.
+        # We keep the bound methods, because close() must disconnect the very objects that were connected.
         self._slots: Tuple[Callable[[], None], ...] = (self._on_soon, self._on_deadline)
         self._soon = self._make_timer(qt_core, self._slots[0])
-        self._depth = 0  # of the stack, in frames, when it was counted last
-        self._is_soon = False  # a call is promised, in nested Qt loops, too
-        self._yields_until = 0.0  # on the loop's clock; until then the next call is left to the host
-        self._is_ticking = False  # the timer is active
+        self._depth = 0  # how many frames deep the stack was when it was counted last
+        self._is_soon = False  # a call soon is promised, in nested Qt loops, too
+        self._yields_until = 0.0  # on the loop's clock; until then we skip one turn of the Qt loop
+        self._is_ticking = False  # the "soon" timer is active
         self._timer = self._make_timer(qt_core, self._slots[1])
-        self._deadline: Optional[float] = None  # for which a call is promised
-        self._has_fired = False  # the timer is active, but for a deadline that has passed
+        self._deadline: Optional[float] = None  # the deadline for which a call is promised
+        self._has_fired = False  # the deadline timer is active, but its deadline has passed
 
     def _make_timer(self, qt_core: Any, slot: Callable[[], None]) -> Any:
+        # The timers repeat, though we want one call. In a host that handles Ctrl+C in Python (FreeCAD),
+        # KeyboardInterrupt is raised in the first line of Python that Qt calls next. That is before any `try` of ours,
+        # and the wake-up that we have missed must come again.
         timer = qt_core.QTimer()
-        # The default, a coarse timer, fires up to 5 % too early. By its name: whoever is the first in a process to
-        # ask for a member of an enum of Qt's waits until all of them are made, 15 ms in PySide6 6.12 (2026-11).
+        # Qt's default, a coarse timer, fires up to 5 % too early. We set the type by name: whoever is the first in a
+        # process to use a member of a Qt enum waits until all of them are made, 15 ms in PySide6 6.12 (2026-11).
         timer.setProperty("timerType", "PreciseTimer")
         timer.timeout.connect(slot)
         return timer
@@ -121,13 +95,17 @@ class TimerWait:
 
     def wake_soon(self) -> None:
         """Call `step` in the next turn of whichever Qt loop runs then, nested ones included."""
+        # A timer, and not a posted event. Under GLib's dispatcher, an event posted behind another one whose handler
+        # opens a dialog is not delivered before the dialog closes (measured with PyQt5 5.15, 2026-11). We start the
+        # timer anew though it repeats: Qt does not fire a timer whose slot is still running
+        # (QTimerInfoList::activateTimers), and so not in a dialog that a step opens.
         if not self._is_soon:
             self._start(self._soon, 0)
-            self._is_soon = self._is_ticking = True  # afterwards: Ctrl+C may come in between
+            self._is_soon = self._is_ticking = True  # after the start, because Ctrl+C may come in between
 
     def wake_at(self, when: float) -> None:
         """Call `step` at `when` (seconds, the loop's clock), the earliest deadline, or when there is I/O."""
-        # A deadline that has passed is none to wait for: the clock may have jumped.
+        # A deadline that has passed does not count any more: the clock may have jumped.
         if self._deadline is None or when < self._deadline or self._deadline <= monotonic():
             self._deadline = when
             self._has_fired = False
@@ -136,7 +114,7 @@ class TimerWait:
             self._start(self._timer, delay_ms)
 
     def pause(self, when: float) -> None:
-        """Call `step` at `when`, whatever I/O there may be until then."""
+        """Call `step` at `when`, and not for I/O before that."""
         TimerWait.rest(self, when)
 
     def rest(self, until: Optional[float]) -> None:
@@ -156,7 +134,7 @@ class TimerWait:
         try:
             timer.start(delay_ms)
         except RuntimeError:
-            pass  # the application is gone, and PyQt deletes with it what Python has made: nobody steps any more
+            pass  # the application is gone, and PyQt has deleted our timers with it: nobody steps any more
 
     def _stop(self, timer: Any) -> None:
         try:
@@ -182,21 +160,22 @@ class TimerWait:
 
     def _delete(self, sender: Any, signal: Any, slot: Callable[..., None]) -> None:
         """Delete a Qt object of ours whose signal was connected to a slot of ours."""
-        # PyQt keeps some receivers of what is only deleted. PySide does not, and forgets a connection too early
-        # whose sender has the address of one that a thread has left behind (6.10, 6.11; seen 2026-11).
+        # PyQt keeps some receivers of a sender that is deleted without being disconnected. PySide does not, so there we
+        # do not disconnect: PySide may have forgotten the connection too early, if the sender has the address of one
+        # that a thread has left behind (6.10, 6.11; seen 2026-11).
         if self._is_pyqt:
             try:
                 signal.disconnect(slot)
             except (RuntimeError, TypeError):
                 pass  # it is not connected any more; the clean-up goes on
-        # Not now: we may be inside a signal of its.
+        # Later, because we may be inside one of its signals now.
         sender.deleteLater()
 
     def _on_soon(self) -> None:
         if monotonic() < self._yields_until:
             self._yields_until = 0.0
-            return  # the timer repeats
-        self._is_soon, self._is_ticking = False, True  # it may have been started by ThreadWait's thread
+            return  # this is the turn that we skip; the timer repeats
+        self._is_soon, self._is_ticking = False, True  # ThreadWait's thread may have started the timer
         self._take_step()
 
     def _on_deadline(self) -> None:
@@ -204,12 +183,14 @@ class TimerWait:
         self._take_step()
 
     def _take_step(self, *_: object) -> None:
-        """Call `step`, now or, if there is no room, as soon as possible. Never raises: PyQt ends the process then."""
+        """Call `step`; if the stack has no room for it, soon. Never raises, because PyQt would end the process."""
         running_loop = events._get_running_loop()
         try:
+            # If a call soon is promised, only the "soon" timer calls. Else there could be two steps in one Qt turn, one
+            # by the notifier and one by the timer.
             if self._step is not None and not self._is_soon:
-                # As a rule the stack is as deep as the last time, which costs less to find out than how deep it is: to
-                # look at a frame makes an object of it, and to ask for one that is not there raises.
+                # Fast path: the stack is as deep as last time. That is cheaper to check than to count: to look at a
+                # frame makes an object of it, and to ask for a frame that is not there raises.
                 try:
                     has_room = sys._getframe(self._depth).f_back is None
                 except ValueError:
@@ -217,22 +198,25 @@ class TimerWait:
                 if has_room or self._has_room():
                     self._step(running_loop)
                     if self._is_soon:
+                        # After a step that left work we skip one Qt turn. In a turn Qt delivers posted events, then
+                        # those of sockets and timers, and at last those of the display server, of which it learns at
+                        # the start of a turn only. With a step in each turn, input would wait for a whole turn more.
                         self._yields_until = monotonic() + _SHORT_TURN
                     return
         except KeyboardInterrupt:
-            # Ctrl+C between two callbacks, or while the step was putting back what it had found: ours must not stay
-            # published.
+            # Ctrl+C came between two callbacks, or while the step was putting back the state that it had found. Our
+            # loop must not stay published.
             events._set_running_loop(running_loop)
         except RecursionError:
-            # That was the last frame there is. The timers repeat, and a notifier speaks as long as there is something.
+            # The stack is full. We are called again: the timers repeat, and a notifier speaks as long as there is I/O.
             events._set_running_loop(running_loop)
             return
         self.wake_soon()
 
     def _has_room(self) -> bool:
-        """Whether a quarter of the stack is left; a host may run its Qt loop from deep inside a recursion of its own.
+        """Whether a quarter of the stack is left; a host may run its Qt loop deep inside a recursion of its own.
 
-        Python 3.11 does not even tell a task that it has no room to run in: it just never goes on.
+        In Python 3.11 a task without room to run in does not even get an error: it just never goes on.
         """
         frame: Any = sys._getframe(1)
         depth = -1
@@ -258,9 +242,10 @@ class NotifierWait(TimerWait):
     def __init__(self, qt_core: Any, fd: int, step: Callable[[Any], None]) -> None:
         super().__init__(qt_core, step)
         self._notifier = qt_core.QSocketNotifier(fd, enum_member(qt_core.QSocketNotifier, "Type", "Read"))
+        # It stays enabled during a step, so that a Qt loop nested in the step hears of I/O, too.
         self._activated = _with_plain_int(self._notifier.activated)
         self._slots += (self._take_step,)
-        self._activated.connect(self._slots[-1])  # what it brings (an int, an object, a type) we know
+        self._activated.connect(self._slots[-1])  # the signal's arguments (an int, an object, a type) are of no use
         self._is_paused = False
 
     def describe(self) -> str:
@@ -268,8 +253,8 @@ class NotifierWait(TimerWait):
         return f"a notifier ({type(self).__name__})"
 
     def pause(self, when: float) -> None:
-        """Call `step` at `when`, whatever I/O there may be until then."""
-        # It would speak again at once, for as long as nobody reads.
+        """Call `step` at `when`, and not for I/O before that."""
+        # Enabled, the notifier would speak again at once, as long as nobody reads.
         self._is_paused = True
         self._notifier.setEnabled(False)
         super().pause(when)
@@ -287,21 +272,21 @@ class NotifierWait(TimerWait):
 
 
 def _with_plain_int(activated: Any) -> Any:
-    """Return the overload that brings the descriptor as an int, where there is one.
+    """Return the overload of the signal that passes the descriptor as an int, where there is one.
 
-    With the other one PySide6 makes two objects, which take a third of the time of all the rest of a bare wake-up
-    (measured 2026-11).
+    For the other overload PySide6 makes two objects, which take a third of the time of all the rest of a bare
+    wake-up (measured 2026-11).
     """
     try:
         return activated[int]
-    except (LookupError, TypeError):  # PyQt6 has only the other one
+    except (LookupError, TypeError):  # PyQt6 has only the other overload
         return activated
 
 
-# How long close() waits for the thread to notice; it is a daemon, should it not.
+# Seconds for which close() waits until the thread has ended. If it does not, it is a daemon thread.
 _PATIENCE = 1.0
 
-# Seconds after which a thread that could not be started is tried again.
+# Seconds after which we try again to start a thread that could not be started.
 _RETRY = 0.1
 
 
@@ -310,10 +295,9 @@ class ThreadWait(TimerWait):
 
     Args:
         qt_core: the binding's QtCore module; its objects live in the calling thread.
-        block: called in the thread; returns when there is I/O to be polled for,
-            or after `interrupt`.
+        block: called in the thread; returns when there is I/O to poll for, or after `interrupt`.
         interrupt: makes `block` return; called in the GUI thread.
-        has_io: whether there is anything that `block` could return for.
+        has_io: returns whether there is any I/O that `block` could return for.
         step: as in TimerWait.
     """
 
@@ -342,7 +326,7 @@ class ThreadWait(TimerWait):
         self.watch()
 
     def watch(self) -> None:
-        """Let the thread wait for I/O, if there is any to wait for and it is not waiting already."""
+        """Have the thread wait for I/O, if there is any to wait for and the thread is not waiting already."""
         waiter = self._waiter
         if waiter.is_waiting or waiter.is_closed or not self._has_io():
             return
@@ -350,7 +334,7 @@ class ThreadWait(TimerWait):
             thread = threading.Thread(target=waiter.run, name="asyncslot-wait", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # the process can have no more of them just now
+            except RuntimeError:  # the process can have no more threads just now
                 self.wake_at(monotonic() + _RETRY)
                 return
             self._thread = thread
@@ -373,10 +357,10 @@ class ThreadWait(TimerWait):
 
 
 class _Waiter:
-    """What the thread runs, and what it is told."""
+    """The thread's function, with the flags by which the GUI thread directs it."""
 
     def __init__(self, block: Callable[[], None], nudge: Callable[[], None]) -> None:
-        self.is_waiting = False  # set in the GUI thread, cleared by the other
+        self.is_waiting = False  # set by the GUI thread, cleared by this one
         self.is_closed = False
         self.closing = threading.Event()
         self.request = threading.Semaphore(0)
@@ -384,7 +368,7 @@ class _Waiter:
         self._nudge = nudge
 
     def run(self) -> None:
-        """Wait each time that it is requested, until closed."""
+        """Block once for each request, and then nudge the GUI thread; until closed."""
         failures = 0
         while True:
             self.request.acquire()
@@ -394,8 +378,8 @@ class _Waiter:
                 self._block()
                 failures = 0
             except BaseException:
-                # A descriptor was closed under it, or there was no memory: the GUI thread's own poll
-                # deals with that. Whatever it is, I/O would never be heard of again without this thread.
+                # A descriptor was closed meanwhile, or there was no memory; the GUI thread's own poll deals with
+                # that. Whatever the error, this thread must go on, or the loop would never hear of I/O again.
                 failures += 1
                 if failures > 1 and self.closing.wait(min(1.0, 0.005 * 2.0 ** min(failures, 10))):
                     return
@@ -406,19 +390,19 @@ class _Waiter:
 
 
 class _Nudge:
-    """A call that starts a timer in the timer's thread. Any thread.
+    """A function for any thread, which starts a timer in the timer's own thread.
 
     Args:
         qt_core: the binding's QtCore module.
-        timer: a QTimer, which only the calling thread may ever let go of.
+        timer: a QTimer, to which only the thread that makes this may drop the last reference.
     """
 
     def __init__(self, qt_core: Any, timer: Any) -> None:
         self._timer = timer
         self._invoke = qt_core.QMetaObject.invokeMethod
         self._queued = enum_member(qt_core.Qt, "ConnectionType", "QueuedConnection")
-        # Held while another thread has the timer on its stack. Reentrant: what garbage collection or a signal handler
-        # runs in between may call this, too.
+        # Guards `_timer`: end() waits until no other thread has the timer on its stack. Reentrant, because garbage
+        # collection or a signal handler may run code in between that calls this, too.
         self._lock = threading.RLock()
 
     def __call__(self) -> None:
@@ -427,7 +411,7 @@ class _Nudge:
                 try:
                     self._invoke(self._timer, "start", self._queued)
                 except RuntimeError:
-                    pass  # the application is gone, as in close(), and nobody steps any more
+                    pass  # the application is gone, as in _start(), and nobody steps any more
 
     def end(self) -> None:
         """Do nothing any more when called."""

@@ -1,15 +1,13 @@
-"""What Windows gives the loop: asyncio's proactor loop, waiting in a thread.
+"""The Windows part of the loop: asyncio's proactor loop, waiting in a thread; for Python 3.7 the selector loop.
 
-The thread takes a packet off the completion port, which is how one waits for a
-port, and puts it back for the GUI thread to find. That packet's place in the
-order is lost, which is allowed: asyncio has one operation under way per stream
-and direction.
+To wait for a completion port a thread has to take a packet off it. Our thread puts the packet back, for the GUI
+thread to find. The packet then comes after others that came later. That is allowed, because asyncio has only one
+operation under way per stream and direction.
 
-asyncio's proactor loop sets the process's wakeup descriptor when it is made and
-clears it when it is closed. It is the host's, so it is put back.
+asyncio's proactor loop sets the process's wakeup descriptor when it is made, and clears it when it is closed. The
+descriptor is the host's, so we put it back.
 
-Relies on `_overlapped.GetQueuedCompletionStatus` and `PostQueuedCompletionStatus`,
-read in Python 3.8 to 3.14.
+Relies on `_overlapped.GetQueuedCompletionStatus` and `PostQueuedCompletionStatus`, read in Python 3.8 to 3.14.
 """
 
 from __future__ import annotations
@@ -56,25 +54,25 @@ if sys.platform == "win32" and sys.version_info >= (3, 8):
             return self._as_poll(0)
 
         def _as_without_running(self, events: List[Any]) -> List[Any]:
-            """Leave nothing out: the port reports each event once, and its callbacks are futures'."""
+            """Return all events: the port reports each once, and they complete futures and call no callbacks."""
             return events
 
         def _as_unmute(self) -> None:
-            """Nothing was muted."""
+            """Do nothing: no descriptor was muted."""
 
         def _as_forget_io(self, owner: Any, kept: Any) -> List[str]:
-            """Nothing to remove: there are no readers, and operations are futures, which tasks cancel."""
+            """Remove nothing: there are no readers, and operations are futures, which tasks cancel."""
             return []
 
         def _as_transports_of(self, owner: Any) -> List[Any]:
-            """None: a library cannot make one of its own without readers."""
+            """Return none: without readers a library cannot make a transport by itself."""
             return []
 
         def _as_stop_accepting(self, server: Any) -> None:
-            """Nothing to do: a server's one accept is cancelled when it is closed."""
+            """Do nothing: a server's one accept is cancelled when the server is closed."""
 
         def _as_make_wait(self, qt_core: Any) -> TimerWait:
-            """Return the way of waiting: a thread at the completion port."""
+            """Make a ThreadWait, the thread of which waits for the completion port."""
             port = self._proactor._iocp
 
             def block() -> None:
@@ -82,8 +80,8 @@ if sys.platform == "win32" and sys.version_info >= (3, 8):
                 _overlapped.PostQueuedCompletionStatus(port, transferred, key, address)
 
             def interrupt() -> None:
-                # A packet like others, of an operation that is done already: whoever
-                # polls next drops it. One without an address is taken for an error.
+                # We post the packet of an operation that is done already: the next poll drops it.
+                # A packet without an address would be taken for an error.
                 done = self.create_future()
                 done.cancel()
                 overlapped = _overlapped.Overlapped(0)
@@ -93,18 +91,18 @@ if sys.platform == "win32" and sys.version_info >= (3, 8):
             return ThreadWait(qt_core, block, interrupt, lambda: True, self._as_step)
 
         def _as_start_io(self) -> None:
-            """Begin to listen to the self-pipe, as run_forever() of asyncio's does."""
+            """Begin to read the self-pipe, as asyncio's run_forever() does."""
             self.call_soon(self._loop_self_reading)
 
         def _as_stop_io(self) -> None:
-            """Listen to the self-pipe no more."""
+            """Read the self-pipe no more."""
             future, self._self_reading_future = self._self_reading_future, None
             if future is not None:
                 overlapped = future._ov
                 future.cancel()
-                # What is still under way must stay registered until the port has
-                # reported it, or the kernel writes to freed memory. Python < 3.11
-                # would then wait for it for ever when it closes the port.
+                # A read that is still under way must stay registered until the port has reported
+                # it, or the kernel writes to freed memory. But Python < 3.11 would then wait for
+                # it for ever when it closes the port.
                 if overlapped is not None and (sys.version_info < (3, 11) or not overlapped.pending):
                     self._proactor._unregister(overlapped)
 
@@ -124,12 +122,12 @@ else:
 
 
 def _resolution() -> float:
-    """Return how fine the clock is: from Python 3.13 on, monotonic() is perf_counter() by itself."""
+    """Return the clock's resolution in seconds; from Python 3.13 on, time.monotonic() is perf_counter()."""
     return get_clock_info("perf_counter").resolution
 
 
 def _keep_wakeup_fd(call: Callable[[], None]) -> None:
-    """Call something that changes the wakeup descriptor, and put back what was there."""
+    """Call a function that changes the wakeup descriptor, and put the old descriptor back."""
     if threading.current_thread() is not threading.main_thread():
         call()
         return
