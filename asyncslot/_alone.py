@@ -159,7 +159,9 @@ class AloneMixin(SteppingMixin):
             qt_loop.processEvents(flags)
         alarm.stop()
         # Input that the user made meanwhile may wait in Qt. On X11 under GLib, Qt looks for it only when woken (5.15).
-        qt_core.QAbstractEventDispatcher.instance().wakeUp()
+        dispatcher = qt_core.QAbstractEventDispatcher.instance()
+        if dispatcher is not None:  # the application may have been deleted meanwhile
+            dispatcher.wakeUp()
         return is_done()
 
     def _as_block(self, deadline: Optional[float]) -> None:

@@ -305,6 +305,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 future.close()
             raise AttachedLoopError("run_until_complete()", is_programs=True)
         self._as_check_may_run()
+        self._as_find_qt_core("run_until_complete()")  # before we make a task, which would wait for the next run
         is_new = not asyncio.isfuture(future)
         self._as_main = main = asyncio.ensure_future(future, loop=self)
         self._as_is_cut = False

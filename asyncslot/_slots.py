@@ -225,9 +225,19 @@ def _receiver(slot: Any, args: Tuple[Any, ...], is_bound: bool) -> Any:
     """
     if not args or not hasattr(args[0], "__dict__"):
         return None
-    if is_bound or any(vars(kind).get(slot.__name__) is slot for kind in type(args[0]).__mro__):
+    name = slot.__name__
+    if name.startswith("__"):
+        name = _name_in_class(slot)
+    if is_bound or any(vars(kind).get(name) is slot for kind in type(args[0]).__mro__):
         return args[0]
     return None
+
+
+def _name_in_class(method: Any) -> str:
+    """Return the name under which its class has a method: Python stores `__save` of a class Dock as `_Dock__save`."""
+    name: str = method.__name__
+    kind = method.__qualname__.rpartition(".")[0].rpartition(".")[2].lstrip("_")
+    return name if name.endswith("__") or not kind else f"_{kind}{name}"
 
 
 def _cancel_with(receiver: Any, task: asyncio.Future[Any]) -> None:

@@ -77,6 +77,31 @@ for _ in range(2):
     assert "initGui()" in out[0]
 
 
+def test_a_run_that_is_refused_leaves_no_task_for_the_next_one(run_python):
+    """Who makes the application then, and runs it again, has it run once."""
+    done = run_python(
+        """
+import asyncio, asyncslot
+from qtpy import QtCore
+
+async def main(name):
+    print(name)
+
+loop = asyncslot.AsyncSlotEventLoop()
+coro = main("refused")
+try:
+    loop.run_until_complete(coro)
+except asyncslot.NoApplicationError as exc:
+    print(str(exc).partition(" found")[0])
+    coro.close()
+app = QtCore.QCoreApplication([])
+loop.run_until_complete(main("run"))
+loop.close()
+"""
+    )
+    assert done.stdout.splitlines() == ["run_until_complete()", "run"]
+
+
 @pytest.mark.parametrize("missing", ["application", "binding"])
 def test_in_a_hosts_batch_mode_the_error_says_what_to_use_there(run_python, missing):
     """The host's adapter knows; a program that could not make an application is not told to make one."""

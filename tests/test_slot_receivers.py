@@ -51,6 +51,10 @@ class Dock(QtCore.QObject):
     async def on_clicked(self, how):
         await self.work(how)
 
+    @asyncslot.asyncSlot(cancel_with_receiver=True)
+    async def __on_clicked(self, how):
+        await self.work(how)
+
 def delete_in_a_dialog(dock):
     dialog = QtWidgets.QDialog()
     dock.destroyed.connect(dialog.accept)
@@ -65,6 +69,7 @@ each_way_to_connect = pytest.mark.parametrize(
     "slot",
     [
         pytest.param("dock.on_clicked", id="decorated"),
+        pytest.param("dock._Dock__on_clicked", id="decorated, with a private name"),
         pytest.param("asyncslot.asyncSlot(dock.work, cancel_with_receiver=True)", id="wrapped"),
         pytest.param("asyncslot.asyncSlot(dock.work, cancel_with_receiver=True, on_repeat='queue')", id="in a queue"),
     ],
