@@ -219,8 +219,9 @@ class SteppingMixin(NestingMixin):
         handle = self._as_make_handle(callback, args, context, 3, Handle)
         if self._as_wanted_coro is not None and not args:
             task = getattr(callback, "__self__", None)
-            # A factory may begin its tasks by itself (asyncio.eager_task_factory). Then this is a later step.
-            is_begun = self._task_factory is not None and has_begun(self._as_wanted_coro)
+            # A factory may begin its tasks by itself (asyncio.eager_task_factory), under a handle of ours. Then this is
+            # a later step. We do not ask for the factory: it may have been taken away during the first step.
+            is_begun = self._as_handle is not None and has_begun(self._as_wanted_coro)
             if getattr(task, "_coro", None) is self._as_wanted_coro and not is_begun:
                 self._as_first_step = handle
                 return handle

@@ -51,17 +51,15 @@ def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = 
 
     Thread: GUI thread only.
     """
-    alert = loop._as_alert
-    wanted = loop._as_wanted_coro
-    loop._as_alert = True
-    loop._as_wanted_coro = coro
+    # Another task may be in the making further out: in its eager first step, or when that has unwound the stack.
+    alert, wanted, before = loop._as_alert, loop._as_wanted_coro, loop._as_first_step
+    loop._as_alert, loop._as_wanted_coro, loop._as_first_step = True, coro, None
     try:
         task: asyncio.Task[_T] = loop.create_task(coro)
         first_step = loop._as_first_step
     finally:
-        loop._as_wanted_coro = wanted
-        loop._as_first_step = None
-        loop._as_alert = alert
+        loop._as_wanted_coro, loop._as_first_step = wanted, before
+        loop._as_alert = alert or loop._as_is_open
     if name is not None:
         set_name(task, name)
     if first_step is not None:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from stories import plugin, tell
+from stories import Nest, later, plugin, tell
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
 
@@ -344,6 +344,41 @@ def test_what_plain_code_schedules_after_a_first_step_is_its_plugins(alpha, star
         assert alpha.lease.loop._as_owner_of_handle(handle) is alpha.lease._owner
         yield lambda: True
 
+    tell(story())
+
+
+@pytest.mark.parametrize("start", ["lease.run_task", "lease.slot", "lease.create_task"])
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_a_task_goes_on_whose_factory_was_taken_away_in_its_first_step(alpha, factory, start):
+    """In a dialog, in which also something begins to wait for the stack to unwind that runs a task at once."""
+    log, nest, tasks, loop = [], Nest(), [], alpha.lease.loop
+
+    async def work():
+        nest.open()
+        log.append("closed")
+        await asyncio.sleep(0)
+        log.append("goes on")
+
+    async def other():
+        log.append("unwound")
+
+    def make():
+        if start == "lease.slot":
+            alpha.lease.slot(work)()
+        else:
+            tasks.append(
+                {"lease.run_task": alpha.lease.run_task, "lease.create_task": alpha.lease.create_task}[start](work())
+            )
+
+    def story():
+        later(make)
+        yield lambda: nest.is_open
+        loop.set_task_factory(None)
+        loop._as_when_unwound(lambda: tasks.append(alpha.lease.run_task(other())))
+        nest.close()
+        yield lambda: sorted(log) == ["closed", "goes on", "unwound"]
+
+    loop.set_task_factory(FACTORIES[factory])
     tell(story())
 
 
