@@ -148,6 +148,9 @@ class AloneMixin(SteppingMixin):
         qt_core = self._as_qt_core
         if qt_core.QCoreApplication.instance() is None:
             return self._as_run_alone(is_done, deadline)
+        if self._as_handle is not None:
+            # Qt may call plain code of any plug-in in here, in the context of the callback that has called us.
+            self._as_is_open = self._as_nested = self._as_alert = True
         flags = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "WaitForMoreEvents")
         if not with_input:
             flags |= enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "ExcludeUserInputEvents")

@@ -39,6 +39,9 @@ _FOR_ASYNC_GENERATORS = 0.9
 # Seconds that connections have to hear of their end, and children to die, if the time was over before.
 _FOR_TURNS = 0.05
 
+# The same for tasks, as a fraction of `timeout`; _FOR_TURNS at most.
+_MOMENT = 0.1
+
 # Seconds that we wait under a callback of the owner's own: a task that takes longer may wait for that very callback.
 _FOR_WHAT_CAN_END = 0.1
 
@@ -138,8 +141,12 @@ class Ending:
         self._report.seconds = self._spent
 
     def _run_until(self, is_done: Callable[[], bool], part: float = 1.0) -> None:
-        """Run asyncio until `is_done()`, or until a part of the time is over."""
-        self._run(is_done, self._start + (self._end - self._start) * part)
+        """Run asyncio until `is_done()`, or until a part of the time is over.
+
+        If somebody else's callback has taken all of the time, a task that we have just cancelled has a moment to end.
+        """
+        moment = monotonic() + min(_FOR_TURNS, self._timeout * _MOMENT)
+        self._run(is_done, max(self._start + (self._end - self._start) * part, moment))
 
     def _is_time_over(self, part: float) -> bool:
         return monotonic() >= self._start + (self._end - self._start) * part

@@ -613,3 +613,38 @@ def test_what_the_new_code_starts_before_the_first_step_in_the_old_ones_dialog_i
         new.stop_watching()
         new.detach()
     assert alpha.host.reports == clock.host.reports == []
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_a_neighbour_starts_while_a_task_detaches_with_qts_events_is_the_neighbours(alpha, clock, way):
+    """Qt calls the neighbour's plain code in the context of that task."""
+    ran, log, neighbour = [], [], plugin("neighbour")
+
+    async def clean_up_slowly():
+        try:
+            await asyncio.sleep(10)
+        finally:
+            while not ran:  # noqa: ASYNC110 - a list of the test's
+                await asyncio.sleep(0.001)
+
+    async def detach():
+        later(neighbour.schedule, way, ran)
+        alpha.lease.detach(process_events=True)
+        log.append("detached")
+
+    def story():
+        tasks = [alpha.lease.create_task(clean_up_slowly())]
+        yield beats(clock)
+        tasks.append(alpha.lease.create_task(detach()))
+        yield lambda: log and ran
+        yield beats(clock)
+        yield goes_on(ran)
+        assert neighbour.detach().abandoned == []
+        yield from has_ended(ran, clock)
+
+    neighbour.attach()
+    try:
+        tell(story())
+    finally:
+        neighbour.stop_watching()
+        neighbour.detach()
