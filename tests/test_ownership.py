@@ -671,6 +671,30 @@ def test_what_an_abandoned_task_raises_when_it_is_closed_is_reported(app, record
     assert "would not end, failed" in recorder.reports[1][0]
 
 
+def test_tasks_have_a_moment_to_end_where_a_neighbours_callback_has_taken_the_time(leases):
+    """Those of the lease and those of libraries: they have only just been cancelled."""
+    leaving, staying = leases
+    log = []
+
+    async def work(name):
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0.005)
+            log.append(name)
+
+    async def begin():
+        return asyncio.get_event_loop().create_task(work("a library's"))
+
+    library = leaving.run_until_complete(begin())
+    own = leaving.create_task(work("the lease's"))
+    leaving.run_until_complete(asyncio.sleep(0))
+    staying.loop.call_soon(time.sleep, 0.6)
+    assert leaving.detach(timeout=0.5).abandoned == []
+    assert [own.cancelled(), library.cancelled()] == [True, True]
+    assert sorted(log) == ["a library's", "the lease's"]
+
+
 @pytest.mark.parametrize(
     ("end", "ended", "cancelled"),
     [
