@@ -273,7 +273,8 @@ class OwnPyQtCallable(OwnCallable):
         is_direct: bool,
     ) -> None:
         super().__init__(signal, kind, receive, on_gone)
-        _clear_away(signal)
+        self._signature = signature_of(signal)
+        _clear_away(signal, self._signature)
         self._qt_core = qt_core
         self._is_direct = is_direct
         self._thread = threading.get_ident()
@@ -288,7 +289,7 @@ class OwnPyQtCallable(OwnCallable):
             self._receiver = None
             self._disconnect()
             if receiver is not None:
-                _left_behind.setdefault(signature_of(self._signal), []).append(weakref.ref(receiver))
+                _left_behind.setdefault(self._signature, []).append(weakref.ref(receiver))
             if not self._is_direct:
                 self._keep_until_delivered()
 
@@ -325,22 +326,25 @@ class OwnPyQtCallable(OwnCallable):
 _left_behind: Dict[str, List[weakref.ref[Any]]] = {}
 
 
-def _clear_away(signal: Any) -> None:
-    """Have PyQt delete the proxies that ended connections to this signal have left behind. Its sender must live."""
-    references = _left_behind.pop(signature_of(signal), [])
-    left = []
+def _clear_away(signal: Any, signature: str) -> None:
+    """Have PyQt delete the proxies that ended connections to this very signal left behind. Its sender must be alive."""
+    references = _left_behind.pop(signature, None)
+    if references is None:
+        return
+    others = []
     for reference in references:
         receiver = reference()
-        if receiver is not None:
-            # We cannot tell whether it belongs to this sender, so we keep it in the list. If it does, Qt will soon
-            # have freed it, and the weak reference tells so the next time.
-            left.append(reference)
-            try:
-                signal.disconnect(receiver)
-            except TypeError:
-                pass  # another sender's; or ours, which Qt has disconnected, and which PyQt deletes all the same
-    if left:
-        _left_behind.setdefault(signature_of(signal), []).extend(left)
+        if receiver is None:
+            continue  # its sender has died
+        try:
+            signal.disconnect(receiver)
+        except TypeError as exc:
+            # For a proxy of this signal PyQt says that it failed to disconnect it, and deletes the proxy all the same.
+            if "is not connected" in str(exc):
+                others.append(reference)  # of another sender
+    if others:
+        # Another thread may have left something behind meanwhile.
+        _left_behind.setdefault(signature, []).extend(others)
 
 
 def _pass_on(self: Any, *arguments: Any) -> None:

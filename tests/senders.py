@@ -29,7 +29,7 @@ def is_disconnected(sender, signal, signature):
     the next one does.
     """
     if API_NAME == "PyQt5" and QtCore.PYQT_VERSION < 0x050F00:
-        _clear_away(signal)
+        _clear_away(signal, signature)
     return receivers(sender, signal, signature) == 0
 
 
