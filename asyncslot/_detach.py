@@ -285,7 +285,7 @@ class Ending:
         for resource in list(self._owner.resources):
             if isinstance(resource, asyncio.SubprocessTransport) and resource.get_returncode() is None:
                 # The child takes longer to die. The plug-in's protocol will not hear of that.
-                self._try("forgetting a child", resource.set_protocol, asyncio.SubprocessProtocol())
+                self._try("forgetting a child", _silence, resource)
 
     def _close_what_is_open(self, is_told: bool = True) -> bool:
         """Close all servers and transports; return whether that has added any to the report.
@@ -296,8 +296,8 @@ class Ending:
         count = len(self._report.closed)
         transports = self._try("looking for its transports", self._loop._as_transports_of, self._owner) or ()
         for resource in (*self._owner.resources, *transports):
-            if not is_told and isinstance(resource, asyncio.Transport) and not resource.is_closing():
-                self._try("forgetting a connection", resource.set_protocol, asyncio.Protocol())
+            if not is_told and isinstance(resource, asyncio.BaseTransport) and not resource.is_closing():
+                self._try("forgetting a connection", _silence, resource)
             self._close(resource)
         return len(self._report.closed) > count
 
@@ -431,6 +431,15 @@ def _close(resource: Any) -> str:
     except NotImplementedError:  # the proactor's reading end of a pipe inherits abort(), and has no buffer
         resource.close()
     return what
+
+
+def _silence(transport: asyncio.BaseTransport) -> None:
+    """Have a transport tell a protocol that does nothing, and no longer the plug-in's."""
+    is_child = isinstance(transport, asyncio.SubprocessTransport)
+    try:
+        transport.set_protocol(asyncio.SubprocessProtocol() if is_child else asyncio.Protocol())
+    except NotImplementedError:
+        pass  # a library's transport
 
 
 async def _close_all(loop: Any, generators: List[Any]) -> None:

@@ -240,31 +240,43 @@ def test_a_connection_may_be_anywhere_between_accepted_and_answered(app, recorde
     assert recorder.reports == []
 
 
-@pytest.mark.parametrize("how", ["in a task", "in a callback"])
-def test_a_connection_that_is_made_when_another_one_is_lost_is_closed(app, recorder, how):
-    """By a protocol that connects again whenever it hears of an end, and so of the one that detach() has made."""
-    ends, told, tasks = [socket.socketpair() for _ in range(3)], [], []
+class Again(asyncio.Protocol, asyncio.DatagramProtocol):
+    """Connects again whenever it has lost its connection."""
 
-    class Again(asyncio.Protocol):
-        def connection_lost(self, exc):
-            told.append(exc)
-            if how == "in a task":
-                asyncio.get_event_loop().create_task(connect())
-            else:
-                asyncio.get_event_loop().call_soon(lambda: tasks.append(asyncio.ensure_future(connect())))
+    def __init__(self, connect, told):
+        self.connect, self.told = connect, told
+
+    def connection_lost(self, exc):
+        self.told.append(exc)
+        asyncio.get_event_loop().create_task(self.connect())
+
+
+class AgainInACallback(Again):
+    def connection_lost(self, exc):
+        self.told.append(exc)
+        asyncio.get_event_loop().call_soon(lambda: asyncio.ensure_future(self.connect()))
+
+
+@pytest.mark.parametrize("protocol", [Again, AgainInACallback])
+@pytest.mark.parametrize("kind", ["stream", "datagrams"])
+def test_a_connection_that_is_made_when_another_one_is_lost_is_closed(app, recorder, kind, protocol):
+    """By a protocol that hears of the end that detach() has made. It does not hear of the next one."""
+    told, kept = [], []
 
     async def connect():
         loop = asyncio.get_event_loop()
-        await loop.connect_accepted_socket(Again, ends[len(told)][0])
+        if kind == "datagrams":
+            await loop.create_datagram_endpoint(lambda: protocol(connect, told), local_addr=("127.0.0.1", 0))
+        else:
+            ours, other = socket.socketpair()
+            kept.append(other)
+            await loop.connect_accepted_socket(lambda: protocol(connect, told), ours)
 
     lease = asyncslot.attach("connecting", host=recorder)
     lease.run_until_complete(connect())
     report = lease.detach()
-    for end in ends[2]:
-        end.close()  # which nobody has got
-    for _, other in ends:
+    for other in kept:
         other.close()
-    del ends[:]
     gc.collect()
     assert told == [None]
     assert len(report.closed) == 2
