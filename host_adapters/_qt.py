@@ -9,8 +9,9 @@ from __future__ import annotations
 import importlib
 import sys
 import weakref
+from contextlib import ExitStack
 from types import ModuleType
-from typing import Any, Callable, List, Optional, Tuple
+from typing import Any, Callable, List, Optional
 
 # For find_core(), which is for hosts that ship PySide. So PySide is first.
 _BINDINGS = ("PySide6", "PySide2", "PyQt6", "PyQt5")
@@ -89,12 +90,18 @@ def guard(callback: Callable[[], None], host: str, report: Report) -> Callable[[
     return quitting
 
 
-def guard_once(
-    callback: Callable[[], None], host: str, report: Report
-) -> Tuple[Callable[[], None], Callable[[], None]]:
-    """Return two functions: one like guard()'s that calls `callback` the first time only, and one that revokes it.
+def hook_once(
+    callback: Callable[[], None], host: str, report: Report, *hooks: Callable[[Callable[[], None]], Callable[[], None]]
+) -> Callable[[], None]:
+    """Hook a function like guard()'s that calls `callback` the first time only; return what takes all of it back.
 
-    For a host with more than one quit hook, and for hooks that may fail to be taken back.
+    If one of the hooks fails, those before it are taken back.
+
+    Args:
+        hooks: each is given that function, and returns a function that undoes what it has done.
+
+    Returns:
+        A function that may be called any number of times, also from inside `callback`.
     """
     guarded = [guard(callback, host, report)]
 
@@ -102,7 +109,11 @@ def guard_once(
         if guarded:
             guarded.pop()()
 
-    return quitting, guarded.clear
+    with ExitStack() as undo:
+        for hook in hooks:
+            undo.callback(hook(quitting))
+        undo.callback(guarded.clear)  # undone first, so that `callback` is not called even if a hook cannot be undone
+        return undo.pop_all().close
 
 
 def connect(sender: Any, signal: str, slot: Callable[[], None]) -> Callable[[], None]:

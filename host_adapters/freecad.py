@@ -13,11 +13,11 @@ The order in which FreeCAD 0.20 ends (seen 2026-11): `mainWindowClosed`, `aboutT
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from functools import partial
 from types import ModuleType
 from typing import Any, Callable, Optional
 
-from ._qt import StatusBarProgress, connect, guard_once
+from ._qt import StatusBarProgress, connect, hook_once
 from ._reports import add_traceback, write_stderr
 
 NAME = "FreeCAD"
@@ -60,13 +60,8 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     application in another way.
     """
     senders = [(gui_parent(), "mainWindowClosed"), (qt_core().QCoreApplication.instance(), "aboutToQuit")]
-    quitting, forget = guard_once(callback, NAME, report)
-    with ExitStack() as undo:  # what has been done already, should the next thing raise
-        for sender, signal in senders:
-            if hasattr(sender, signal):
-                undo.callback(connect(sender, signal, quitting))
-        undo.callback(forget)  # undone first, so that `callback` is not called even if a hook cannot be taken back
-        return undo.pop_all().close
+    hooks = [partial(connect, sender, signal) for sender, signal in senders if hasattr(sender, signal)]
+    return hook_once(callback, NAME, report, *hooks)
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:

@@ -12,11 +12,11 @@ Houdini installs an event-loop policy of its own (`haio`). Nothing here touches 
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from functools import partial
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
-from ._qt import TimedProgress, connect_about_to_quit, find_core, guard_once, is_gui_thread
+from ._qt import TimedProgress, connect_about_to_quit, find_core, hook_once, is_gui_thread
 from ._reports import add_traceback, open_relay, write_stderr
 
 NAME = "Houdini"
@@ -66,12 +66,13 @@ def gui_parent() -> Optional[Any]:
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     """Have `callback` called by `aboutToQuit`: `hou.ui` has no hook for Houdini's end, and `atexit` comes too late."""
-    quitting, forget = guard_once(callback, NAME, report)
-    with ExitStack() as undo:  # what has been done already, should the next thing raise
-        undo.callback(open_relay(_relays, qt_core(), _write_log))
-        undo.callback(connect_about_to_quit(qt_core(), quitting))
-        undo.callback(forget)  # undone first, so that `callback` is not called even if the hook cannot be taken back
-        return undo.pop_all().close
+    return hook_once(
+        callback,
+        NAME,
+        report,
+        lambda _: open_relay(_relays, qt_core(), _write_log),
+        partial(connect_about_to_quit, qt_core()),
+    )
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:

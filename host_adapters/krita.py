@@ -18,11 +18,11 @@ from __future__ import annotations
 
 import sys
 import traceback
-from contextlib import ExitStack
+from functools import partial
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
-from ._qt import StatusBarProgress, connect, guard_once, is_gui_thread
+from ._qt import StatusBarProgress, connect, hook_once, is_gui_thread
 from ._reports import add_traceback, write_stderr
 
 NAME = "Krita"
@@ -68,13 +68,8 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     if not notifier.active():  # it was active in 5.1; in the examples of Krita's documentation it is not
         notifier.setActive(True)
     senders = [(notifier, "applicationClosing"), (qt_core().QCoreApplication.instance(), "aboutToQuit")]
-    quitting, forget = guard_once(callback, NAME, report)
-    with ExitStack() as undo:  # what has been done already, should the next thing raise
-        for sender, signal in senders:
-            if hasattr(sender, signal):
-                undo.callback(connect(sender, signal, quitting))
-        undo.callback(forget)  # undone first, so that `callback` is not called even if a hook cannot be taken back
-        return undo.pop_all().close
+    hooks = [partial(connect, sender, signal) for sender, signal in senders if hasattr(sender, signal)]
+    return hook_once(callback, NAME, report, *hooks)
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:

@@ -10,11 +10,12 @@ Call nothing of `pymxs` from another thread than the GUI thread: it raises no er
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from functools import partial
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
-from ._qt import connect_about_to_quit, find_core, guard_once, is_gui_thread
+from ._qt import connect_about_to_quit, find_core, hook_once, is_gui_thread
 from ._reports import add_traceback, open_relay, write_stderr
 
 NAME = "3ds Max"
@@ -57,22 +58,27 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
 
     Max is certain to quit when it broadcasts preSystemShutdown: it has asked before whether anything vetoes that.
     """
-    quitting, forget = guard_once(callback, NAME, report)
     rt = _runtime()
-    event, identifier = rt.Name(_EVENT), rt.Name(f"asyncslot_{id(quitting):x}")
 
-    def remove() -> None:
-        with suppress(Exception):  # Max is gone
-            rt.callbacks.removeScripts(event, id=identifier)
-
-    with ExitStack() as undo:  # what has been done already, should the next thing raise
-        undo.callback(open_relay(_relays, qt_core(), _write_log))
+    def add(quitting: Callable[[], None]) -> Callable[[], None]:
+        event, identifier = rt.Name(_EVENT), rt.Name(f"asyncslot_{id(quitting):x}")
         # addScript() takes a function since Max 2021, but only one without arguments.
         rt.callbacks.addScript(event, quitting, id=identifier)
-        undo.callback(remove)
-        undo.callback(connect_about_to_quit(qt_core(), quitting))
-        undo.callback(forget)  # undone first, so that `callback` is not called even if a hook cannot be taken back
-        return undo.pop_all().close
+
+        def remove() -> None:
+            with suppress(Exception):  # Max is gone
+                rt.callbacks.removeScripts(event, id=identifier)
+
+        return remove
+
+    return hook_once(
+        callback,
+        NAME,
+        report,
+        lambda _: open_relay(_relays, qt_core(), _write_log),
+        add,
+        partial(connect_about_to_quit, qt_core()),
+    )
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:

@@ -10,11 +10,12 @@ has been called. `maya.utils.executeDeferred` may be called from any thread, eve
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, suppress
+from contextlib import suppress
+from functools import partial
 from types import ModuleType
 from typing import Any, Callable, List, Optional, Tuple
 
-from ._qt import TimedProgress, connect_about_to_quit, find_core, find_window, guard_once, is_gui_thread
+from ._qt import TimedProgress, connect_about_to_quit, find_core, find_window, hook_once, is_gui_thread
 from ._reports import add_traceback, write_stderr
 
 NAME = "Maya"
@@ -62,18 +63,18 @@ def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     """
     from maya.api import OpenMaya
 
-    quitting, forget = guard_once(callback, NAME, report)
     messages = OpenMaya.MSceneMessage
 
-    def remove(identifier: Any) -> None:
-        with suppress(Exception):  # Maya has dropped it already
-            OpenMaya.MMessage.removeCallback(identifier)
+    def add(quitting: Callable[[], None]) -> Callable[[], None]:
+        identifier = messages.addCallback(messages.kMayaExiting, lambda *_client_data: quitting())
 
-    with ExitStack() as undo:  # what has been done already, should the next thing raise
-        undo.callback(remove, messages.addCallback(messages.kMayaExiting, lambda *_client_data: quitting()))
-        undo.callback(connect_about_to_quit(qt_core(), quitting))
-        undo.callback(forget)  # undone first, so that `callback` is not called even if a hook cannot be taken back
-        return undo.pop_all().close
+        def remove() -> None:
+            with suppress(Exception):  # Maya has dropped it already
+                OpenMaya.MMessage.removeCallback(identifier)
+
+        return remove
+
+    return hook_once(callback, NAME, report, add, partial(connect_about_to_quit, qt_core()))
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:

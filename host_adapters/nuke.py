@@ -11,10 +11,11 @@ functions of `nuke` are for the GUI thread only, except `executeInMainThread`. W
 from __future__ import annotations
 
 import sys
+from functools import partial
 from types import ModuleType
 from typing import Any, Callable, Optional, Tuple
 
-from ._qt import TimedProgress, connect_about_to_quit, find_core, find_window, guard_once, is_gui_thread
+from ._qt import TimedProgress, connect_about_to_quit, find_core, find_window, hook_once, is_gui_thread
 from ._reports import add_traceback, write_stderr
 
 NAME = "Nuke"
@@ -47,14 +48,7 @@ def gui_parent() -> Optional[Any]:
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     """Have `callback` called by `aboutToQuit`: Nuke has no hook for its end (`addOnScriptClose` is for each script)."""
-    quitting, forget = guard_once(callback, NAME, report)
-    disconnect = connect_about_to_quit(qt_core(), quitting)
-
-    def unhook() -> None:
-        forget()  # so that `callback` is not called even if the hook cannot be taken back
-        disconnect()
-
-    return unhook
+    return hook_once(callback, NAME, report, partial(connect_about_to_quit, qt_core()))
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:

@@ -10,11 +10,11 @@ behind keeps Painter from ending.
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack
+from functools import partial
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
-from ._qt import connect_about_to_quit, find_core, guard_once, is_gui_thread
+from ._qt import connect_about_to_quit, find_core, hook_once, is_gui_thread
 from ._reports import add_traceback, open_relay, write_stderr
 
 NAME = "Substance 3D Painter"
@@ -44,12 +44,13 @@ def gui_parent() -> Optional[Any]:
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:
     """Have `callback` called by `aboutToQuit`: Painter's dispatcher has events for projects, but none for its end."""
-    quitting, forget = guard_once(callback, NAME, report)
-    with ExitStack() as undo:  # what has been done already, should the next thing raise
-        undo.callback(open_relay(_relays, qt_core(), _write_log))
-        undo.callback(connect_about_to_quit(qt_core(), quitting))
-        undo.callback(forget)  # undone first, so that `callback` is not called even if the hook cannot be taken back
-        return undo.pop_all().close
+    return hook_once(
+        callback,
+        NAME,
+        report,
+        lambda _: open_relay(_relays, qt_core(), _write_log),
+        partial(connect_about_to_quit, qt_core()),
+    )
 
 
 def report(message: str, exc: Optional[BaseException]) -> None:
