@@ -16,7 +16,9 @@ from asyncslot import asyncSignal, asyncSignals, asyncSlot
 from asyncslot._binding import _Receiver
 from senders import Sender
 
-of_pyqt = pytest.mark.skipif(not API_NAME.startswith("PyQt"), reason="it is PyQt that has proxies")
+# PySide's own disconnect(), which the spin fixture calls, may raise SystemError while another thread connects (6.12.0 on
+# Python 3.14, under wine, seen 2026-11).
+of_pyqt = pytest.mark.skipif(not API_NAME.startswith("PyQt"), reason="PySide's disconnect() may fail there by itself")
 
 WAYS_TO_WAIT = ["an emission", "a timeout", "an iteration", "a slot"]
 
@@ -92,7 +94,7 @@ def test_what_another_thread_is_about_to_connect_stays(app, run_coro):
                 missing.append(sender)
 
     async def waits():
-        for _ in range(100):
+        for _ in range(300):
             await wait_for_one_and_leave("an emission")
 
     thread = threading.Thread(target=connect_and_emit)
@@ -105,7 +107,6 @@ def test_what_another_thread_is_about_to_connect_stays(app, run_coro):
     assert missing == []
 
 
-@of_pyqt
 @pytest.mark.parametrize("senders", [1, 3])
 def test_waiting_again_and_again_leaves_no_more_behind(app, run_coro, spin, senders):
     """What PyQt keeps of an ended wait goes with the next one for that signal."""
