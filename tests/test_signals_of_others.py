@@ -16,8 +16,8 @@ from asyncslot import asyncSignal, asyncSignals, asyncSlot
 from asyncslot._binding import _Receiver
 from senders import Sender
 
-# PySide's own disconnect(), which the spin fixture calls, may raise SystemError while another thread connects (6.12.0 on
-# Python 3.14, under wine, seen 2026-11).
+# PySide's own disconnect(), which the spin fixture calls, may raise SystemError while another thread connects (6.12.0
+# on Python 3.14, under wine, seen 2026-11).
 of_pyqt = pytest.mark.skipif(not API_NAME.startswith("PyQt"), reason="PySide's disconnect() may fail there by itself")
 
 WAYS_TO_WAIT = ["an emission", "a timeout", "an iteration", "a slot"]
