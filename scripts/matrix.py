@@ -32,6 +32,7 @@ import platform
 import re
 import subprocess
 import sys
+import textwrap
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
@@ -60,6 +61,9 @@ TIMEOUT = 2400
 
 # The tests for bindings that are only promised to import and to attach.
 ATTACH_TESTS = ("tests/test_lease.py",)
+
+# Characters of a failed test's message that are shown beside its name.
+SHOWN = 600
 
 # How CPython's own tests are run: see tests/cpython/run.py.
 CPYTHON_MODES = ("nested", "attached")
@@ -342,19 +346,23 @@ def _read_versions(cell, env):
 
 
 def read_report(report):
-    """Return the counts, the names of failed tests, and the reasons for skipped ones, from a JUnit file."""
-    failures, skips, passed = [], Counter(), 0
+    """Return the counts, the failed tests with what they said, and the reasons for skipped ones, from a JUnit file."""
+    failures, skips, passed = {}, Counter(), 0
     # A process that crashed has written none.
     for case in ET.parse(report).iter("testcase") if report.exists() else ():
         name = f"{case.get('classname')}::{case.get('name')}"
         skipped = case.find("skipped")
+        bad = [found for found in (case.find("failure"), case.find("error")) if found is not None]
         if skipped is not None:
             skips[skipped.get("message")] += 1
-        elif case.find("failure") is None and case.find("error") is None:
+        elif bad:
+            # One that fails, and fails to clean up too, is there twice: the first time counts. The log with the whole
+            # of it is gone when the machine is.
+            failures.setdefault(name, textwrap.shorten(bad[0].get("message"), SHOWN))
+        else:
             passed += 1
-        elif name not in failures:  # one that fails, and fails to clean up too, is there twice
-            failures.append(name)
-    return {"passed": passed, "failed": len(failures), "failures": failures, "skipped": dict(skips)}
+    lines = [f"{name}: {message}" for name, message in failures.items()]
+    return {"passed": passed, "failed": len(lines), "failures": lines, "skipped": dict(skips)}
 
 
 # -- what is shown ---------------------------------------------------------------

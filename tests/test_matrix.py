@@ -137,7 +137,7 @@ def test_fails_and_leaves_a_mess(broken): assert False
 
 
 def test_a_report_of_pytest_is_counted(matrix, tmp_path):
-    """Failures and errors by name, skips by reason."""
+    """Failures and errors by name and message, skips by reason."""
     (tmp_path / "test_it.py").write_text(OUTCOMES)
     report = tmp_path / "report.xml"
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--no-xvfb", f"--junitxml={report}"]
@@ -146,9 +146,9 @@ def test_a_report_of_pytest_is_counted(matrix, tmp_path):
         "passed": 1,
         "failed": 3,
         "failures": [
-            "test_it::test_fails",
-            "test_it::test_passes_and_leaves_a_mess",
-            "test_it::test_fails_and_leaves_a_mess",
+            "test_it::test_fails: assert False",
+            'test_it::test_passes_and_leaves_a_mess: failed on teardown with "ValueError"',
+            "test_it::test_fails_and_leaves_a_mess: assert False",
         ],
         "skipped": {"not here": 1},
     }
@@ -177,7 +177,7 @@ def test_a_cell_that_failed_says_what(matrix, monkeypatch, cell, capsys):
     """In the table, and by name while the others still run."""
     assert run(matrix, monkeypatch, cell, OUTCOMES) == ["PyQt5-3.7", "1", "3", "1", "-", "-"]
     assert cell.result["status"] == "failed"
-    assert "test_it::test_fails\n" in capsys.readouterr().out
+    assert "test_it::test_fails: assert False\n" in capsys.readouterr().out
 
 
 def test_a_cell_that_crashed_is_not_taken_for_one_without_failures(matrix, monkeypatch, cell, capsys):
