@@ -27,7 +27,7 @@ from ._asyncio import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._report import AbandonedTask, DetachReport, describe, safe_repr
-from ._tasks import coro_of, freeze, is_alive
+from ._tasks import awaited_by, coro_of, freeze, is_alive
 
 # Phase deadlines, as fractions of `timeout` from the start. When one has passed we go on to the next phase, whether
 # the last has succeeded or not. The time after the last one is for killing and reaping, which takes milliseconds.
@@ -183,7 +183,7 @@ class Ending:
         self._cancel(self._own_tasks)
         self._stop_accepting()
         self._run_until(_AllEnded(task for task in self._own_tasks if id(task) not in ids), _FOR_OWN_TASKS)
-        self._cancel(self._tasks)
+        self._cancel_others()
         self._run_until(_AllEnded(task for task in self._tasks if id(task) not in ids))
         # The owner's own callbacks are dropped, and not waited for. Those that asyncio or a library calls stay: the
         # tasks need them to clean up.
@@ -216,7 +216,7 @@ class Ending:
         self._run_until(_AllEnded(self._closing(), self._closing), _FOR_CLOSING)
         # Only the tasks that were there at the beginning: the closing of a generator may wait for those made meanwhile.
         waited_for = self._tasks
-        self._cancel(waited_for)
+        self._cancel_others()
         while True:
             self._run_until(_AllEnded(waited_for), _FOR_CLOSING)
             self._take_turns(2)  # asyncio makes the task that closes a generator one turn after it was dropped
@@ -233,6 +233,15 @@ class Ending:
         # Some of these may still end when we close what they wait for. We count them as abandoned, for that is not in
         # time and not as they wanted. A task that closes a generator was not cancelled, and may still end well.
         self._note_abandoned(task for task in others if not _closes_generator(task))
+
+    def _cancel_others(self) -> None:
+        """Cancel the tasks that the plug-in has not made itself, but for those that clean up already.
+
+        Those are tasks for which one of its own, which was cancelled, still waits.
+        """
+        own = [task for task in self._own_tasks if is_alive(task)]
+        clean_up = set(map(id, awaited_by(own, self._tasks)))
+        self._cancel(task for task in self._tasks if id(task) not in clean_up)
 
     def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks, each once: a second time would interrupt the clean-up that the first has begun."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any, Coroutine, List, Optional, TypeVar
+from typing import Any, Coroutine, Iterable, Iterator, List, Optional, Set, TypeVar
 
 _T = TypeVar("_T")
 
@@ -119,6 +119,51 @@ def all_tasks(loop: Any) -> List[asyncio.Task[Any]]:
         registries = [getattr(asyncio.tasks, name, ()) for name in _REGISTRIES]
         tasks = {id(task): task for registry in registries for task in list(registry)}.values()
         return [task for task in tasks if getattr(task, "_loop", None) is loop and is_alive(task)]
+
+
+def awaited_by(waiting: Iterable[Any], tasks: Iterable[Any]) -> List[Any]:
+    """Return those of `tasks` for which a task of `waiting` waits, itself or by way of others of `tasks`. Never raises.
+
+    It may wait by `await`, gather(), wait() or wait_for(). When it is cancelled, it passes that on, and waits for their
+    clean-up.
+    """
+    found: List[Any] = []
+    left, waiters = list(tasks), _futures_awaited_by(waiting)
+    while waiters:
+        reached = [task for task in left if not waiters.isdisjoint(_futures_that_wait_for(task))]
+        found += reached
+        ids = set(map(id, reached))
+        left, waiters = [task for task in left if id(task) not in ids], _futures_awaited_by(reached)
+    return found
+
+
+def _futures_awaited_by(tasks: Iterable[Any]) -> Set[int]:
+    futures = (getattr(task, "_fut_waiter", None) for task in tasks)
+    return {id(future) for future in futures if future is not None}
+
+
+def _futures_that_wait_for(task: Any) -> Set[int]:
+    """Return the id() of a task, and of each future that is done when the task is: gather()'s result, and the like."""
+    found: Set[int] = set()
+    futures = [task]
+    while futures:
+        future = futures.pop()
+        if id(future) in found:
+            continue
+        found.add(id(future))
+        for callback, _ in list(getattr(future, "_callbacks", None) or ()):
+            # wait_for() passes its future to functools.partial(); gather() and wait() have theirs in a closure.
+            things = (*getattr(callback, "args", ()), *_closure_of(callback))
+            futures += [thing for thing in things if isinstance(thing, asyncio.Future)]
+    return found
+
+
+def _closure_of(function: Any) -> Iterator[Any]:
+    for cell in getattr(function, "__closure__", None) or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            pass  # not set yet, or deleted
 
 
 def _is_done(task: Any) -> bool:

@@ -25,7 +25,7 @@ import _chaos_checks
 from _chaos_actions import ACTIONS
 from _chaos_host import Adapter, QtThread, Sender, event_type, run
 from _chaos_layout import PLUGINS
-from _chaos_record import PLANNED, Planned, Record
+from _chaos_record import PLANNED, Planned, Record, queued_for_processor
 
 # Seconds for everybody to get on. Far more than it takes, for the machine may be busy; and fewer when something has
 # been found already.
@@ -249,6 +249,7 @@ class World:
         was_attached = record.is_attached
         if was_attached and not record.detaching:
             record.timeout = timeout
+            record.queued_at_end = queued_for_processor()
             record.live_at_end = sum(life.state == "runs" and life.is_task for life in record.lives)
         self.log(f"detach {record.label}, {timeout} s{', events' if process_events else ''}")
         record.detaching += 1

@@ -268,6 +268,53 @@ def test_what_is_not_on_the_stack_ends_before_what_is(alpha, clock, place, secon
     assert alpha.lease.detach().abandoned == []
 
 
+async def wait_for_all(*tasks):
+    """Wait for tasks, cancel them with the waiting task, and wait again."""
+    try:
+        await asyncio.wait(tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+
+WAYS_TO_WAIT = {
+    "await": lambda task: task,
+    "gather()": lambda task: asyncio.gather(task),
+    "wait_for()": lambda task: asyncio.wait_for(task, 60),
+    "gather() of gather()": lambda task: asyncio.gather(asyncio.gather(task)),
+    "another task": lambda task: asyncio.ensure_future(wait_for_all(task)),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_TO_WAIT)
+@in_some_places
+def test_clean_up_that_a_cancelled_parent_waits_for_is_not_interrupted(alpha, clock, place, way):
+    """A task passes its cancellation on to the one that it waits for. That one is not cancelled a second time."""
+    if way == "wait_for()" and sys.version_info < (3, 9):
+        pytest.skip("a cancelled wait_for() does not wait for the task before Python 3.9")
+    log = []
+
+    async def child():
+        try:
+            await forever()
+        finally:
+            await asyncio.sleep(0.3)
+            log.append("child cleaned up")
+
+    async def parent():
+        await WAYS_TO_WAIT[way](asyncio.ensure_future(child()))
+
+    def story():
+        alpha.lease.create_task(parent())
+        yield from turns(5)
+        yield from ending_in(place, alpha, alpha.detach, [])
+
+    tell(story())
+    assert log == ["child cleaned up"]
+    assert alpha.lease.detach().abandoned == []
+
+
 @in_some_places
 def test_what_resists_is_frozen_when_the_stack_has_unwound_and_nothing_else_is(alpha, bravo, place):
     """In bounded time, and it is in the report; whoever was on the stack has cleaned up."""
