@@ -19,7 +19,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _meeting    where those who share a loop find each other
     _loop       AsyncSlotEventLoop: attached, nested, alone
     _steps      what a step is: budget, queues, polls. Start reading here
-    _nesting    steps within steps, the running loop
+    _stack      steps within steps, the running loop
     _application  which Qt loop nested mode runs               _alone   asyncio without Qt, for clean-up
     _threadsafe what other threads may cancel
     _asyncio    asyncio's private names, all that are used; the clock

@@ -112,10 +112,10 @@ class AloneMixin(SteppingMixin):
             what: the future that is waited for and the caller's token; by default, all of the owner's code.
         """
         self._as_notice_end_of_qt()
-        if self._as_handle is not None:
-            # We are called inside a callback, and have callbacks of others run there.
-            self._as_is_open = self._as_nested = True
-        outer = self._as_enter()
+        stack = self._as_stack
+        if stack.handle is not None:
+            stack.note_qt()  # not Qt, but we have others' callbacks run inside this one
+        found = stack.enter()
         outer_waits = self._as_waits
         self._as_waits += ((owner, *what),)
         self._as_idle = False
@@ -137,10 +137,10 @@ class AloneMixin(SteppingMixin):
                     self._as_escaped(exc)
         finally:
             self._as_waits = outer_waits
-            self._as_leave(outer)
+            stack.leave(found)
             self._as_rest()
-        if self._as_afters:
-            self._as_unwind()
+        if stack.afters:
+            stack.unwind()
         return is_done()
 
     def _as_run_with_events(self, is_done: Callable[[], bool], deadline: float, with_input: bool = False) -> bool:
@@ -148,9 +148,10 @@ class AloneMixin(SteppingMixin):
         qt_core = self._as_qt_core
         if qt_core.QCoreApplication.instance() is None:
             return self._as_run_alone(is_done, deadline)
-        if self._as_handle is not None:
+        if self._as_stack.handle is not None:
             # Qt may call plain code of any plug-in in here, in the context of the callback that has called us.
-            self._as_is_open = self._as_nested = self._as_alert = True
+            self._as_stack.note_qt()
+            self._as_alert = True
         flags = enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "WaitForMoreEvents")
         if not with_input:
             flags |= enum_member(qt_core.QEventLoop, "ProcessEventsFlag", "ExcludeUserInputEvents")

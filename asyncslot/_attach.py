@@ -384,7 +384,8 @@ def _keep(task: asyncio.Task[_T]) -> asyncio.Task[_T]:
 def _programs_own_loop() -> Any:
     """Return the loop of ours, of whichever copy, that this program runs; None in a host, where it is only attached."""
     loop = _get_running_loop()
-    return loop if loop is not None and getattr(loop, "_as_lasting", None) is loop else None
+    published = getattr(getattr(loop, "_as_stack", None), "published_loop", None)
+    return loop if published is loop else None
 
 
 def _is_here(module: str, fn: Any) -> bool:

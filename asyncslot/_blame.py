@@ -63,7 +63,7 @@ def _owner_of(loop: Any, context: Dict[str, Any]) -> Optional[Any]:
     task = context.get("task")
     if handle is None and task is not None:
         # A callback of the task, which has the task as its argument, may be reporting the error just now.
-        handle = next((each for each in loop._as_on_stack() if any(arg is task for arg in each._args or ())), None)
+        handle = next((each for each in loop._as_stack.handles() if any(arg is task for arg in each._args or ())), None)
     owner = None if handle is None else handle._context.get(loop._as_owner)
     if owner is not None:
         return owner

@@ -102,7 +102,7 @@ class Ending:
         self._end = min(self._end, self._start + _FOR_WHAT_CAN_END)
         self._try("cancelling its tasks", self._end_what_can_end)
         self._end_time()
-        self._loop._as_when_unwound(self.finish)
+        self._loop._as_stack.when_unwound(self.finish)
 
     def finish(self) -> None:
         """Do what begin() has put off, unless it is done or under way, or the owner's code is still on the stack."""
@@ -159,7 +159,7 @@ class Ending:
 
     def _is_on_stack(self) -> bool:
         """Whether code of the owner is further out on the stack, called by our loop."""
-        on_stack = self._loop._as_on_stack()
+        on_stack = self._loop._as_stack.handles()
         return bool(on_stack) and any(self._loop._as_owner_of_handle(handle) is self._owner for handle in on_stack)
 
     def _is_anything_left(self) -> bool:
@@ -408,7 +408,7 @@ class _AllEnded:
 
 def tasks_on_stack(loop: AsyncSlotEventLoop) -> List[asyncio.Task[Any]]:
     """Return the tasks that are being stepped right now, further out on the calling thread's stack."""
-    owners_of_callbacks = (getattr(handle._callback, "__self__", None) for handle in loop._as_on_stack())
+    owners_of_callbacks = (getattr(handle._callback, "__self__", None) for handle in loop._as_stack.handles())
     return [task for task in owners_of_callbacks if isinstance(task, asyncio.Task)]
 
 

@@ -328,7 +328,7 @@ class Lease:
         _ended[self._module, self._given_name] = self._report
         _meeting.leave(self)
         # Not under a callback that has opened a Qt loop: the loop has called it, and must be there when it returns.
-        self.loop._as_when_unwound(functools.partial(_meeting.close_if_empty, self.loop))
+        self.loop._as_stack.when_unwound(functools.partial(_meeting.close_if_empty, self.loop))
 
     def _on_host_quit(self) -> None:
         try:

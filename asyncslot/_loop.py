@@ -112,7 +112,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_main: Any = None  # the future that run_until_complete() waits for
         self._as_is_cut = False  # that future was cancelled, because the application has quit
         self._as_probe: Any = None  # in a host: a QObject that lives as long as its application
-        self._as_entered: Optional[Tuple[Any, ...]] = None  # in `with loop:`, the state that _as_leave() puts back
+        self._as_entered: Optional[Tuple[Any, ...]] = None  # in `with loop:`, the state that leave() puts back
         self._as_level = 0  # where a program owns the loop: QThread.loopLevel() in the Qt loop that carries it
         self._as_on_error: Optional[Callable[[Any, Any], None]] = None
         self._as_nudge: Optional[Callable[[], None]] = None  # while the loop waits in a thread
@@ -164,7 +164,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 return
         except RuntimeError:
             pass
-        if not self._as_depth and self._as_probe is not None:
+        if not self._as_stack.depth and self._as_probe is not None:
             self._as_detach()
             self._as_attach(qt_core, application)
 
@@ -172,8 +172,8 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         """Attach to the Qt loop that this program is about to run; be asyncio's running loop until __exit__()."""
         self._as_check_may_run()
         self._as_attach(self._as_find_qt_core("AsyncSlotEventLoop"))
-        self._as_entered = self._as_enter()
-        self._as_lasting = self
+        self._as_entered = self._as_stack.enter()
+        self._as_stack.published_loop = self
         self._as_listen()
         return self
 
@@ -182,8 +182,8 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         self._as_forget_signals()
         if self._as_entered is not None:
             outer, self._as_entered = self._as_entered, None
-            self._as_lasting = None
-            self._as_leave(outer)
+            self._as_stack.published_loop = None
+            self._as_stack.leave(outer)
         self._as_detach()
         self._as_raise_what_interrupted()
 
@@ -205,17 +205,17 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
     def _as_run_own(self, qt_core: Any, run: Any, body: Callable[[], object]) -> None:
         """Attach, and call `body`, which runs Qt, with ours as the running loop."""
         self._as_attach(qt_core)
-        outer = self._as_enter()
+        outer = self._as_stack.enter()
         try:
             self._as_run = run
             self._as_listen()
-            self._as_lasting = self
+            self._as_stack.published_loop = self
             body()
         finally:
-            self._as_run = self._as_lasting = None
+            self._as_run = self._as_stack.published_loop = None
             self._stopping = False
             self._as_forget_signals()
-            self._as_leave(outer)
+            self._as_stack.leave(outer)
             self._as_detach()
         self._as_raise_what_interrupted()
 
@@ -300,7 +300,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             future = asyncio.ensure_future(future, loop=self)
             self._as_run_alone(future.done, None)
             return future.result()
-        if self._as_entered is not None and self._as_handle is None:  # qasync's loop refuses it, too
+        if self._as_entered is not None and self._as_stack.handle is None:  # qasync's loop refuses it, too
             if asyncio.iscoroutine(future):
                 future.close()
             raise AttachedLoopError("run_until_complete()", is_programs=True)
@@ -365,7 +365,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 self._as_wait.wake_soon()  # if Qt's loop has yet to start, the next _as_rest() ends it
         else:
             context = {"message": f"{type(exc).__name__} in a callback{_cause_of(exc)}", "exception": exc}
-            handle = self._as_handle
+            handle = self._as_stack.handle
             if handle is not None:
                 context["handle"] = handle
                 task = getattr(handle._callback, "__self__", None)
@@ -499,7 +499,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._default_executor.abandon()
         super().close()
         self._as_batch.clear()
-        self._as_held.clear()
+        self._as_stack.held.clear()
 
     def _as_facts(self) -> Dict[str, Any]:
         """Return the state of the loop, for reports, as plain values.
@@ -524,7 +524,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
     def _as_state(self) -> str:
         if self.is_closed():
             return "closed"
-        depth = len(self._as_on_stack())
+        depth = len(self._as_stack.handles())
         if depth:
             return "in a step" if depth == 1 else f"in a step, {depth} deep"
         return "waits, with nothing to do" if self._as_idle else "has work, and is to be called back soon"
@@ -537,7 +537,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
                 asyncio and of libraries stay, because the owner's tasks still need them to clean up.
         """
         self._as_unset(owner)
-        for handle in [*tuple(self._ready), *tuple(self._as_batch), *self._as_held, *self._scheduled]:
+        for handle in [*tuple(self._ready), *tuple(self._as_batch), *self._as_stack.held, *self._scheduled]:
             if self._as_owner_of_handle(handle) is owner and (kept is not None or self._as_is_plain(handle)):
                 handle.cancel()
         return self._as_forget_io(owner, kept)
@@ -576,7 +576,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         level = self._as_qt_core.QThread.currentThread().loopLevel()
         if level > self._as_level:
             return False  # a dialog is open, and Qt may have called the code that runs now
-        if self._as_handle is not None:
+        if self._as_stack.handle is not None:
             return True
         return self._as_entered is not None and level < self._as_level
 

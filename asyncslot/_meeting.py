@@ -69,8 +69,7 @@ TREATY: Dict[str, Dict[str, str]] = {
         "_as_forget": "(owner, kept): drop what it has scheduled and registered, and describe the latter; kept: a list,"
         " to which is added what must stay; None: all stays that its tasks need to clean up",
         "_as_has_ready": "(): whether something is to be run in the next turn",
-        "_as_on_stack": "(): the handles that are being run",
-        "_as_when_unwound": "(fn): call when no entry of the loop is on the stack",
+        "_as_stack": "what of the loop is on its thread's stack",
         "_as_run_alone": "(is_done, deadline, owner): run asyncio without Qt",
         "_as_run_with_events": "(is_done, deadline): run asyncio with Qt's events, the user's excluded",
         "_as_run_alone_for": "(owner, start, is_over, deadline): run asyncio without Qt until a future of its is done;"
@@ -81,7 +80,6 @@ TREATY: Dict[str, Dict[str, str]] = {
         "_as_notice_end_of_qt": "(): ask nothing of Qt if the application is gone",
         "_as_revive": "(qt_core, application): be called by an application that was made anew",
         "_as_probe": "a QObject that lives as long as the application; another one after _as_revive()",
-        "_as_lasting": "the loop itself while a program of its own runs it",
         "_as_shut_down": "(): be called no more, and close",
         "_as_facts": "(): what it is doing, in plain values: state, waits by, longest, failed polls, ready, timed,"
         " descriptors",
@@ -89,6 +87,11 @@ TREATY: Dict[str, Dict[str, str]] = {
         "_as_wait": "what calls it back; None if it is not attached",
         "_as_run_now": "(handle): run a first step; replaced by who measures",
         "_as_on_overrun": "(seconds, what): called when a callback was too long; None, or set by who measures",
+    },
+    "stack": {
+        "handles": "(): the handles that are being run",
+        "when_unwound": "(fn): call when no entry of the loop is on the stack",
+        "published_loop": "the loop itself while a program of its own runs it",
     },
     "wait": {
         "_step": "(running): what it calls for a step; replaced by who measures",

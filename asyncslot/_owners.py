@@ -128,7 +128,7 @@ current = OWNER.get
 class OwningMixin(LoopBase):
     """The part of an event loop that knows the owner of each task, callback and resource.
 
-    A mixin. It needs the queues of `_steps` and the stack of `_nesting` in the class it is mixed into.
+    A mixin. It needs the queues and the stack of `_steps` in the class it is mixed into.
 
     Attributes:
         _as_owner: the context variable that carries the owner.
@@ -219,7 +219,7 @@ class OwningMixin(LoopBase):
         """
         if carried is None or carried.copy != owner.copy or plugin_of(carried.module) != plugin_of(owner.module):
             return False
-        return _is_purged(frame) or not (self._as_is_open or carried.code() is not owner.code())
+        return _is_purged(frame) or not (self._as_stack.is_open or carried.code() is not owner.code())
 
     def _as_owner_of_module(self, module: str) -> Optional[Owner]:
         """Return the owner of a module's code; None if there is none, or several that cannot be told apart."""
@@ -267,7 +267,7 @@ class OwningMixin(LoopBase):
 
     def _as_tasks_of(self, owner: Owner) -> List[asyncio.Task[Any]]:
         """Return an owner's tasks that are alive."""
-        if not (_TASKS_TELL or self._as_has_run or self._ready or self._as_batch):
+        if not (_TASKS_TELL or self._as_stack.has_run or self._ready or self._as_batch):
             # Fast path: no task has been made here yet, and asyncio's registry has the tasks of the whole process.
             # (From Python 3.12 on this cannot be known: a task that starts eagerly leaves no trace in the loop.)
             return []
@@ -325,7 +325,7 @@ class OwningMixin(LoopBase):
 
     def _as_all_handles(self) -> List[Handle]:
         """Return the handles that are queued, and those on the stack."""
-        return [*self._as_on_stack(), *self._as_held, *tuple(self._as_batch), *tuple(self._ready)]
+        return [*self._as_stack.handles(), *self._as_stack.held, *tuple(self._as_batch), *tuple(self._ready)]
 
     def _as_owner_of_handle(self, handle: Handle) -> Optional[Owner]:
         """Return a callback's owner, or None."""
@@ -362,7 +362,7 @@ class OwningMixin(LoopBase):
         """Make a task of `coro`, which starts in the next turn; it belongs to the current owner. GUI thread only."""
         owner = current()
         context = None
-        if owner is None or self._as_handle is not None:
+        if owner is None or self._as_stack.handle is not None:
             caller = self._as_owner_of_frames(sys._getframe(1))
             if caller is not None and caller is not owner:
                 owner, context = caller, caller.context()
@@ -399,7 +399,7 @@ class OwningMixin(LoopBase):
         Ours is not the running loop between steps, nor in a dialog in which a foreign loop has unpublished it
         (Python 3.13).
         """
-        handle = self._as_handle
+        handle = self._as_stack.handle
         return handle is not None and events._get_running_loop() is self and self._as_owner_of_handle(handle) is owner
 
     # Typeshed ties the arguments to the callback's parameters; we only pass them on.

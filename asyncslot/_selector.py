@@ -183,7 +183,7 @@ _RETRY = 0.1
 
 
 class SelectorMixin(LoopBase):
-    """The part of a loop on a selector that `_steps`, `_nesting` and `_wakeup` need from it."""
+    """The part of a loop on a selector that `_steps` and `_wakeup` need from it."""
 
     def _make_socket_transport(self, *args: Any, **kwargs: Any) -> Any:
         transport = super()._make_socket_transport(*args, **kwargs)
@@ -195,7 +195,7 @@ class SelectorMixin(LoopBase):
         def _as_poll_now(self) -> bool:
             # Fast path: _as_poll(0) with select() and _process_events() inlined. In a wake-up the processor's caches
             # are cold, and each line counts.
-            if self._as_stack:
+            if self._as_stack.outer:
                 return self._as_poll(0)
             selector = self._selector
             keys = selector._fd_to_key
@@ -240,9 +240,9 @@ class SelectorMixin(LoopBase):
         """Return the events without those of callbacks on the stack; mute the descriptors of the latter."""
         news = []
         for key, mask in events:
-            if any(handle in self._as_stack for handle in key.data if handle is not None):
+            if any(handle in self._as_stack.outer for handle in key.data if handle is not None):
                 self._selector.mute(key.fd)
-                self._as_nested = True
+                self._as_stack.is_nested = True
             else:
                 news.append((key, mask))
         return news

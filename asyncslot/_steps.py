@@ -19,7 +19,7 @@ Promises. A step is *promised* when we have asked `_as_wait` for it; `_as_idle` 
 
 Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which the host calls `_as_step()`
 again. For that we promise a step before we run a callback with others queued behind it, and when a callback
-queues another. So the nested Qt loop has a wake-up of ours to deliver. All else about nesting is in `_nesting`.
+queues another. So the nested Qt loop has a wake-up of ours to deliver. All else about nesting is in `_stack`.
 
 Polls that fail, because a descriptor was closed meanwhile or there is no memory, do not stop the loop.
 Callbacks that are queued or due run all the same, and we poll again after pauses that get longer.
@@ -36,8 +36,8 @@ from collections import deque
 from contextvars import copy_context
 from typing import Any, Callable, Deque, Optional, Tuple, Type
 
-from ._asyncio import Handle, TimerHandle, Ts, Unpack, monotonic
-from ._nesting import NestingMixin
+from ._asyncio import Handle, LoopBase, TimerHandle, Ts, Unpack, monotonic
+from ._stack import Stack
 from ._tasks import coro_of, has_begun, is_first_step, resume
 from ._threadsafe import ThreadSafeHandle
 
@@ -66,7 +66,7 @@ _Interrupt = (SystemExit, KeyboardInterrupt)
 _new_handle = Handle.__new__
 
 
-class SteppingMixin(NestingMixin):
+class SteppingMixin(LoopBase):
     """The part of an event loop that runs callbacks, in steps.
 
     A mixin for an asyncio loop. It needs from the class that it is mixed into:
@@ -90,6 +90,7 @@ class SteppingMixin(NestingMixin):
     step_budget = 0.001
 
     def __init__(self) -> None:
+        self._as_stack = Stack(self)
         self._as_batch: Deque[Handle] = deque()
         self._as_wait: Any = None
         # True: no step is promised, and whoever adds work must ask for one. Any thread may read and clear it.
@@ -214,21 +215,22 @@ class SteppingMixin(NestingMixin):
         # The caller is outside of callbacks, or Qt has called it from inside one: its context may not tell the owner.
         if context is None:
             context = self._as_callers_context()
-        elif context.get(self._as_owner) is None or (self._as_is_open and not args and is_first_step(callback)):
+        elif context.get(self._as_owner) is None or (self._as_stack.is_open and not args and is_first_step(callback)):
             self._as_give_owner(context)
         handle = self._as_make_handle(callback, args, context, 3, Handle)
         if self._as_wanted_coro is not None and not args:
             task = getattr(callback, "__self__", None)
             # A factory may begin its tasks by itself (asyncio.eager_task_factory), under a handle of ours. Then this is
             # a later step. We do not ask for the factory: it may have been taken away during the first step.
-            is_begun = self._as_handle is not None and has_begun(self._as_wanted_coro)
+            is_begun = self._as_stack.handle is not None and has_begun(self._as_wanted_coro)
             if getattr(task, "_coro", None) is self._as_wanted_coro and not is_begun:
                 self._as_first_step = handle
                 return handle
         self._ready.append(handle)
         if self._as_idle:
             self._as_wake()
-        self._as_alert = self._as_handle is None or self._as_is_open or self._debug or self._as_wanted_coro is not None
+        stack = self._as_stack
+        self._as_alert = stack.handle is None or stack.is_open or self._debug or self._as_wanted_coro is not None
         return handle
 
     def _as_make_handle(
@@ -272,10 +274,10 @@ class SteppingMixin(NestingMixin):
         """Run one step. Called by the host's Qt loop; `running` is the thread's running loop. Never raises."""
         if self._closed or self._as_wait is None:
             return  # a wake-up that was under way when the loop was closed
-        if self._as_handle is not None:
-            # A callback of ours has opened a nested Qt loop, which calls us now.
-            self._as_is_open = self._as_nested = True
-        outer = self._as_enter_from(running)
+        stack = self._as_stack
+        if stack.handle is not None:
+            stack.note_qt()  # a callback of ours has opened a nested Qt loop, which calls us now
+        found = stack.enter_from(running)
         # The promised step is this one. We promise another only when there is work for it, so
         # most steps of a quiet loop end without a call to Qt.
         self._as_idle = self._as_alert = True
@@ -286,16 +288,17 @@ class SteppingMixin(NestingMixin):
             # Only SystemExit and KeyboardInterrupt come this far, and the host must live on.
             self._as_escaped(exc)
         finally:
-            self._as_leave(outer)
+            stack.leave(found)
             self._as_rest()
-        if self._as_afters:
-            self._as_unwind()
+        if stack.afters:
+            stack.unwind()
 
     def _as_escaped(self, exc: BaseException) -> None:
         """Deal with an exception that has left _as_drain(); the callback that raised it is over."""
         self._as_interrupted(exc)
-        self._as_handle, self._as_is_open = None, False
-        if self._as_nested:
+        stack = self._as_stack
+        stack.handle, stack.is_open = None, False
+        if stack.is_nested:
             self._as_unnest()
 
     def _as_drain(self, now: float, deadline: float) -> None:
@@ -303,6 +306,7 @@ class SteppingMixin(NestingMixin):
         handle: Any
         running_loop = events._get_running_loop
         stack = self._as_stack
+        outer = stack.outer
         is_dense = self._as_is_dense or now - self._as_ended < _DENSE
         next_poll = 0.0
         if self._as_batch and self._as_idle:
@@ -331,10 +335,10 @@ class SteppingMixin(NestingMixin):
             handle = batch[0]
             del batch[0]
             # We publish the handle before we read `_cancelled`: threads that cancel it rely on that, see `_threadsafe`.
-            self._as_handle = handle
+            stack.handle = handle
             if handle._cancelled:
                 continue
-            if stack and self._as_hold(handle):
+            if outer and stack.hold(handle):
                 continue
             if self._debug:
                 self._as_run_in_debug_mode(handle)
@@ -353,9 +357,9 @@ class SteppingMixin(NestingMixin):
                     self._as_callback_failed(handle, exc)
             began, now = now, monotonic()
             if now - began > _SHORTEST_RUN and running_loop() is not self:
-                self._as_publish_again()
-            if self._as_nested:
-                self._as_is_open = False
+                stack.publish_again()
+            if stack.is_nested:
+                stack.is_open = False
                 self._as_unnest()
             if now >= deadline:
                 # If steps were taken in a nested Qt loop, we count this callback's time from the end of the last one.
@@ -364,7 +368,7 @@ class SteppingMixin(NestingMixin):
         self._as_ended, self._as_is_dense = now, is_dense
         # From Python 3.12 on the traceback of a failed task keeps the frames alive that ran the task. A handle left in
         # one of them would keep the task, and its exception would be reported only at the next garbage collection.
-        handle = self._as_handle = None
+        handle = stack.handle = None
 
     def _as_exchange_queues(self) -> Deque[Handle]:
         """Make the ready callbacks the next batch, now that the last one is done; return it."""
@@ -428,6 +432,58 @@ class SteppingMixin(NestingMixin):
         else:
             self._as_wait.rest(None)
 
+    # -- Steps within steps ------------------------------------------------------
+
+    def _as_run_now(self, handle: Handle) -> None:
+        """Run a task's first step at once, inside the caller's own callback or slot. Never raises."""
+        stack = self._as_stack
+        found = stack.enter_from(events._get_running_loop())
+        stack.handle = handle
+        try:
+            handle._context.run(handle._callback)
+        except (SystemExit, KeyboardInterrupt) as exc:
+            self._as_interrupted(exc)
+        except BaseException as exc:
+            self._as_callback_failed(handle, exc)
+        finally:
+            del handle  # see the end of _as_drain()
+            stack.leave(found)
+        if stack.is_nested:
+            self._as_unnest()
+            self._as_rest()
+        if stack.afters:
+            stack.unwind()
+
+    def _as_call_inside(self, handle: Handle, fn: Callable[[], Any]) -> Any:
+        """Call `fn` with ours as the running loop; on the stack `handle` stands for the call."""
+        stack = self._as_stack
+        found = stack.enter()
+        alert, self._as_alert = self._as_alert, True
+        stack.handle = handle
+        try:
+            return fn()
+        finally:
+            self._as_alert = alert
+            stack.leave(found)
+            if stack.is_nested:
+                self._as_unnest()
+                self._as_rest()
+            if stack.afters:
+                stack.unwind()
+
+    def _as_unnest(self) -> None:
+        """Queue all held handles, and report all muted descriptors again, after a callback has ended.
+
+        Those that an outer step is still inside are held or muted again as soon as they turn up.
+        """
+        stack = self._as_stack
+        stack.is_nested = stack.is_open  # of a callback further out
+        self._as_unmute()
+        self._as_batch.extendleft(reversed(stack.held))
+        stack.held.clear()
+        if self._as_idle and self._as_batch:
+            self._as_wake()
+
     # -- Polling -----------------------------------------------------------------
 
     def _as_poll(self, timeout: Optional[float]) -> bool:
@@ -440,7 +496,7 @@ class SteppingMixin(NestingMixin):
         self._as_failed_polls = 0
         if not events:
             return False
-        if self._as_stack:
+        if self._as_stack.outer:
             events = self._as_without_running(events)
         self._process_events(events)
         return True
@@ -449,7 +505,7 @@ class SteppingMixin(NestingMixin):
         """Report a failed poll, if it is the first in a row; see _as_pause() for when we poll again."""
         self._as_failed_polls += 1
         if self._as_failed_polls == 1:
-            self._as_handle = None  # the report would blame this callback
+            self._as_stack.handle = None  # the report would blame this callback
             self._as_interrupted(exc)
 
     def _as_pause(self) -> float:

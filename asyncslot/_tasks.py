@@ -59,7 +59,7 @@ def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = 
         first_step = loop._as_first_step
     finally:
         loop._as_wanted_coro, loop._as_first_step = wanted, before
-        loop._as_alert = alert or loop._as_is_open
+        loop._as_alert = alert or loop._as_stack.is_open
     if name is not None:
         set_name(task, name)
     if first_step is not None:

@@ -9,8 +9,6 @@ nothing, because the loop publishes anyway which callbacks it is running. Only t
     another thread  marks it as cancelled, and then reads which callbacks are being run
 
 So at least one of the two sees what the other has done.
-
-Relies on `_as_handle _as_stack _as_is_our_thread` of our loop.
 """
 
 from __future__ import annotations
@@ -53,10 +51,11 @@ else:
 
 
 def _wait_for(handle: Any, loop: Any) -> None:
+    stack = loop._as_stack
     while not loop._as_is_our_thread():
         # We read both in one expression without a call, so that Python lets no other thread run in between. When a
-        # callback runs a nested Qt loop, its handle moves to the stack and back, and we could miss it.
-        running = (*loop._as_stack, loop._as_handle)
+        # callback runs a nested Qt loop, its handle moves to `outer` and back, and we could miss it.
+        running = (*stack.outer, stack.handle)
         if not any(each is handle for each in running):
             break
         time.sleep(_LOOK_AGAIN)

@@ -609,7 +609,7 @@ def test_what_a_plugin_starts_that_was_reloaded_in_its_own_dialog_is_the_new_lea
     assert alpha.host.reports == clock.host.reports == []
 
 
-# What asks whose code calls even before a step has come in between; call_soon() does not, see _nesting.
+# What asks whose code calls even before a step has come in between; call_soon() does not, see _stack.
 ASK_AT_ONCE = [
     way for way in WAYS if way not in ("call_soon", "ensure_future", "asyncio.Task", "a library's create_task")
 ]

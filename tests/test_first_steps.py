@@ -374,7 +374,7 @@ def test_a_task_goes_on_whose_factory_was_taken_away_in_its_first_step(alpha, fa
         later(make)
         yield lambda: nest.is_open
         loop.set_task_factory(None)
-        loop._as_when_unwound(lambda: tasks.append(alpha.lease.run_task(other())))
+        loop._as_stack.when_unwound(lambda: tasks.append(alpha.lease.run_task(other())))
         nest.close()
         yield lambda: sorted(log) == ["closed", "goes on", "unwound"]
 

@@ -63,7 +63,7 @@ def plugins(app):
 def opened(plugins, stack):
     """Part of a story: open the nested loops of a stack, of all kinds, and have a step taken in there.
 
-    Until then call_soon(), and with it asyncio.Task(), takes plain code in there for the opener's: see _nesting.
+    Until then call_soon(), and with it asyncio.Task(), takes plain code in there for the opener's: see _stack.
     """
     levels = [(plugins[name], how, kind) for (name, how), kind in zip(STACKS[stack], itertools.cycle(NESTS))]
     nests = yield from opening(levels)

@@ -46,6 +46,7 @@ COLLECTIONS = {"leases": "lease"}
 # What is kept by another thing, and is the same copy's.
 PARTS = {
     ("loop", "_as_wait"): "wait",
+    ("loop", "_as_stack"): "stack",
     ("loop", "_as_monitor"): "monitor",
     ("owner", "executor"): "executor",
     ("lease", "_owner"): "owner",
@@ -55,10 +56,10 @@ PARTS = {
 
 # What makes the loop, its owners and their executors, which are its own copy's. And what runs at a terminal.
 LOOP = [
-    *("_alone", "_asyncio", "_blame", "_interrupts", "_loop", "_nesting", "_owners", "_selector"),
+    *("_alone", "_asyncio", "_blame", "_interrupts", "_loop", "_owners", "_selector", "_stack"),
     *("_steps", "_tasks", "_threadsafe", "_unix", "_wakeup", "_windows"),
 ]
-OF_THE_LOOP = ("loop", "wait", "owner", "executor")
+OF_THE_LOOP = ("loop", "stack", "wait", "owner", "executor")
 AT_A_TERMINAL = ["__main__", "_doctor", "_vendor_record", "_vendor_source", "_vendoring"]
 
 # Names that look like another copy's and are not: (module, or module.function; text): what it is.
@@ -295,6 +296,7 @@ def things(lease, windows):
     yield {
         "place": types.SimpleNamespace(**_meeting._all_places()[threading.get_ident()]),
         "loop": loop,
+        "stack": loop._as_stack,
         "wait": loop._as_wait,
         "monitor": loop._as_monitor,
         "owner": owner,
