@@ -14,7 +14,7 @@ import asyncio
 import traceback
 from typing import Any, Dict, Optional
 
-from ._owners import is_in, plugin_of
+from ._owners import is_in, is_installed, plugin_of
 from ._report import safe_repr
 
 _DETAILS = ("task", "future", "handle", "transport")
@@ -81,11 +81,17 @@ def _owner_of(loop: Any, context: Dict[str, Any]) -> Optional[Any]:
             return owner
     # Below Python 3.12 a task that has ended gives no context, but its traceback tells whose code it ran.
     exc = context.get("exception")
+    is_strangers = False
     for frame, _ in traceback.walk_tb(None if exc is None else exc.__traceback__):
         module = frame.f_globals.get("__name__") or ""
         owners = loop._as_owners_of_module(module)
+        is_strangers = is_strangers or not (owners or is_installed(module))
         if owners:
             # Of several leases of one package we prefer the one in the current context, and the one that has its name.
             likely = [owner for owner in owners if owner is loop._as_owner.get() or owner.name == plugin_of(module)]
             return (likely or owners)[0]
+    if is_strangers and handle is None and (task is not None or "future" in context):
+        # The error came through the code of a plug-in that has left. asyncio tells of it when the garbage collector has
+        # found the task, and that may happen while anybody's code runs.
+        return None
     return loop._as_owner.get()

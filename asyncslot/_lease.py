@@ -429,7 +429,7 @@ def run_alone(
     future: asyncio.Future[_T] = loop._as_run_alone_for(
         owner, functools.partial(loop._as_call_for, owner, start), is_over, deadline
     )
-    if lease is not None and not lease.is_attached and (not future.done() or future.cancelled()):
+    if lease is not None and not lease.is_attached and (not future.done() or _was_cancelled(future)):
         raise DetachedError("run_until_complete()", name)
     if not future.done():
         stack = where(future)
@@ -437,6 +437,11 @@ def run_alone(
         assert timeout is not None, "without a deadline it runs until the future is done"
         raise TaskTimeoutError(name, timeout, stack)
     return future.result()
+
+
+def _was_cancelled(future: asyncio.Future[Any]) -> bool:
+    # In Python 3.7 a task that returns in the step in which it was cancelled has failed with that exception.
+    return future.cancelled() or isinstance(future.exception(), asyncio.CancelledError)
 
 
 # -- which leases this copy gave out --------------------------------------------

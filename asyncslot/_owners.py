@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import sys
 import types
 import weakref
@@ -36,7 +37,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, Ty
 
 from ._asyncio import Handle, LoopBase, Task
 from ._report import frames_of
-from ._tasks import all_tasks, is_alive
+from ._tasks import all_tasks, closure_of, is_alive
 
 _T = TypeVar("_T")
 
@@ -550,8 +551,19 @@ def _module_of(thing: Any) -> str:
 def library_of(callback: Any) -> str:
     """Return the top-level package of a callback's code, if it is installed for the whole process; else nothing."""
     top = _module_of(callback).partition(".")[0]
-    path = getattr(sys.modules.get(top), "__file__", None) or ""
+    path = _path_of(top)
     return top if "site-packages" in path or "dist-packages" in path else ""
+
+
+def is_installed(module: str) -> bool:
+    """Whether a module is Python's own, or installed for the whole process."""
+    path = _path_of(module.partition(".")[0])
+    home = os.path.dirname(getattr(os, "__file__", None) or "")  # a frozen program may have none
+    return "site-packages" in path or "dist-packages" in path or (home != "" and path.startswith(home))
+
+
+def _path_of(module: str) -> str:
+    return getattr(sys.modules.get(module), "__file__", None) or ""
 
 
 def _referred_by(things: Iterable[Any], loop: Any) -> List[Any]:
@@ -559,7 +571,7 @@ def _referred_by(things: Iterable[Any], loop: Any) -> List[Any]:
     found: List[Any] = []
     for thing in things:
         referred = [thing, getattr(thing, "__self__", None)]
-        referred += [cell.cell_contents for cell in getattr(thing, "__closure__", None) or () if _is_filled(cell)]
+        referred += closure_of(thing)
         if isinstance(thing, functools.partial):
             referred += [thing.func, *thing.args, *thing.keywords.values()]
         elif isinstance(thing, (list, tuple, set, frozenset)):
@@ -571,14 +583,6 @@ def _referred_by(things: Iterable[Any], loop: Any) -> List[Any]:
         found += referred
     passed_by = (type, types.ModuleType, str, bytes, int, float, asyncio.AbstractEventLoop, type(None))
     return [thing for thing in found if not isinstance(thing, passed_by) and thing is not loop]
-
-
-def _is_filled(cell: Any) -> bool:
-    try:
-        cell.cell_contents  # noqa: B018 - it raises if there is nothing
-    except ValueError:
-        return False
-    return True
 
 
 def _note(resource: Any) -> Any:

@@ -153,12 +153,13 @@ def _futures_that_wait_for(task: Any) -> Set[int]:
         found.add(id(future))
         for callback, _ in list(getattr(future, "_callbacks", None) or ()):
             # wait_for() passes its future to functools.partial(); gather() and wait() have theirs in a closure.
-            things = (*getattr(callback, "args", ()), *_closure_of(callback))
+            things = (*getattr(callback, "args", ()), *closure_of(callback))
             futures += [thing for thing in things if isinstance(thing, asyncio.Future)]
     return found
 
 
-def _closure_of(function: Any) -> Iterator[Any]:
+def closure_of(function: Any) -> Iterator[Any]:
+    """Yield what a function refers to by its closure; nothing for anything else."""
     for cell in getattr(function, "__closure__", None) or ():
         try:
             yield cell.cell_contents

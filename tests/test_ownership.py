@@ -15,6 +15,7 @@ import weakref
 import pytest
 
 import asyncslot
+from stories import plugin, tell
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -601,6 +602,46 @@ def test_an_exception_handler_is_its_owners(app, spin, recorder):
             spin(lambda: len(recorder.reports) == 2)
     assert heard == [KeyError]
     assert [message.partition(":")[0] for message, _ in recorder.reports] == ["other", "handling"]
+
+
+class Cycle:
+    """A thing that only the garbage collector ends."""
+
+    def __init__(self, kept):
+        self.kept, self.me = kept, self
+
+
+@pytest.mark.parametrize("kind", ["task", "future"])
+def test_an_error_that_comes_to_light_after_its_lease_is_not_blamed_on_who_runs_then(app, kind):
+    """The garbage collector finds it while another plug-in's code runs."""
+    alpha, bravo = plugin("alpha"), plugin("bravo")
+    alpha.attach()
+    bravo.attach()
+
+    def story():
+        gc.disable()
+        failed = alpha.lease.create_task(alpha.fail_in_a_task())
+        yield failed.done
+        if kind == "future":
+            task, failed = failed, alpha.lease.loop.create_future()
+            failed.set_exception(task.exception())
+            del task
+        Cycle(failed)
+        del failed
+        alpha.detach()
+        bravo.call_loop("call_soon", gc.collect)
+        yield lambda: alpha.host.reports or bravo.host.reports
+
+    try:
+        tell(story())
+    finally:
+        gc.enable()
+        bravo.detach()
+    ((message, exc),) = alpha.host.reports + bravo.host.reports
+    # From Python 3.12 on a task tells its owner, also after that has left.
+    name = "alpha" if kind == "task" and sys.version_info >= (3, 12) else "asyncslot"
+    assert message.startswith(f"{name}: {kind.title()} exception was never retrieved")
+    assert repr(exc) == "KeyError('alpha')"
 
 
 def test_a_wrong_exception_handler_is_refused_in_asyncios_words(lease):
