@@ -233,10 +233,13 @@ class OwningMixin(LoopBase):
         if package in _GO_BETWEENS or module.rpartition(".")[0] in self._as_copies:
             return []
         owners = [owner for owner in self._as_owners if plugin_of(owner.module) == package]
-        if len(owners) > 1:
-            # The host's own package may hold several plug-ins (Picard). We tell them apart by where their copies lie,
-            # and do so first: what one plug-in does while it leaves belongs to none of the others.
-            owners = nearest(owners, module, lambda owner: (owner.copy, owner.module))
+        # The host's own package may hold several plug-ins (Picard). We tell them apart by where their copies lie, and do
+        # so first: what one plug-in does while it leaves, or when it has left, belongs to none of the others.
+        gone = self._as_copies.difference(owner.copy for owner in self._as_owners)
+        known: List[Any] = [*owners, *(copy for copy in gone if plugin_of(copy) == package)]
+        if len(known) > 1:
+            near = nearest(known, module, lambda one: (one,) if isinstance(one, str) else (one.copy, one.module))
+            owners = [one for one in near if isinstance(one, Owner)]
         # A plug-in that is reloaded inside a dialog of its own has two owners for a while.
         return [owner for owner in owners if not owner.is_leaving] or owners[-1:]
 

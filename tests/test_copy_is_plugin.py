@@ -369,3 +369,18 @@ async def leave():
     plugins.library.kept.clear()
     assert plugins.log in (begins(leaver) + ends(leaver), [])
     assert other.detach().ended == 0
+
+
+@pytest.mark.parametrize("comes", ["first", "last"])
+def test_what_a_plugin_begins_when_it_has_left_is_not_that_of_another_in_the_same_package(plugins, comes):
+    """Its timers may still fire; the only lease in the host's package is another plug-in's."""
+    leaver, other = map(plugins.load, PICARDS[:2])
+    leases = {plugin: plugin.attach() for plugin in ((leaver, other) if comes == "first" else (other, leaver))}
+    exec("def begin(loop): keep(asyncio.Task(work(__name__), loop=loop))\nimport asyncio", vars(leaver))
+    vars(leaver)["keep"] = plugins.library.keep
+    loop = leases[leaver].loop
+    leaver.detach()
+    leaver.begin(loop)
+    leases[other].run_until_complete(asyncio.sleep(0.01))
+    assert other.detach().ended == 0
+    plugins.library.kept.clear()
