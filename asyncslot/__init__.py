@@ -19,11 +19,10 @@ and without polling. The map of the house, from the front door to the cellar:
     _meeting    where those who share a loop find each other
     _loop       AsyncSlotEventLoop: attached, nested, alone
     _steps      what a step is: budget, queues, polls. Start reading here
-    _stack      steps within steps, the running loop
+    _stack      steps within steps, the running loop, what other threads may cancel
     _application  which Qt loop nested mode runs               _alone   asyncio without Qt, for clean-up
-    _threadsafe what other threads may cancel
     _asyncio    asyncio's private names, all that are used; the clock
-    _tasks      run_task: the first step now                   _owners   whose is it   _blame  whose error
+    _tasks      how to look at tasks, and stop one             _owners   whose is it   _blame  whose error
     _interrupts Ctrl+C, in a program that owns its loop
     _unix, _windows  what the system gives: subprocesses, ways of waiting
     _selector   descriptors that can be muted                   _executor daemon threads

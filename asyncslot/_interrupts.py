@@ -35,14 +35,20 @@ class SignalWatch:
     Python tells signals to the main thread only; made in another thread, this does nothing.
 
     Args:
-        loop: its _as_interrupted() is told of Ctrl+C, and its _as_may_interrupt() decides whether we let it through.
+        loop: the loop, of which we use what asyncio's have.
+        interrupt: called with the KeyboardInterrupt that is to end the loop.
+        may_interrupt: called to ask whether KeyboardInterrupt may be raised now.
 
     Attributes:
         writes_to_fd: whether Python writes signals to the loop's descriptor.
     """
 
-    def __init__(self, loop: Any) -> None:
+    def __init__(
+        self, loop: Any, interrupt: Callable[[BaseException], None], may_interrupt: Callable[[], bool]
+    ) -> None:
         self._loop = loop
+        self._interrupt = interrupt
+        self._may_interrupt = may_interrupt
         self._fd = loop._csock.fileno()
         self._is_closed = False
         self._was_noted = False
@@ -90,14 +96,14 @@ class SignalWatch:
         except KeyboardInterrupt:
             is_ours = frame is not None and _package_of(frame.f_globals) == _package_of(globals())
             # We are closed if somebody has kept our handler, and put it back later.
-            if self._is_closed or (not is_ours and (self._was_noted or self._loop._as_may_interrupt())):
+            if self._is_closed or (not is_ours and (self._was_noted or self._may_interrupt())):
                 self._raises()
                 raise
             self._note()
 
     def _note(self) -> None:
         self._was_noted = True
-        self._loop._as_interrupted(KeyboardInterrupt())
+        self._interrupt(KeyboardInterrupt())
 
     def _raises(self) -> None:
         """Set our sys.excepthook until the loop's next turn, to learn if the exception raised next is not caught."""

@@ -41,7 +41,6 @@ from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch
 from ._owners import ExceptionHandler, Owner, OwningMixin
 from ._report import safe_repr, where
-from ._tasks import run_task
 
 if sys.platform == "win32":
     from ._windows import PlatformLoop
@@ -392,8 +391,6 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     # -- tasks, executors, signals, errors, closing ---------------------------
 
-    run_task = run_task
-
     def run_in_executor(
         self, executor: Optional[Executor], func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
     ) -> asyncio.Future[T]:
@@ -568,7 +565,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
     def _as_listen(self) -> None:
         """Have signals wake the loop, in a program that owns it."""
         self._as_level = self._as_qt_core.QThread.currentThread().loopLevel() + 1
-        self._as_signals = SignalWatch(self)
+        self._as_signals = SignalWatch(self, self._as_interrupted, self._as_may_interrupt)
         self._as_rest()  # now that there are signals to wait for
 
     def _as_may_interrupt(self) -> bool:

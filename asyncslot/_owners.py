@@ -233,8 +233,8 @@ class OwningMixin(LoopBase):
         if package in _GO_BETWEENS or module.rpartition(".")[0] in self._as_copies:
             return []
         owners = [owner for owner in self._as_owners if plugin_of(owner.module) == package]
-        # The host's own package may hold several plug-ins (Picard). We tell them apart by where their copies lie, and do
-        # so first: what one plug-in does while it leaves, or when it has left, belongs to none of the others.
+        # The host's own package may hold several plug-ins (Picard). We tell them apart by where their copies lie, and
+        # do so first: what one plug-in does while it leaves, or when it has left, belongs to none of the others.
         gone = self._as_copies.difference(owner.copy for owner in self._as_owners)
         known: List[Any] = [*owners, *(copy for copy in gone if plugin_of(copy) == package)]
         if len(known) > 1:

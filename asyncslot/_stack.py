@@ -24,18 +24,34 @@ there. Callbacks that another plug-in's slot queues before that count as the cal
 Neighbours. Our loop is asyncio's running loop only while a step runs. Afterwards we put back the loop that was
 running before (another plug-in's loop, a Jupyter console), unless it was closed meanwhile, or a callback has
 started another loop that is to stay.
+
+Other threads. From Python 3.14 on call_soon_threadsafe() returns a handle of a class of its own. cancel() and
+cancelled() of that, called in another thread, wait while the callback is being run. So a thread that has
+cancelled a callback knows that it does not run any more. asyncio's own handle holds a lock while it runs, and
+has a _run() of its own for that; the loop would have to look at the class of each handle. Ours costs the loop
+nothing, because the loop publishes here anyway which callbacks it is running. Only the order matters:
+
+    the loop        publishes the callback, and then reads whether it is cancelled
+    another thread  marks it as cancelled, and then reads which callbacks are being run
+
+So at least one of the two sees what the other has done.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+import threading
+import time
 from asyncio import events
 from asyncio.tasks import _enter_task, _leave_task
 from contextvars import Context
-from typing import Any, Callable, List, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, List, Optional, Tuple
 
 from ._asyncio import Handle
+
+# Seconds from one check whether a callback is over to the next. Only other threads wait here, and seldom.
+_LOOK_AGAIN = 0.001
 
 
 class Stack:
@@ -228,3 +244,42 @@ def _is_same_method(one: Handle, other: Handle) -> bool:
     # the next read is another handle, and can be due while that of the last one sits in a dialog.
     callback = one._callback
     return isinstance(getattr(callback, "__self__", None), asyncio.BaseTransport) and callback == other._callback
+
+
+if TYPE_CHECKING or not hasattr(events, "_ThreadSafeHandle"):
+    ThreadSafeHandle = Handle
+else:
+
+    class ThreadSafeHandle(events._ThreadSafeHandle):
+        """A handle that any thread may cancel."""
+
+        __slots__ = ()
+
+        # Those of the base class are for its lock.
+        __init__ = Handle.__init__
+        _run = Handle._run
+
+        def cancel(self) -> None:
+            """Cancel the callback. In another thread than the loop's, wait until it is over if it has begun."""
+            is_news, self._cancelled = not self._cancelled, True
+            _wait_for(self, self._loop)
+            if is_news:
+                if self._loop.get_debug():
+                    self._repr = repr(self)
+                self._callback = self._args = None
+
+        def cancelled(self) -> bool:
+            """Return whether it was cancelled. In another thread than the loop's, wait as cancel() does."""
+            _wait_for(self, self._loop)
+            return self._cancelled
+
+
+def _wait_for(handle: Any, loop: Any) -> None:
+    stack = loop._as_stack
+    while loop._thread_id not in (None, threading.get_ident()):
+        # We read both in one expression without a call, so that Python lets no other thread run in between. When a
+        # callback runs a nested Qt loop, its handle moves to `outer` and back, and we could miss it.
+        running = (*stack.outer, stack.handle)
+        if not any(each is handle for each in running):
+            break
+        time.sleep(_LOOK_AGAIN)

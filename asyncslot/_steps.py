@@ -21,12 +21,19 @@ Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which
 again. For that we promise a step before we run a callback with others queued behind it, and when a callback
 queues another. So the nested Qt loop has a wake-up of ours to deliver. All else about nesting is in `_stack`.
 
+First steps. A slot is expected to have an effect before the emission returns: a button that starts a download
+must be disabled before a second click can come. asyncio's create_task() only queues a task's first step.
+run_task() keeps that step out of the queue and runs it at once, inside the caller's own slot or callback.
+call_soon() recognises it by its coroutine, so no callback that another thread queues meanwhile can be mistaken
+for it. From the first `await` that really waits, the task is like any other.
+
 Polls that fail, because a descriptor was closed meanwhile or there is no memory, do not stop the loop.
 Callbacks that are queued or due run all the same, and we poll again after pauses that get longer.
 """
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import sys
 import threading
@@ -34,12 +41,11 @@ from asyncio import base_events, events
 from asyncio.format_helpers import _format_callback_source
 from collections import deque
 from contextvars import copy_context
-from typing import Any, Callable, Deque, Optional, Tuple, Type
+from typing import Any, Callable, Coroutine, Deque, Optional, Tuple, Type, TypeVar
 
 from ._asyncio import Handle, LoopBase, TimerHandle, Ts, Unpack, monotonic
-from ._stack import Stack
-from ._tasks import coro_of, has_begun, is_first_step, resume
-from ._threadsafe import ThreadSafeHandle
+from ._stack import Stack, ThreadSafeHandle
+from ._tasks import coro_of, has_begun, is_first_step, resume, set_name
 
 # When there are more timers than this and more than half of them are cancelled,
 # we rebuild the heap without the cancelled ones. Both are asyncio's own figures.
@@ -60,6 +66,8 @@ _DENSE = 100e-6
 # still the running one. To answer, Python below 3.12 asks the kernel for the process number each time, which takes a
 # sixth of the time of a short callback.
 _SHORTEST_RUN = 0.0 if sys.version_info >= (3, 12) else 2e-6
+
+_T = TypeVar("_T")
 
 _Interrupt = (SystemExit, KeyboardInterrupt)
 
@@ -268,6 +276,45 @@ class SteppingMixin(LoopBase):
     def _as_is_our_thread(self) -> bool:
         return self._thread_id in (None, threading.get_ident())
 
+    def run_task(self, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
+        """Make a task of `coro`, run its first step at once, and return the task.
+
+        The first step runs before this returns, inside a step of the loop or outside of one. asyncio.current_task() is
+        the new task in it; a task that calls this is the current one again afterwards. All further steps are queued.
+        A task factory may run the first step by itself (asyncio.eager_task_factory, Python 3.12); then we do not.
+
+        Args:
+            coro: a coroutine that has not begun.
+            name: the task's name; None: asyncio chooses one. Ignored where tasks have no names (Python 3.7).
+
+        Returns:
+            The task. It may be done already. If the first step raised, the exception is in the task, and not raised
+            here. SystemExit and KeyboardInterrupt end a loop that a program owns as well; in a host they are reported.
+
+        Raises:
+            TypeError: `coro` is not a coroutine.
+            RuntimeError: the loop is closed; in debug mode also in another thread.
+
+        Thread: GUI thread only.
+        """
+        # Another task may be in the making further out: in its eager first step, or when that has unwound the stack.
+        alert, wanted, before = self._as_alert, self._as_wanted_coro, self._as_first_step
+        self._as_alert, self._as_wanted_coro, self._as_first_step = True, coro, None
+        try:
+            task: asyncio.Task[_T] = self.create_task(coro)
+            first_step = self._as_first_step
+        finally:
+            self._as_wanted_coro, self._as_first_step = wanted, before
+            self._as_alert = alert or self._as_stack.is_open
+        if name is not None:
+            set_name(task, name)
+        if first_step is not None:
+            self._as_run_now(first_step)
+        try:
+            return task
+        finally:
+            del task, first_step  # a traceback of a failed task may keep this frame: see the end of _as_drain()
+
     # -- The step ------------------------------------------------------------
 
     def _as_step(self, running: Any) -> None:
@@ -334,7 +381,7 @@ class SteppingMixin(LoopBase):
             # Not popleft(): Ctrl+C is raised when a call returns, and the handle that it had removed would be lost.
             handle = batch[0]
             del batch[0]
-            # We publish the handle before we read `_cancelled`: threads that cancel it rely on that, see `_threadsafe`.
+            # We publish the handle before we read `_cancelled`: threads that cancel it rely on that, see `_stack`.
             stack.handle = handle
             if handle._cancelled:
                 continue
@@ -351,7 +398,7 @@ class SteppingMixin(LoopBase):
                     else:
                         handle._context.run(handle._callback)
                 except _Interrupt:
-                    resume(self, handle)
+                    resume(self, handle, (*self._ready, *self._as_batch))
                     raise
                 except BaseException as exc:
                     self._as_callback_failed(handle, exc)

@@ -1,21 +1,13 @@
-"""run_task: a task whose first step runs at once and not in the next turn; and how to look at tasks, and stop them.
+"""How to look at tasks of whatever class, and how to stop one that will not end.
 
-A slot is expected to have an effect before the emission returns: a button that starts a download must be
-disabled before a second click can come. asyncio's create_task() only queues the first step. We keep that step
-out of the queue and run it at once, inside the caller's own slot or callback. From the first `await` that
-really waits, the task is like any other.
-
-This needs a loop of ours: call_soon() of `_steps` recognises the first step by its coroutine, so no callback that
-another thread queues meanwhile can be mistaken for it.
+A plug-in's or a library's own class of tasks may raise anything, so nothing here raises because of one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any, Coroutine, Iterable, Iterator, List, Optional, Set, TypeVar
-
-_T = TypeVar("_T")
+from typing import Any, Iterable, Iterator, List, Optional, Set
 
 # asyncio's registries of tasks: the first up to Python 3.11, the others from 3.12 on.
 _REGISTRIES = ("_all_tasks", "_scheduled_tasks", "_eager_tasks")
@@ -28,57 +20,18 @@ _ANYTHING = (Exception, SystemExit)
 _MOST_CLOSES = 10
 
 
-def run_task(loop: Any, coro: Coroutine[Any, Any, _T], *, name: Optional[str] = None) -> asyncio.Task[_T]:
-    """Make a task of `coro`, run its first step at once, and return the task.
-
-    The first step runs before this returns, inside a step of the loop or outside of one. asyncio.current_task() is
-    the new task in it; a task that calls this is the current one again afterwards. All further steps are queued as
-    usual. A task factory may start its tasks eagerly by itself (asyncio.eager_task_factory, Python 3.12); then the
-    factory runs the first step, and we do not run another.
-
-    Args:
-        loop: a loop of ours, attached or running.
-        coro: a coroutine that has not begun.
-        name: the task's name; None: asyncio chooses one. Ignored where tasks have no names (Python 3.7).
-
-    Returns:
-        The task. It may be done already. If the first step raised, the exception is in the task, and not raised here.
-        SystemExit and KeyboardInterrupt end a loop that a program owns as well; in a host they are reported.
-
-    Raises:
-        TypeError: `coro` is not a coroutine.
-        RuntimeError: the loop is closed; in debug mode also in another thread.
-
-    Thread: GUI thread only.
-    """
-    # Another task may be in the making further out: in its eager first step, or when that has unwound the stack.
-    alert, wanted, before = loop._as_alert, loop._as_wanted_coro, loop._as_first_step
-    loop._as_alert, loop._as_wanted_coro, loop._as_first_step = True, coro, None
-    try:
-        task: asyncio.Task[_T] = loop.create_task(coro)
-        first_step = loop._as_first_step
-    finally:
-        loop._as_wanted_coro, loop._as_first_step = wanted, before
-        loop._as_alert = alert or loop._as_stack.is_open
-    if name is not None:
-        set_name(task, name)
-    if first_step is not None:
-        loop._as_run_now(first_step)
-    try:
-        return task
-    finally:
-        del task, first_step  # a traceback of a failed task may keep this frame: see the end of _as_drain() in _steps
-
-
-def resume(loop: Any, handle: Any) -> None:
+def resume(loop: Any, handle: Any, queued: Iterable[Any]) -> None:
     """Queue the next step of the task that `handle` has run, if Ctrl+C came while asyncio was about to queue it.
 
     In asyncio itself such a task never goes on.
+
+    Args:
+        queued: the handles in the loop's queues.
     """
     task: Any = getattr(handle._callback, "__self__", None)
     if not isinstance(task, asyncio.Task) or task.done() or task._fut_waiter is not None:  # type: ignore[attr-defined]
         return
-    if any(getattr(queued._callback, "__self__", None) is task for queued in (*loop._ready, *loop._as_batch)):
+    if any(getattr(each._callback, "__self__", None) is task for each in queued):
         return
     # If the step was a wake-up, its argument was a future, and has brought the task that future's result. The task must
     # not get the result twice, so we pass a future of our own.

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import asyncslot
+from asyncslot import _meeting
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "asyncslot").glob("*.py"))
@@ -42,8 +43,7 @@ LAYERS = {
     "_blame": ["_owners", "_report"],
     "host_adapters": [],
     "_binding": ["_errors"],
-    "_threadsafe": ["_asyncio"],
-    "_steps": ["_asyncio", "_stack", "_tasks", "_threadsafe"],
+    "_steps": ["_asyncio", "_stack", "_tasks"],
     "_calls": ["_tasks"],
     "_slots": ["_asyncio", "_errors", "_binding", "_calls"],
     "_signals": ["_errors", "_binding"],
@@ -324,6 +324,39 @@ def test_modules_import_only_what_their_layer_allows(path):
     """The table is the architecture."""
     imported = {module for _, module in own_imports(parse(path))}
     assert imported <= set(LAYERS[path.stem])
+
+
+def loops_names(tree):
+    """Return the names beginning with `_as_`, which are the loop's: those that a module defines, and those it uses."""
+    defined, used = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            defined.add(node.name)
+        elif isinstance(node, ast.Attribute):
+            (defined if isinstance(node.ctx, ast.Store) else used).add(node.attr)
+        elif isinstance(node, ast.AnnAssign):
+            defined.add(dotted(node.target))
+    return [{name for name in names if name.startswith("_as_")} for names in (defined, used)]
+
+
+def reached_from(module):
+    """Return a module and those that it imports, directly or by way of others."""
+    return {module}.union(*(reached_from(other) for other in LAYERS[module]))
+
+
+LOOPS_NAMES = {path.stem: loops_names(parse(path)) for path in CORE}
+
+
+def unreachable(module):
+    """Return the loop's names that a module uses and that neither itself nor what it imports defines."""
+    reached = [LOOPS_NAMES[other][0] for other in reached_from(module) - {"_asyncio", "host_adapters"}]
+    return LOOPS_NAMES[module][1].difference(*reached)
+
+
+@each_core
+def test_modules_ask_the_loop_for_nothing_from_modules_that_they_do_not_import(path):
+    """But for what is written down: in LoopBase, and for those who meet loops of other copies, in the treaty."""
+    assert unreachable(path.stem) <= LOOPS_NAMES["_asyncio"][0] | set(_meeting.TREATY["loop"])
 
 
 @each_adapter

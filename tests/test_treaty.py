@@ -57,7 +57,7 @@ PARTS = {
 # What makes the loop, its owners and their executors, which are its own copy's. And what runs at a terminal.
 LOOP = [
     *("_alone", "_asyncio", "_blame", "_interrupts", "_loop", "_owners", "_selector", "_stack"),
-    *("_steps", "_tasks", "_threadsafe", "_unix", "_wakeup", "_windows"),
+    *("_steps", "_tasks", "_unix", "_wakeup", "_windows"),
 ]
 OF_THE_LOOP = ("loop", "stack", "wait", "owner", "executor")
 AT_A_TERMINAL = ["__main__", "_doctor", "_vendor_record", "_vendor_source", "_vendoring"]
