@@ -5,6 +5,7 @@ what it waits for ends with the lease, resists, or is somebody else's. What can 
 """
 
 import asyncio
+import os
 import time
 
 import pytest
@@ -13,6 +14,9 @@ import asyncslot
 from stories import IN_A_PROCESS, Nest, beats, later, opening, plugin, tell
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("error")]
+
+# In a process of its own, which may import what lies beside this.
+BESIDE_THIS = f"{IN_A_PROCESS}sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
 
 # Seconds that detach() may take here; what resists has that long.
 TIMEOUT = 0.2
@@ -297,7 +301,7 @@ def wait_in_another_plugins_wait():
 
 def told(run_python, call):
     """Tell this in a process of its own: what never returns, or raises into Qt, must not end the tests."""
-    source = f"{IN_A_PROCESS}from test_blocking_waits import *\n{call}\nprint('fine')"
+    source = f"{BESIDE_THIS}from test_blocking_waits import *\n{call}\nprint('fine')"
     assert run_python(source, timeout=30).stdout.split() == ["fine"]
 
 

@@ -350,7 +350,7 @@ def write(what, problems):
 
 PROGRAM = f"""
 import sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
+sys.path[:0] = {[os.path.dirname(module) for module in (__file__, calls_out.__file__)]!r}
 import test_calls_out
 """
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+import census
+
 pytestmark = pytest.mark.slow
 
-TESTS = Path(__file__).resolve().parent
+SUPPORT = Path(census.__file__).parent
 
 # The host, the plug-in's work, and a way to load plug-ins with copies of their own.
 PRELUDE = """
@@ -351,7 +353,7 @@ LEFT_BEHIND = {
 @pytest.mark.skipif(sys.platform != "linux", reason="without /proc the census sees less")
 def test_the_census_sees_what_is_left_behind(run_python, plugins):
     """The test below proves something: each thing that must not stay is missed by no census."""
-    source = PRELUDE.replace("{paths!r}", repr([str(TESTS)])).replace("{is_in_thread!r}", "False")
+    source = PRELUDE.replace("{paths!r}", repr([str(SUPPORT)])).replace("{is_in_thread!r}", "False")
     source += f"""
 import asyncslot, atexit, contextvars, logging, types, warnings
 keep, stop, pair = [], threading.Event(), socket.socketpair()
@@ -376,7 +378,7 @@ os._exit(0)  # with all that is left behind now
 @pytest.fixture
 def plugins(tmp_path, monkeypatch):
     """A directory of plug-ins one and two, each with a copy."""
-    monkeypatch.syspath_prepend(str(TESTS.parent / "scripts"))
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[1] / "scripts"))
     import vendor
 
     for name in ("one", "two"):
@@ -392,7 +394,7 @@ def plugins(tmp_path, monkeypatch):
 def test_the_process_is_back_where_it_was(run_python, plugins, request, ending, host):
     """Descriptors, threads, handlers, hooks, policy, loops, objects, modules: all as before the first attach."""
     is_in_thread = request.config.getoption("--wait") == "thread"
-    paths = [str(TESTS), str(plugins)]
+    paths = [str(SUPPORT), str(plugins)]
     source = PRELUDE.replace("{paths!r}", repr(paths)).replace("{is_in_thread!r}", repr(is_in_thread))
     if IS_VENDORED.search(ending):
         source += 'PACKAGES = ("one", "two")\n'

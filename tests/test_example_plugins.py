@@ -1,7 +1,7 @@
 """The example plug-ins that are made to be copied: their layout, what they share, and what they do.
 
 The shared files run for real, on this process's binding, against a server on this machine; each entry file is loaded
-by a stand-in for its host (tests/example_hosts.py). Whether the real host does the same is told in the READMEs.
+by a stand-in for its host (tests/support/example_hosts.py). Whether the real host does the same is told in the READMEs.
 """
 
 import asyncio

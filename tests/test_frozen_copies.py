@@ -127,7 +127,7 @@ class Plugin:
 PRELUDE = """
 import asyncio, functools, gc, importlib, os, sys
 from qtpy import QtCore, QtWidgets
-sys.path[:0] = [{plugins!r}, {tests!r}]
+sys.path[:0] = [{plugins!r}, {support!r}]
 app = QtWidgets.QApplication([])
 
 class Sender(QtCore.QObject):
@@ -240,7 +240,7 @@ def play(run_python, make_plugins):
     """Return a function that runs a program with plug-ins that have these copies, and returns what it printed."""
 
     def play(pair, source, **kwargs):
-        places = {"{plugins!r}": repr(str(make_plugins(pair))), "{tests!r}": repr(str(TESTS))}
+        places = {"{plugins!r}": repr(str(make_plugins(pair))), "{support!r}": repr(str(TESTS / "support"))}
         prelude = PRELUDE
         for name, path in places.items():
             prelude = prelude.replace(name, path)

@@ -11,6 +11,7 @@ import pytest
 from qtpy import QtCore, QtWidgets
 
 import asyncslot
+import senders
 from asyncslot import asyncModal, asyncSignal
 
 
@@ -433,7 +434,7 @@ def test_the_application_may_go_before_the_task_is_cancelled(run_python):
     done = run_python(
         f"""
 import sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
+sys.path.insert(0, {os.path.dirname(senders.__file__)!r})
 from qtpy import QtWidgets
 app = QtWidgets.QApplication([])
 import asyncslot

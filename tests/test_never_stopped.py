@@ -11,6 +11,8 @@ import sys
 
 import pytest
 
+import senders
+
 HOST = """
 import asyncio, gc, sys, threading
 from qtpy import API_NAME, QtCore, QtWidgets
@@ -352,7 +354,7 @@ def test_the_application_may_go_first(run_python):
     """FreeCAD's order: the application is destroyed with leases alive, aboutToQuit unheard; then the rest ends."""
     done = run_python(
         HOST
-        + f"sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
+        + f"sys.path.insert(0, {os.path.dirname(senders.__file__)!r})\n"
         + """
 from senders import delete_at_once
 

@@ -8,6 +8,7 @@ import os
 
 import pytest
 
+import senders
 from whole_or_nothing import PRELUDE
 
 pytestmark = pytest.mark.slow
@@ -362,7 +363,7 @@ print(log, "attached" if lease.is_attached else "detached")
 # -- another application -------------------------------------------------------
 
 ANEW = """
-sys.path.insert(0, {tests!r})
+sys.path.insert(0, {support!r})
 from senders import delete_at_once
 {before}
 if hasattr(app, "shutdown"):
@@ -426,6 +427,6 @@ HEARS_NOTHING = ("a lease of another adapter", "one")
 )
 def test_an_application_that_was_made_anew_has_a_living_loop(run_python, before, name, debug):
     """Whatever has become of those who were attached in the last one."""
-    source = ANEW.replace("{tests!r}", repr(os.path.dirname(__file__))).replace("{name!r}", repr(name))
+    source = ANEW.replace("{support!r}", repr(os.path.dirname(senders.__file__))).replace("{name!r}", repr(name))
     done = run_python(PRELUDE + source.replace("{before}", BEFORE[before]), env={"PYTHONASYNCIODEBUG": debug})
     assert done.stdout.splitlines() == ["0 False True ['cleaned up']", "True [] True []"]

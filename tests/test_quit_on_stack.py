@@ -4,12 +4,17 @@ On Qt 6 that is when `aboutToQuit` comes, and on Qt 5 when the stack has unwound
 more for what is to be done then. Clean-up runs, and the host ends with 0 and without a word.
 """
 
-import pytest
+import os
 
-from stories import IN_A_PROCESS, plugin, tell
+import pytest
 from test_detach_on_stack import PLACES, ending_in, sitting, work
 
+from stories import IN_A_PROCESS, plugin, tell
+
 pytestmark = pytest.mark.slow
+
+# In a process of its own, which may import what lies beside this.
+BESIDE_THIS = f"{IN_A_PROCESS}sys.path.insert(0, {os.path.dirname(__file__)!r})\n"
 
 
 def close_the_window(window, alpha):
@@ -96,7 +101,7 @@ def quit_in(place, quits, is_alone):
 
 def told(run_python, place, quits, is_alone):
     call = f"test_quit_on_stack.quit_in({place!r}, test_quit_on_stack.{quits.__name__}, {is_alone})"
-    done = run_python(f"{IN_A_PROCESS}import test_quit_on_stack\n{call}\nprint('fine')")
+    done = run_python(f"{BESIDE_THIS}import test_quit_on_stack\n{call}\nprint('fine')")
     assert done.stdout.split() == ["fine"]
     # Qt itself complains of having no directory of its own here.
     assert [line for line in done.stderr.splitlines() if not line.startswith("QStandardPaths")] == []

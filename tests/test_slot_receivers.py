@@ -8,6 +8,7 @@ import pytest
 from qtpy import API_NAME, QtCore
 
 import asyncslot
+import senders
 from asyncslot import _binding, _slots
 from senders import delete_at_once
 
@@ -25,7 +26,7 @@ class Receiver(QtCore.QObject):
 # PyQt does not end the process for it.
 RECEIVER = f"""
 import asyncio, sys
-sys.path.insert(0, {os.path.dirname(__file__)!r})
+sys.path.insert(0, {os.path.dirname(senders.__file__)!r})
 from qtpy import QtCore, QtWidgets
 app = QtWidgets.QApplication([])
 import asyncslot

@@ -1,6 +1,5 @@
 """A host without its GUI, as a stand-in: attach() finds no loop there, and says what to use instead."""
 
-import os
 import sys
 
 import pytest
@@ -32,8 +31,7 @@ def test_attach_without_the_gui_says_what_to_use(run_python, host):
         World(host)
     except NoStubs as exc:
         pytest.skip(str(exc))
-    path = [os.path.dirname(__file__), *sys.path]
-    told = run_python(BATCH.format(host=host, path=path)).stdout
+    told = run_python(BATCH.format(host=host, path=sys.path)).stdout
     assert told.startswith("attach() found no QCoreApplication in this process")
     assert "no Qt loop runs; use" in told
     assert "asyncio." in told

@@ -129,7 +129,7 @@ class Host:
 
 
 def plugin(name):
-    """Return a plug-in: what tests/plugin_body.py says, as a module of the package `name`, with a host of its own."""
+    """Return a plug-in: what plugin_body.py says, as a module of the package `name`, with a host of its own."""
     path = Path(__file__).with_name("plugin_body.py")
     module = types.ModuleType(f"{name}.module")
     exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), vars(module))

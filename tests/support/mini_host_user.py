@@ -13,7 +13,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 MINI_HOST = ROOT / "examples" / "mini_host"
 sys.path.insert(0, str(ROOT / "scripts"))
 

@@ -11,7 +11,7 @@ import types
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 # For each host: the directory of the plug-in's package, the name under which the host imports it, and how many of
 # the directory's last parts that name takes.

@@ -18,7 +18,7 @@ import sys
 import types
 from pathlib import Path
 
-STUBS = Path(__file__).resolve().parent / "stubs"
+STUBS = Path(__file__).resolve().parents[1] / "stubs"
 
 # The modules of each host, and what to install for their stubs.
 HOSTS = {
