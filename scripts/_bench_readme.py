@@ -1,6 +1,6 @@
 """The table of scripts/bench/README.md, from what scripts/bench.py has measured: `_bench_readme.py results.json`.
 
-A row shows one or more of the figures that are judged in _bench_goals.py, for each binding. tests/test_bench.py
+A row shows one or more of the figures that are judged in _bench_goals.py, for each binding. tests/scripts/test_bench.py
 compares the two.
 """
 

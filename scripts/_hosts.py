@@ -1,13 +1,14 @@
-"""Run real host applications with the guest plug-in of tests/hosts in them, for hosts.py and tests/test_hosts.py.
+"""Run real host applications with the guest plug-in of tests/hosts/real in them, for hosts.py and test_hosts.py.
 
-One directory of tests/hosts describes one host, in two small files:
+One directory of tests/hosts/real describes one host, in two small files:
 
     outside.py  class Host(Application): its packages, how the guest is put into a fresh profile, how it is started
     inside.py   copied into the guest as its module `host`: the host's log, its progress display, how to quit it
 
-What is played inside is the same for all: tests/hosts/guest/story.py, which says what `inside.py` must have. Each host
-is started twice: first *bare*, when the guest touches nothing of asyncslot and only asks the host to quit, which shows
-how this host ends by itself (and makes what it makes in a new profile); then with a vendored copy, to play everything.
+What is played inside is the same for all: tests/hosts/real/guest/story.py, which says what `inside.py` must have. Each
+host is started twice: first *bare*, when the guest touches nothing of asyncslot and only asks the host to quit, which
+shows how this host ends by itself (and makes what it makes in a new profile); then with a vendored copy, to play
+everything.
 
 It refuses to know any host. Standard library only. Linux only.
 """
@@ -24,7 +25,7 @@ import vendor
 from _host_run import HostRun
 from _machine import ROOT, XVFB, display, need_packages
 
-HOSTS = ROOT / "tests" / "hosts"
+HOSTS = ROOT / "tests" / "hosts" / "real"
 GUEST = "asyncslot_guest"
 
 # What clicks and presses keys as a user does.

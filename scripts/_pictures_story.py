@@ -3,8 +3,8 @@
 What is played is a module of its own, which pictures.py puts beside this one as `picture`. It has
 
     SIZE       of the host's window, in pixels
-    play()     a generator, like the checks of tests/hosts/guest: it does something, yields a condition to wait for, and
-               returns the widget to grab, or None if the picture is taken from outside
+    play()     a generator, like the checks of tests/hosts/real/guest: it does something, yields a condition to wait
+               for, and returns the widget to grab, or None if the picture is taken from outside
 
 It knows no host; see story.py there.
 """

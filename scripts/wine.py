@@ -40,13 +40,13 @@ CPYTHON_MODULES = [
 BOXES = "Qt's message boxes hang or crash under wine 8"
 LINKS = "wine 8's symbolic links do not show"
 NOT_UNDER_WINE = {
-    "tests/test_examples.py::test_minimal_gui_says_hi_once_for_a_double_click": BOXES,
-    "tests/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-plain]": LINKS,
-    "tests/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-force]": LINKS,
+    "tests/house/test_examples.py::test_minimal_gui_says_hi_once_for_a_double_click": BOXES,
+    "tests/tools/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-plain]": LINKS,
+    "tests/tools/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-force]": LINKS,
 }
 
 NOT_WITH_PYODIDE = {
-    f"tests/test_loop.py::test_tls[{mode}]": "the standard library is pyodide's, whose ssl is empty"
+    f"tests/loop/test_loop.py::test_tls[{mode}]": "the standard library is pyodide's, whose ssl is empty"
     for mode in ("nested", "attached")
 }
 
@@ -159,7 +159,7 @@ def _run_pytest(cell, for_pytest):
     command += [
         "-m",
         "not (qgis or hosts or soak or once or cpython or slow or neighbour)",
-        f"--ignore={windows_path(ROOT / 'tests' / 'guests')}",
+        f"--ignore={windows_path(ROOT / 'tests' / 'neighbours' / 'guests')}",
     ]
     command += [f"--deselect={name}" for name in cell.not_run]
     # Paths are as seen from the project's directory, which is not the current one: there, the source would hide

@@ -1,4 +1,4 @@
-"""A well furnished plug-in and its host's adapter: code that asyncslot calls out to, for tests/test_calls_out.py."""
+"""A well furnished plug-in and its host's adapter: code that asyncslot calls out to, for test_calls_out.py."""
 
 import asyncio
 import socket

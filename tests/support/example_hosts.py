@@ -1,7 +1,7 @@
 """The example plug-ins, and for each host as much of it as the plug-in's entry file touches.
 
 Each stand-in does with the entry file what the host would do: loads it, has it make its panel, unloads it. They stand
-in for the few calls of the entry files only. What the adapters need of a host is another matter (tests/hosts/).
+in for the few calls of the entry files only. What the adapters need of a host is another matter (tests/hosts).
 """
 
 import importlib

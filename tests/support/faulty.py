@@ -1,4 +1,4 @@
-"""Two plug-ins on one loop, to which faults happen: what tests/test_fault*.py share.
+"""Two plug-ins on one loop, to which faults happen: what tests/loop/test_fault*.py share.
 
 Every such test ends with the same question: do both plug-ins work again, and is the loop as idle as before? What fails
 is replaced at the point where the loop calls it; `Failing` is what stands there then.

@@ -20,7 +20,7 @@ DOCUMENTS = {
         "MIGRATING.md",
         "examples/README.md",
         "scripts/bench/README.md",
-        "tests/guests/README.md",
+        "tests/neighbours/README.md",
         "tests/results/README.md",
     )
 }
