@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from _machine import ROOT, WORK, SetupError, need_packages, need_venv, say, venv_packages
+from lib.machine import ROOT, WORK, SetupError, need_packages, need_venv, say, venv_packages
 
 TIMEOUT = 300  # seconds, for each tool
 

@@ -8,7 +8,7 @@ Interpreters are looked for among pyenv's and on PATH, and are not installed fro
 end, and is an error with --require. The environments lie under .work/matrix/ and are used again by the next run.
 
 Python 3.14 is another matter: where it is missing, this is a Debian and we are root, a Debian that has it is made under
-.work/ (scripts/_debian.py). It is not released yet, and moves: so its cells run only when they are named.
+.work/ (scripts/lib/debian.py). It is not released yet, and moves: so its cells run only when they are named.
 
 The slow tests, which start a host for each case, run once for each binding: here for all but PyQt5, on which
 scripts/test.py runs them. One cell of each Python also runs CPython's own asyncio tests on our loop, nested and
@@ -40,8 +40,8 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
-from _debian import can_have, need_python
-from _machine import (
+from lib.debian import can_have, need_python
+from lib.machine import (
     QT6_LIBRARIES,
     QT_LIBRARIES,
     ROOT,

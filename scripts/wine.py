@@ -1,6 +1,6 @@
 """Run the tests on Windows, without one: `python3 scripts/wine.py`.
 
-CPython's own Windows builds and Windows' Qt run under wine (`_wine.py` tells where they come from): the completion
+CPython's own Windows builds and Windows' Qt run under wine (`lib/wine.py` tells where they come from): the completion
 port, named pipes, Qt's Windows event dispatcher, no Unix socket and no /proc. It proves that the code for Windows runs;
 what only Windows' own kernel can show (races, consoles, moving a window by its frame) needs a real one.
 
@@ -20,8 +20,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from _machine import ROOT, WORK, SetupError, say
-from _wine import WindowsPython, end_wine, need_wine, windows_path
+from lib.machine import ROOT, WORK, SetupError, say
+from lib.wine import WindowsPython, end_wine, need_wine, windows_path
 from matrix import CPYTHON_COUNTS, CPYTHON_MODES, VERSIONS, read_report, skips, table
 
 # As pyproject.toml has it, and what pytest needs on Windows only: pip decides by the system that it runs on.

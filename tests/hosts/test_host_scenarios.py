@@ -10,7 +10,7 @@ import textwrap
 
 import pytest
 
-import _demo_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
+from lib import demo_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
 from mini_host_user import plugin
 
 pytestmark = pytest.mark.slow
@@ -225,7 +225,7 @@ def driven_by_qt(what, **replacements):
 @pytest.mark.parametrize("what", DRIVEN_BY_QT)
 def test_detach_names_a_task_whose_clean_up_needs_qt(mini_host, what):
     """Qt's loop does not run meanwhile, so it cannot end; detach() returns all the same."""
-    with _demo_server.serving() as server:
+    with demo_server.serving() as server:
         lines = mini_host(
             """
             cleaner = running["cleaner"]
@@ -244,7 +244,7 @@ def test_detach_names_a_task_whose_clean_up_needs_qt(mini_host, what):
 @pytest.mark.parametrize("what", DRIVEN_BY_QT)
 def test_detach_that_processes_events_lets_a_clean_up_that_needs_qt_end(mini_host, what):
     """With process_events=True the task gets its signal, and ends."""
-    with _demo_server.serving() as server:
+    with demo_server.serving() as server:
         lines = mini_host(
             """
             cleaner = running["cleaner"]

@@ -1,6 +1,6 @@
 """asyncslot in real host applications: the same checks in each, played by tests/hosts/real/guest inside it.
 
-Each host is started twice, see scripts/_hosts.py: bare, and with the guest that plays its story. The tests below
+Each host is started twice, see scripts/lib/hosts.py: bare, and with the guest that plays its story. The tests below
 judge what the guest wrote, one claim each. Where a host is not installed they are skipped, saying so;
 `--require-hosts` makes that a failure. `scripts/hosts.py` installs the hosts and prints a table of all this.
 """
@@ -19,8 +19,7 @@ import slow_server
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import _hosts  # noqa: E402 (from scripts/, see above)
-import _machine  # noqa: E402
+from lib import hosts, machine  # noqa: E402 (from scripts/, see above)
 
 pytestmark = pytest.mark.hosts
 
@@ -43,7 +42,7 @@ class Story:
     """What happened in one host."""
 
     def __init__(self, name, directory):
-        with slow_server.serving(FILE) as server, _hosts.lasting_display() as display, _hosts.find(name)(
+        with slow_server.serving(FILE) as server, hosts.lasting_display() as display, hosts.find(name)(
             directory
         ) as host:
             self.host = host
@@ -73,7 +72,7 @@ def stories(tmp_path_factory):
     def play(name):
         if name not in played:
             try:
-                played[name] = _hosts.find(name).missing() or Story(name, tmp_path_factory.mktemp(name))
+                played[name] = hosts.find(name).missing() or Story(name, tmp_path_factory.mktemp(name))
             except Exception as exc:
                 played[name] = exc
         return played[name]
@@ -81,7 +80,7 @@ def stories(tmp_path_factory):
     return play
 
 
-@pytest.fixture(params=os.environ.get("ASYNCSLOT_HOSTS", "").split() or _hosts.names())
+@pytest.fixture(params=os.environ.get("ASYNCSLOT_HOSTS", "").split() or hosts.names())
 def story(request, stories, host_missing):
     _record(request, "host", request.param)
     found = stories(request.param)
@@ -160,7 +159,7 @@ def test_report_from_thread(story):
 def test_progress(story):
     """Progress is seen in the host's own display, with its share, its title and its text."""
     facts = story.check("progress")
-    for directory in filter(None, [str(_machine.WORK / "screenshots"), os.environ.get("ASYNCSLOT_SCREENSHOTS")]):
+    for directory in filter(None, [str(machine.WORK / "screenshots"), os.environ.get("ASYNCSLOT_SCREENSHOTS")]):
         os.makedirs(directory, exist_ok=True)
         shutil.copy(str(story.host.screenshot_file), os.path.join(directory, f"{story.host.place.name}-progress.png"))
     assert facts["fraction"] == pytest.approx(100 / 240, abs=0.01)

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-import _demo_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
+from lib import demo_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
 from mini_host_user import MINI_HOST
 
 TRACE = """
@@ -160,7 +160,7 @@ def test_the_buttons_load_unload_and_reload_the_selected_plugin(mini_host):
 
 def test_example_plugins_download_and_leave_nothing_after_five_reloads_at_work(mini_host):
     """Two copies of asyncslot side by side; reloaded while busy, they leave no descriptor and no thread."""
-    with _demo_server.serving() as server:
+    with demo_server.serving() as server:
         lines = mini_host(
             f"""
             def fill_in_and_start():
@@ -189,7 +189,7 @@ def test_example_plugins_download_and_leave_nothing_after_five_reloads_at_work(m
         )
     assert lines.count("reloaded: True") == 10
     assert "the same footprint: True" in lines
-    assert f"SHA-256{_demo_server.FILE_SHA256}" in lines
+    assert f"SHA-256{demo_server.FILE_SHA256}" in lines
     reports = [line for line in lines if ": detached in" in line]
     assert len(reports) == 12
     assert all("0 tasks abandoned" in line for line in reports)

@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 SUPPORT = (ROOT / "SUPPORT.md").read_text(encoding="utf-8")
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import _machine  # noqa: E402 (from scripts/, see above)
-import _qgis  # noqa: E402
 import vendor  # noqa: E402
+from lib import machine  # noqa: E402 (from scripts/, see above)
+from lib.qgis import QgisRun, missing  # noqa: E402
 
 pytestmark = pytest.mark.qgis
 
@@ -43,7 +43,7 @@ class Story:
     def __init__(self, directory):
         self.directory = directory
         hosts = ROOT / "tests" / "hosts" / "real"
-        with slow_server.serving(FILE) as server, _machine.display() as (display, _), _qgis.QgisRun(directory) as qgis:
+        with slow_server.serving(FILE) as server, machine.display() as (display, _), QgisRun(directory) as qgis:
             qgis.add_plugin(ROOT / "examples" / "qgis_plugin", "async_download")
             qgis.add_plugin(hosts / "qgis_guest", "qgis_guest")
             qgis.add_plugin(hosts / "qgis_guest", "qgis_guest_two")
@@ -71,7 +71,7 @@ class Story:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
     """Return what happened, or the reason why nothing could."""
-    return _qgis.missing() or Story(tmp_path_factory.mktemp("qgis"))
+    return missing() or Story(tmp_path_factory.mktemp("qgis"))
 
 
 @pytest.fixture

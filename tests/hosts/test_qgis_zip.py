@@ -18,9 +18,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import _machine  # noqa: E402 (from scripts/, see above)
-import _qgis  # noqa: E402
 import vendor  # noqa: E402
+from lib import machine  # noqa: E402 (from scripts/, see above)
+from lib.qgis import QgisRun, missing  # noqa: E402
 
 pytestmark = pytest.mark.qgis
 
@@ -142,7 +142,7 @@ class Story:
             (directory / "zips" / maker).mkdir(parents=True)
             paths.append(shutil.copy(str(path), str(directory / "zips" / maker / f"{NAME}.zip")))
         (directory / "qgis").mkdir()
-        with _machine.display() as (display, _), _qgis.QgisRun(directory / "qgis") as qgis:
+        with machine.display() as (display, _), QgisRun(directory / "qgis") as qgis:
             driver = ROOT / "tests" / "hosts" / "real" / "qgis_zip_driver"
             qgis.add_plugin(driver, "qgis_zip_driver", needs_copy=False)
             qgis.start(display, {"ASYNCSLOT_ZIPS": os.pathsep.join(paths)})
@@ -154,7 +154,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory):
-    return _qgis.missing() or Story(tmp_path_factory.mktemp("zips"))
+    return missing() or Story(tmp_path_factory.mktemp("zips"))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import _demo_server  # noqa: E402 - scripts/ is no package
+from lib import demo_server  # noqa: E402 - scripts/ is no package
 
 # Runs the example as it is, with a user who clicks twice and closes the message box. A timer stands in for the user.
 CLICK_TWICE = """
@@ -65,7 +65,7 @@ def test_minimal_gui_says_hi_once_for_a_double_click(run_python):
 
 @pytest.fixture
 def server():
-    with _demo_server.serving() as address:
+    with demo_server.serving() as address:
         yield address
 
 
@@ -85,7 +85,7 @@ def test_downloader_reports_growing_progress_up_to_the_end(server):
     """What it returns is what was sent, and each report is further than the one before."""
     told = []
     body = asyncio.run(http_download.download(server + "/file", lambda done, total: told.append((done, total))))
-    assert body == _demo_server.FILE
+    assert body == demo_server.FILE
     assert told == sorted(set(told))
     assert told[-1] == (len(body), len(body))
 

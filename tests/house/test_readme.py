@@ -29,8 +29,8 @@ from readme_reader import (
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import _machine
-import _qgis
+from lib import machine
+from lib import qgis as lib_qgis
 
 pytestmark = pytest.mark.once
 
@@ -262,7 +262,7 @@ def test_the_plugin_of_the_first_page_is_short():
 @pytest.mark.qgis
 def test_the_plugin_of_the_first_page_in_qgis(tmp_path, pytestconfig):
     """As it stands there, with its metadata and a vendored copy."""
-    missing = _qgis.missing()
+    missing = lib_qgis.missing()
     if missing:
         (pytest.fail if pytestconfig.getoption("--require-hosts") else pytest.skip)(missing)
     for name in ("my_plugin", "witness", "run"):
@@ -272,7 +272,7 @@ def test_the_plugin_of_the_first_page_in_qgis(tmp_path, pytestconfig):
     (tmp_path / "my_plugin" / "_vendor" / "__init__.py").touch()
     write_plugin(tmp_path / "witness")
     (tmp_path / "witness" / "__init__.py").write_text(WITNESS)
-    with _machine.display() as (display, _), _qgis.QgisRun(tmp_path / "run") as qgis:
+    with machine.display() as (display, _), lib_qgis.QgisRun(tmp_path / "run") as qgis:
         qgis.add_plugin(tmp_path / "my_plugin", "my_plugin")
         qgis.add_plugin(tmp_path / "witness", "witness", needs_copy=False)
         qgis.start(display)

@@ -24,16 +24,16 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark r
 # All workloads of one loop in one child process after another; prints {workload: result}.
 SAMPLE_ALL = """
 import json, subprocess, sys
-import _bench_worker as worker
-import _machine
+from lib.bench import worker
+from lib import machine
 
 results = {}
-with _machine.display() as (screen, _):
+with machine.display() as (screen, _):
     for name in worker.WORKLOADS:
         if not worker.fits(sys.argv[1], name, sys.argv[2]) or (name in worker.ON_SCREEN and "DISPLAY" not in screen):
             continue
         request = {"workload": name, "loop": sys.argv[1], "binding": sys.argv[2], "seconds": 0.05, "size": 0.005}
-        command = [sys.executable, worker.__file__, json.dumps(request)]
+        command = [sys.executable, "-m", "lib.bench.worker", json.dumps(request)]
         env = worker.environment(name, DISPLAY=screen.get("DISPLAY"))
         done = subprocess.run(command, env=env, stdout=subprocess.PIPE)
         results[name] = json.loads(done.stdout.splitlines()[-1])
@@ -45,18 +45,18 @@ print(json.dumps(results))
 def report(monkeypatch):
     """The module that sums up."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    import _bench_report
+    from lib.bench import report
 
-    return _bench_report
+    return report
 
 
 @pytest.fixture
 def goals(monkeypatch):
     """The module that says what is to be reached."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    import _bench_goals
+    from lib.bench import goals
 
-    return _bench_goals
+    return goals
 
 
 @pytest.mark.slow
@@ -84,8 +84,8 @@ def test_every_workload_gives_possible_figures(loop):
 def test_our_timers_are_never_early():
     """A count, and not a time: one that fires early is wrong however busy the machine is."""
     request = {"workload": "timers10k", "loop": "asyncslot", "binding": API_NAME, "size": 0.02}
-    command = [sys.executable, str(SCRIPTS / "_bench_worker.py"), json.dumps(request)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, timeout=60)
+    command = [sys.executable, "-m", "lib.bench.worker", json.dumps(request)]
+    done = subprocess.run(command, cwd=str(SCRIPTS), stdout=subprocess.PIPE, timeout=60)
     assert json.loads(done.stdout.splitlines()[-1])["figures"]["ms too early"] == 0
 
 
@@ -125,7 +125,7 @@ def test_without_plain_asyncio_qtinter_is_what_others_are_compared_with(report):
 
 def test_each_goal_names_a_workload_and_a_contender(goals):
     """A goal of a workload that is not there would never be judged, and nobody would notice."""
-    import _bench_worker as worker
+    from lib.bench import worker
 
     for goal in goals.GOALS:
         assert {goal.workload, *([goal.to] if goal.how == "own" else [])} <= set(worker.WORKLOADS), goal.row
@@ -220,9 +220,9 @@ class TestAnotherRound:
 def test_readme_shows_what_was_measured(monkeypatch):
     """Each row of its table is that of the results to which it links."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    import _bench_readme
+    from lib.bench import readme
 
     told = section("How fast")
     (results,) = set(re.findall(r"\((results-[\d-]+\.json)\)", told))
     rows = [line for line in told.splitlines() if line.startswith("|")][2:]
-    assert rows == _bench_readme.table(json.loads((SCRIPTS / "bench" / results).read_text(encoding="utf-8")))
+    assert rows == readme.table(json.loads((SCRIPTS / "bench" / results).read_text(encoding="utf-8")))

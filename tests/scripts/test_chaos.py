@@ -70,7 +70,7 @@ def test_a_fault_is_found(chaos, fault, kind):
 def test_the_same_seed_is_the_same_plan(monkeypatch):
     """A seed decides what happens; an action that is left out changes no other."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    from _chaos_world import Plan
+    from lib.chaos.world import Plan
 
     first, second, other = Plan(7), Plan(7), Plan(8)
     assert vars(first) == vars(second)

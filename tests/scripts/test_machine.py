@@ -8,8 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
-import _host_run  # noqa: E402 - scripts/ is no package
-import _machine  # noqa: E402
+from lib import host_run, machine  # noqa: E402 - scripts/ is no package
 
 
 @pytest.fixture
@@ -22,17 +21,17 @@ def debian(monkeypatch):
         def stdout(self):
             return "".join(f"installed {name}\n" for name in installed) + "config-files libgl1\n"
 
-    monkeypatch.setattr(_machine.shutil, "which", lambda name: "/usr/bin/" + name)
-    monkeypatch.setattr(_machine.subprocess, "run", lambda *args, **kwargs: Listing())
-    monkeypatch.setattr(_machine.os, "geteuid", lambda: 1000, raising=False)
+    monkeypatch.setattr(machine.shutil, "which", lambda name: "/usr/bin/" + name)
+    monkeypatch.setattr(machine.subprocess, "run", lambda *args, **kwargs: Listing())
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 1000, raising=False)
     return installed
 
 
 def test_who_is_not_root_is_told_the_line_with_all_missing_packages(debian):
     """Packages that are there, also under their new name, are not in it; removed ones of which files are left are."""
     debian.update({"libfontconfig1", "libglib2.0-0t64"})
-    with pytest.raises(_machine.SetupError) as caught:
-        _machine.need_packages(["libglib2.0-0", "libgl1", "libfontconfig1", "xvfb"], "a test")
+    with pytest.raises(machine.SetupError) as caught:
+        machine.need_packages(["libglib2.0-0", "libgl1", "libfontconfig1", "xvfb"], "a test")
     assert "apt-get install -y --no-install-recommends libgl1 xvfb\n" in str(caught.value)
     assert "a test" in str(caught.value)
 
@@ -40,24 +39,24 @@ def test_who_is_not_root_is_told_the_line_with_all_missing_packages(debian):
 def test_nothing_is_said_when_all_packages_are_there(debian):
     """Not being root is no error by itself."""
     debian.add("xvfb")
-    _machine.need_packages(["xvfb"], "a test")
+    machine.need_packages(["xvfb"], "a test")
 
 
 def test_another_system_than_debian_is_left_alone(monkeypatch):
     """Without apt-get there is nothing that we could do, or advise."""
-    monkeypatch.setattr(_machine.shutil, "which", lambda name: None)
-    _machine.need_packages(["xvfb"], "a test")
+    monkeypatch.setattr(machine.shutil, "which", lambda name: None)
+    machine.need_packages(["xvfb"], "a test")
 
 
 def test_a_setup_command_that_fails_shows_the_end_of_its_output():
     """The user sees why, which command it was, and its exit code."""
-    with pytest.raises(_machine.SetupError) as caught:
-        _machine.run_quietly([sys.executable, "-c", "print('no such mirror'); raise SystemExit(7)"], timeout=60)
+    with pytest.raises(machine.SetupError) as caught:
+        machine.run_quietly([sys.executable, "-c", "print('no such mirror'); raise SystemExit(7)"], timeout=60)
     assert "no such mirror" in str(caught.value)
     assert "exit code 7" in str(caught.value)
 
 
-class Host(_host_run.HostRun):
+class Host(host_run.HostRun):
     """A host that is a line of Python; its record file is `sys.argv[1]`."""
 
     NAME = "the toy host"
@@ -93,7 +92,7 @@ def test_last_words_of_a_host_that_has_ended_are_read(host):
 def test_a_host_that_ends_too_early_is_shown_with_its_output(host):
     """The text has its name, its exit code and what it printed."""
     host.start("print('no plug-in found')\nsys.exit(3)")
-    with pytest.raises(_host_run.HostError) as caught:
+    with pytest.raises(host_run.HostError) as caught:
         host.wait_for(lambda record: True, 30)
     assert "the toy host ended with exit code 3" in str(caught.value)
     assert "no plug-in found" in str(caught.value)
@@ -102,14 +101,14 @@ def test_a_host_that_ends_too_early_is_shown_with_its_output(host):
 def test_a_host_that_tells_nothing_is_waited_for_until_the_limit(host):
     """Then the text says how long it was."""
     host.start("time.sleep(60)")
-    with pytest.raises(_host_run.HostError, match=r"did not get there within 0\.2 s"):
+    with pytest.raises(host_run.HostError, match=r"did not get there within 0\.2 s"):
         host.wait_for(lambda record: True, 0.2)
 
 
 def test_a_host_that_does_not_end_is_killed(host):
     """No host is left behind, and closing once more is no error."""
     host.start("time.sleep(60)")
-    with pytest.raises(_host_run.HostError, match=r"was still running after 0\.2 s and was killed"):
+    with pytest.raises(host_run.HostError, match=r"was still running after 0\.2 s and was killed"):
         host.wait_exit(0.2)
     assert host._process.poll() is not None
     host.close()

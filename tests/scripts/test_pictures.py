@@ -35,8 +35,8 @@ def test_a_picture_is_small_and_readme_leads_to_it(name):
 
 @pytest.mark.parametrize("picture", sorted(pictures.PICTURES))
 def test_a_picture_has_what_the_story_plays(picture):
-    """Its file has what _pictures_story.py asks for: it is only run in a host, where a slip would be found late."""
-    tree = ast.parse((ROOT / "scripts" / f"_pictures_{picture}.py").read_text(encoding="utf-8"))
+    """Its file has what lib/pictures/story.py asks for: it is only run in a host, where a slip would be found late."""
+    tree = ast.parse((pictures.PARTS / f"{picture}.py").read_text(encoding="utf-8"))
     names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
     names |= {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets}
     assert {"SIZE", "play"} <= names

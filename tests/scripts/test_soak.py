@@ -45,10 +45,10 @@ def soak(tmp_path):
 def judge(monkeypatch):
     """Return the soak's judgement on the samples of one counter, one sample after each cycle, as a verdict."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
-    import _soak_measure
+    from lib.soak import measure
 
     def judge(name, values):
-        return _soak_measure.judge(name, range(1, len(values) + 1), values)["verdict"]
+        return measure.judge(name, range(1, len(values) + 1), values)["verdict"]
 
     return judge
 
@@ -127,5 +127,5 @@ NOISE = [3, 0, 2, 5, 1, 4, 0, 2]
     ],
 )
 def test_a_leak_is_told_from_noise(judge, name, values, verdict):
-    """The rules at the head of _soak_measure.py, on samples that are made up."""
+    """The rules at the head of lib/soak/measure.py, on samples that are made up."""
     assert judge(name, values) == verdict

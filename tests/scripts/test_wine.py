@@ -42,20 +42,20 @@ def test_ci_runs_an_old_and_a_new_python(scripts):
 
 def test_files_have_a_windows_name(scripts):
     """wine's drive Z: is all of this system."""
-    import _wine
+    from lib import wine
 
-    assert _wine.windows_path("/home/me/a b.xml") == r"Z:\home\me\a b.xml"
+    assert wine.windows_path("/home/me/a b.xml") == r"Z:\home\me\a b.xml"
 
 
 def test_a_dll_is_forwarded_name_by_name(scripts, monkeypatch):
     """Old binutils print a line without '+base'."""
-    import _wine
+    from lib import wine
 
     listings = [LISTING, re.sub(r"\+base\[ +\d+\] +\d{4} ", "", LISTING)]
     for listing in listings:
         done = subprocess.CompletedProcess([], 0, stdout=listing.encode())
-        monkeypatch.setattr(_wine.subprocess, "run", lambda *_, done=done, **__: done)
-        assert _wine._exports(Path("/somewhere/python311.dll")) == [
+        monkeypatch.setattr(wine.subprocess, "run", lambda *_, done=done, **__: done)
+        assert wine._exports(Path("/somewhere/python311.dll")) == [
             "PyAIter_Check = python311.PyAIter_Check",
             "PyType_Type = python311.PyType_Type",
         ]

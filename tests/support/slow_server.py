@@ -5,7 +5,7 @@ import functools
 import time
 from http.server import BaseHTTPRequestHandler
 
-import _http_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
+from lib import http_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
 
 PIECE = 64 * 1024
 PIECE_SECONDS = 0.02
@@ -20,7 +20,7 @@ def serving(file):
     Returns:
         A context manager with the address to put in front.
     """
-    return _http_server.serving(functools.partial(Handler, file), waits=False)
+    return http_server.serving(functools.partial(Handler, file), waits=False)
 
 
 class Handler(BaseHTTPRequestHandler):

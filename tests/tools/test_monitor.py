@@ -499,10 +499,10 @@ def test_a_real_mouse_cancels_a_task(run_python, host_missing, monkeypatch):
     """On an X server, where a window must be mapped and lie where it says to be clicked."""
     scripts = Path(__file__).resolve().parents[2] / "scripts"
     monkeypatch.syspath_prepend(str(scripts))
-    import _hosts
+    from lib import hosts
 
     if shutil.which("xdotool") is None or shutil.which("Xvfb") is None:
         host_missing("xdotool or Xvfb is not installed (Debian: apt-get install xvfb xdotool)")
-    with _hosts.lasting_display() as variables:
+    with hosts.lasting_display() as variables:
         done = run_python(REAL, env={"QT_QPA_PLATFORM": "xcb", **variables})
     assert done.stdout.startswith("cancelled"), done.stdout + done.stderr

@@ -2,7 +2,7 @@
 
 import json
 
-from _hosts import Application
+from lib.hosts import Application
 
 _PLUGIN = '''
 

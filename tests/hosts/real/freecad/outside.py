@@ -1,6 +1,6 @@
 """FreeCAD, as seen from outside: Debian's 0.20, a workbench in the old layout, Mod/<Name>/InitGui.py."""
 
-from _hosts import Application
+from lib.hosts import Application
 
 # FreeCAD runs the file as text, without a module around it, with its directory on sys.path.
 _INIT_GUI = "import asyncslot_guest\n\nasyncslot_guest.start()\n"

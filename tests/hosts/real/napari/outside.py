@@ -6,8 +6,8 @@ This one has PyQt6; napari_pyside6 is the same with PySide6.
 import shutil
 import sys
 
-import _machine
-from _hosts import GUEST, TOOLS, Application
+from lib import machine
+from lib.hosts import GUEST, TOOLS, Application
 
 _PLUGIN = "asyncslot-guest"
 
@@ -55,7 +55,7 @@ class Host(Application):
 
     @classmethod
     def venv(cls):
-        return _machine.WORK / "hosts" / f"napari-{cls.API}"
+        return machine.WORK / "hosts" / f"napari-{cls.API}"
 
     @classmethod
     def program(cls):
@@ -63,17 +63,17 @@ class Host(Application):
 
     @classmethod
     def set_up(cls):
-        packages = [*_machine.QT_LIBRARIES, *_QT_LIBRARIES, *_machine.venv_packages(), *TOOLS]
-        _machine.need_packages(packages, cls.NAME)
+        packages = [*machine.QT_LIBRARIES, *_QT_LIBRARIES, *machine.venv_packages(), *TOOLS]
+        machine.need_packages(packages, cls.NAME)
         if cls.missing() is None:
             return
-        _machine.say(f"set-up: installing {', '.join(cls.REQUIREMENTS)} (a minute or two)")
+        machine.say(f"set-up: installing {', '.join(cls.REQUIREMENTS)} (a minute or two)")
         venv = cls.venv()
-        _machine.run_quietly([sys.executable, "-m", "venv", "--clear", str(venv)], timeout=300)
+        machine.run_quietly([sys.executable, "-m", "venv", "--clear", str(venv)], timeout=300)
         pip = [str(venv / "bin" / "python"), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
         try:
-            _machine.run_quietly([*pip, *cls.REQUIREMENTS], timeout=1800)
-        except _machine.SetupError:
+            machine.run_quietly([*pip, *cls.REQUIREMENTS], timeout=1800)
+        except machine.SetupError:
             shutil.rmtree(venv)  # half of it would look like all of it the next time
             raise
 
@@ -81,7 +81,7 @@ class Host(Application):
     def missing(cls):
         if not cls.program().exists():
             return f"{cls.NAME} is not installed (python3 scripts/hosts.py {cls.place.name} installs it)"
-        return None if _machine.has_display() or shutil.which("Xvfb") else f"there is no display for {cls.NAME}"
+        return None if machine.has_display() or shutil.which("Xvfb") else f"there is no display for {cls.NAME}"
 
     def install(self):
         packages = self.home / "site-packages"

@@ -1,9 +1,9 @@
 """napari with PySide6; all else is as in ../napari."""
 
-import _hosts
+from lib import hosts
 
 
-class Host(_hosts.find("napari")):
+class Host(hosts.find("napari")):
     NAME = "napari with PySide6"
     API = "pyside6"
     # Not 6.12: on Python 3.11 that one loses references to None until the process dies (seen 2026-11).

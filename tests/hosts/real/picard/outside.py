@@ -1,6 +1,6 @@
 """Picard, as seen from outside: Debian's 2.8, a plug-in that is a package in the user's directory of them."""
 
-from _hosts import GUEST, Application
+from lib.hosts import GUEST, Application
 
 _PLUGIN = """
 

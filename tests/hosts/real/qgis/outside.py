@@ -1,7 +1,7 @@
 """QGIS, as seen from outside: Debian's 3.22. What is particular about QGIS is tested in test_qgis.py."""
 
-from _hosts import GUEST, Application
-from _machine import QGIS
+from lib.hosts import GUEST, Application
+from lib.machine import QGIS
 
 _METADATA = """\
 [general]
