@@ -3,7 +3,7 @@
 Private names are asyncio's own business and may change with each version of Python. We use them where there is no
 public way, or none that is fast enough. The table lists all of them, by the object of asyncio's that has them. They
 were read in Python 3.7 to 3.14; where a name is not in all of these, its versions stand behind it.
-tests/test_private_names.py reads our code and asyncio's, and fails on a name too many or too few on either side.
+tests/house/test_private_names.py reads our code and asyncio's, and fails on a name too many or too few on either side.
 
     asyncio.events           _get_running_loop _set_running_loop _event_loop_policy _ThreadSafeHandle[3.14]
     asyncio.tasks            _enter_task _leave_task

@@ -85,7 +85,7 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
         adapter = find_host()
     else:
         adapter = host
-        check_adapter(adapter)  # our own adapters keep the contract: tests/test_adapter_conformance.py
+        check_adapter(adapter)  # our own adapters keep the contract: tests/hosts/test_adapter_conformance.py
     try:
         qt_core = adapter.qt_core()
         application = require_application(qt_core, "attach()")

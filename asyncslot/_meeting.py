@@ -18,7 +18,7 @@ another version than the lease that rides on it. Owners, their executors and the
 back are made by the loop's copy. So the modules that make the loop meet objects of their own copy only;
 leases, the monitor and reports meet those of all copies. PROTOCOL counts the changes, of the form above or of
 the treaty, after which copies no longer understand each other. A copy that finds another number says so.
-tests/test_treaty.py reads the code, tests/test_frozen_copies.py runs old copies against it.
+tests/lease/test_treaty.py reads the code, tests/lease/test_frozen_copies.py runs old copies against it.
 """
 
 from __future__ import annotations

@@ -37,11 +37,10 @@ import sys
 import time
 from pathlib import Path
 
-from _bench_worker import LOOPS, MMAP_THRESHOLD, ON_SCREEN, WORKLOADS, environment, fits
-from _machine import (
+from lib.bench.worker import LOOPS, MMAP_THRESHOLD, ON_SCREEN, WORKLOADS, environment, fits
+from lib.machine import (
     QT6_LIBRARIES,
     QT_LIBRARIES,
-    ROOT,
     WORK,
     XVFB,
     SetupError,
@@ -134,7 +133,7 @@ def _parse_arguments():
 def _show(reporter, file, plot):
     """Print the tables, and draw the plot if there is a file for it."""
     files = [str(Path(each).resolve()) for each in (file, plot) if each]
-    subprocess.run([reporter, str(SCRIPTS / "_bench_report.py"), *files], check=True)
+    subprocess.run([reporter, "-m", "lib.bench.report", *files], cwd=str(SCRIPTS), check=True)
 
 
 # -- set-up --------------------------------------------------------------------------
@@ -234,10 +233,10 @@ def _sample(python, binding, loop, workload, screen, malloc):
     request = {"workload": workload, "loop": loop, "binding": binding}
     request["paths"] = [str(BENCH / binding / path) for path in paths]
     env = environment(workload, **screen, GLIBC_TUNABLES=MMAP_THRESHOLD if malloc == "fixed" else None)
-    command = [python, str(SCRIPTS / "_bench_worker.py"), json.dumps(request)]
+    command = [python, "-m", "lib.bench.worker", json.dumps(request)]
     start = time.monotonic()
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=env, cwd=ROOT)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, env=env, cwd=SCRIPTS)
         sample = json.loads(done.stdout.splitlines()[-1])
     except subprocess.TimeoutExpired:
         sample = {"error": f"no end within {TIMEOUT} s"}

@@ -4,8 +4,8 @@
 A *seed* is a small world that lives for about a second: three to five plug-ins, each with a copy of asyncslot or two
 with one, that are loaded, reloaded and purged, attach and detach, make tasks, slots, servers, threads and dialogs in
 dialogs; a neighbour who turns a loop of his own; collections at odd moments; a host that quits from anywhere. After
-each lease and each seed it is judged what must hold. See scripts/_chaos_world.py for the world, _chaos_actions.py and
-_chaos_work.py for what happens in it, _chaos_checks.py for what must hold.
+each lease and each seed it is judged what must hold. In scripts/lib/chaos, see world.py for the world, actions.py and
+work.py for what happens in it, checks.py for what must hold.
 
 Seeds run one after the other in a process, until one of them has a finding. That seed is run again, alone, to tell
 whether it is the same each time: Qt and the system have a say in when things happen. A process that crashes or hangs is
@@ -32,8 +32,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import _chaos_packages
-from _machine import QT6_LIBRARIES, QT_LIBRARIES, ROOT, SetupError, need_packages, say
+from lib.chaos import packages
+from lib.machine import QT6_LIBRARIES, QT_LIBRARIES, ROOT, SetupError, need_packages, say
 from matrix import TABLE, prepare
 
 # One cell for each binding: a Python in the middle, and the newest, on which asyncio differs most.
@@ -61,7 +61,7 @@ def main():
         return 2
     results = []
     with tempfile.TemporaryDirectory() as directory:
-        _chaos_packages.make(directory)
+        packages.make(directory)
         for cell, python in pythons.items():
             chaos = Chaos(cell, python, Path(directory), options)
             if options.shrink:
@@ -92,10 +92,10 @@ def _parse_arguments():
     parser.add_argument("--keep", help="with --seed: the numbers of the actions that are done, with commas")
     parser.add_argument("--shrink", action="store_true", help="with --seed: leave out what it does not need to fail")
     parser.add_argument("--kind", help="with --shrink: the finding that is to remain; the first one by default")
-    parser.add_argument("--without", metavar="WORDS", help="what does not happen, with commas: see _chaos_world.Plan")
+    parser.add_argument("--without", metavar="WORDS", help="what does not happen, with commas: see world.Plan")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE, too")
     parser.add_argument("--limit", type=float, default=LIMIT, help=f"seconds that a seed may take; {LIMIT} by default")
-    parser.add_argument("--inject", metavar="FAULT", help="a fault on purpose, which must be found: see _chaos_faults")
+    parser.add_argument("--inject", metavar="FAULT", help="a fault on purpose, which must be found: see faults.py")
     options = parser.parse_args()
     if options.binding:
         options.cells = [name for name in CELLS if name.startswith(options.binding + "-")]
@@ -226,7 +226,7 @@ class Chaos:
 
     def _run(self, seeds):
         """Yield the results of seeds in a process of their own, up to the first that has findings."""
-        command = [self._python, "-X", "faulthandler", str(ROOT / "scripts" / "_chaos_run.py")]
+        command = [self._python, "-X", "faulthandler", "-m", "lib.chaos.run"]
         command += [str(self._directory), str(self._log), ",".join(map(str, seeds)), f"--limit={self._options.limit}"]
         if self._options.keep is not None:
             command.append(f"--keep={self._options.keep}")
@@ -238,7 +238,12 @@ class Chaos:
             self._log.unlink()
         with open(self._errors, "wb") as errors:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, env=self._environment()
+                command,
+                cwd=str(ROOT / "scripts"),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                env=self._environment(),
             )
         # faulthandler ends a seed that hangs; this is for what even that cannot end.
         watch = threading.Timer(self._options.limit * len(seeds) + 60, process.kill)

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from _machine import ROOT, WORK, SetupError, need_packages, need_venv, say, venv_packages
+from lib.machine import ROOT, WORK, SetupError, need_packages, need_venv, say, venv_packages
 
 TIMEOUT = 300  # seconds, for each tool
 
@@ -25,7 +25,7 @@ COPY = WORK / "checked"
 STUBS = ROOT / "tests" / "stubs"
 
 # What a checker is to find in a plug-in that uses the package.
-PLUGIN = "tests/typed_plugin.py"
+PLUGIN = "tests/house/typed_plugin.py"
 
 # For each system, what of the package is not for it.
 SYSTEMS = {"linux": "_windows.py", "darwin": "_windows.py", "win32": "_unix.py"}

@@ -19,11 +19,10 @@ import shutil
 import sys
 from itertools import count
 
-import _demo_server
-import _qgis
 import vendor
-from _host_run import HostError, HostRun
-from _machine import (
+from lib import demo_server, qgis
+from lib.host_run import HostError, HostRun
+from lib.machine import (
     QGIS,
     QT_LIBRARIES,
     ROOT,
@@ -102,11 +101,11 @@ def prepare_mini_host(stay):
 def prepare_qgis():
     """Set the machine up; return a run of QGIS, and its plug-ins: two copies of the same example."""
     need_packages(QGIS + ([] if has_display() else XVFB), "QGIS")
-    missing = _qgis.missing()
+    missing = qgis.missing()
     if missing:
         raise SetupError(missing)
     plugins = dict.fromkeys(("download_a", "download_b"), EXAMPLES / "qgis_plugin")
-    return _qgis.QgisRun(fresh_directory("qgis")), plugins
+    return qgis.QgisRun(fresh_directory("qgis")), plugins
 
 
 def fresh_directory(host):
@@ -120,20 +119,20 @@ def fresh_directory(host):
 def show(run, plugins, host, stay):
     """Start the host with the plug-ins and the driver that plays the user; return the exit code."""
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(_demo_server.serving())
+        server = stack.enter_context(demo_server.serving())
         screen, screen_name = stack.enter_context(display())
         stack.enter_context(run)
         for name, source in plugins.items():
             run.add_plugin(source, name)
-        driver = run.add_plugin(ROOT / "scripts" / "_demo_driver", "demo_driver", needs_copy=False)
+        driver = run.add_plugin(ROOT / "scripts" / "lib" / "demo_driver", "demo_driver", needs_copy=False)
         script = {
             "host": host,
             "server": server,
             "stay": stay,
             "record": str(run.record_file),
             "directory": str(run.directory),
-            "sha256": _demo_server.FILE_SHA256,
-            "tiles": _demo_server.COLUMNS * _demo_server.ROWS,
+            "sha256": demo_server.FILE_SHA256,
+            "tiles": demo_server.COLUMNS * demo_server.ROWS,
         }
         (driver / "script.json").write_text(json.dumps(script), encoding="utf-8")
         say(f"{host} on {screen_name}:")

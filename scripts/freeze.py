@@ -2,8 +2,9 @@
 """Keep this release's copy for the tests: `python3 scripts/freeze.py` makes tests/frozen/asyncslot-VERSION.zip.
 
 What a plug-in's author gets from scripts/vendor.py, in one file: today's code must get on with it for as long as such
-plug-ins are about (tests/test_frozen_copies.py). Sorted, with one date for all and not compressed, so that the same
-source gives the same bytes on every machine. A frozen copy is never changed: one that is there already is left alone.
+plug-ins are about (tests/lease/test_frozen_copies.py). Sorted, with one date for all and not compressed, so that the
+same source gives the same bytes on every machine. A frozen copy is never changed: one that is there already is left
+alone.
 
 Exit codes: 0 made, or there with the same content; 2 refused.
 """

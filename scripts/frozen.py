@@ -1,7 +1,7 @@
 """Freeze two programs with PyInstaller and Nuitka, and run them without their source: `python3 scripts/frozen.py`.
 
-    minimal    examples/minimal_gui.py, with a user who clicks (_frozen_user.py)
-    whole      _frozen_program.py: Runner, attached and nested, slots, signals, a child process, monitor, report
+    minimal    examples/minimal_gui.py, with a user who clicks (lib/frozen/user.py)
+    whole      lib/frozen/program.py: Runner, attached and nested, slots, signals, a child process, monitor, report
 
 Each is run as it is, then frozen, and then run from another directory with its source moved away, the package's
 (a vendored copy) and its own. What it prints must be the same. Freezing compiles for minutes, so this is no part of
@@ -25,7 +25,19 @@ import tempfile
 import time
 from pathlib import Path
 
-from _machine import QT6_LIBRARIES, QT_LIBRARIES, ROOT, WORK, SetupError, need_packages, run_quietly, say, venv_packages
+from lib.machine import (
+    QT6_LIBRARIES,
+    QT_LIBRARIES,
+    ROOT,
+    WORK,
+    SetupError,
+    need_packages,
+    run_quietly,
+    say,
+    venv_packages,
+)
+
+PARTS = ROOT / "scripts" / "lib" / "frozen"
 
 BINDINGS = {"PyQt5": "PyQt5", "PyQt6": "PyQt6", "PySide6": "PySide6-Essentials"}
 
@@ -128,11 +140,11 @@ def _write_source(source, program):
     run_quietly([sys.executable, str(ROOT / "scripts" / "vendor.py"), str(source)], timeout=60)
     main_file = source / "main.py"
     if program == "minimal":
-        shutil.copy(str(ROOT / "scripts" / "_frozen_user.py"), str(source))
+        shutil.copy(str(PARTS / "user.py"), str(source / "frozen_user.py"))
         example = (ROOT / "examples" / "minimal_gui.py").read_text(encoding="utf-8")
-        main_file.write_text("import _frozen_user\n" + example, encoding="utf-8")
+        main_file.write_text("import frozen_user\n" + example, encoding="utf-8")
     else:
-        shutil.copy(str(ROOT / "scripts" / "_frozen_program.py"), str(main_file))
+        shutil.copy(str(PARTS / "program.py"), str(main_file))
     return main_file
 
 

@@ -1,8 +1,8 @@
 """Run asyncslot in real host applications: `python3 scripts/hosts.py [HOST ...]`, by default in all that are described.
 
 Sets this machine up (hosts from Debian, as root; everything else that is made lies under .work/), runs
-tests/test_hosts.py for these hosts, and prints a table of host and check. What each check claims is written there; how
-a host is described, in scripts/_hosts.py. Screenshots of progress in each host go to .work/screenshots.
+tests/hosts/test_hosts.py for these hosts, and prints a table of host and check. What each check claims is written
+there; how a host is described, in scripts/lib/hosts.py. Screenshots of progress in each host go to .work/screenshots.
 
 Exit codes: 0; 1 if a check failed or did not run; 2 if this machine could not be set up.
 """
@@ -16,8 +16,8 @@ import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-import _hosts
-from _machine import QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, need_packages, need_venv, say, venv_packages
+from lib import hosts
+from lib.machine import QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, need_packages, need_venv, say, venv_packages
 
 TIMEOUT = 1800  # seconds; each single wait has a far shorter limit of its own
 
@@ -28,20 +28,20 @@ MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-", "missing": "missing
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     # No `choices`: argparse up to 3.11 would check the empty list against it, too.
-    parser.add_argument("hosts", nargs="*", metavar="HOST", help=", ".join(_hosts.names()))
+    parser.add_argument("hosts", nargs="*", metavar="HOST", help=", ".join(hosts.names()))
     parser.add_argument("--setup-only", action="store_true", help="install the hosts and run nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE, too")
     options = parser.parse_args()
-    unknown = sorted(set(options.hosts) - set(_hosts.names()))
+    unknown = sorted(set(options.hosts) - set(hosts.names()))
     if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(_hosts.names())}")
-    names = options.hosts or _hosts.names()
+        parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(hosts.names())}")
+    names = options.hosts or hosts.names()
     start = time.monotonic()
     try:
         need_packages([*QT_LIBRARIES, *XVFB, *venv_packages()], "the tests")
         python = need_venv("-e .[PyQt5,test]")
         for name in names:
-            _hosts.find(name).set_up()
+            hosts.find(name).set_up()
     except SetupError as exc:
         say(f"\n{exc}")
         return 2
@@ -71,9 +71,9 @@ def _run_pytest(python, names, report):
         "--no-xvfb",
         f"--junitxml={report}",
         "--require-hosts",
-        "tests/test_hosts.py",
+        "tests/hosts/test_hosts.py",
     ]
-    # A screen for each host comes from _hosts.lasting_display(), and not from pytest-xvfb.
+    # A screen for each host comes from hosts.lasting_display(), and not from pytest-xvfb.
     env = {**os.environ, "QT_API": "pyqt5", "ASYNCSLOT_HOSTS": " ".join(names)}
     try:
         return subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, timeout=TIMEOUT).returncode == 0

@@ -8,13 +8,13 @@ Interpreters are looked for among pyenv's and on PATH, and are not installed fro
 end, and is an error with --require. The environments lie under .work/matrix/ and are used again by the next run.
 
 Python 3.14 is another matter: where it is missing, this is a Debian and we are root, a Debian that has it is made under
-.work/ (scripts/_debian.py). It is not released yet, and moves: so its cells run only when they are named.
+.work/ (scripts/lib/debian.py). It is not released yet, and moves: so its cells run only when they are named.
 
 The slow tests, which start a host for each case, run once for each binding: here for all but PyQt5, on which
 scripts/test.py runs them. One cell of each Python also runs CPython's own asyncio tests on our loop, nested and
 attached. Their columns show passed/failed/skipped. A quick run leaves them out, and so does one with arguments for
-pytest. One old and one new cell run the tests with real libraries (tests/guests), too; what those need besides Qt is
-the same everywhere.
+pytest. One old and one new cell run the tests with real libraries (tests/neighbours/guests), too; what those need
+besides Qt is the same everywhere.
 
     python3 scripts/matrix.py                             all of it
     python3 scripts/matrix.py --quick                     each binding once, with the oldest and the newest Python
@@ -40,8 +40,8 @@ from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
-from _debian import can_have, need_python
-from _machine import (
+from lib.debian import can_have, need_python
+from lib.machine import (
     QT6_LIBRARIES,
     QT_LIBRARIES,
     ROOT,
@@ -53,14 +53,14 @@ from _machine import (
     say,
 )
 
-# What tests/guests needs besides what pip installs.
+# What tests/neighbours/guests needs besides what pip installs.
 GUEST_PACKAGES = ["redis-server"]
 
 # Seconds for all tests of one cell; each single test has a far shorter limit of its own in pyproject.toml.
 TIMEOUT = 2400
 
 # The tests for bindings that are only promised to import and to attach.
-ATTACH_TESTS = ("tests/test_lease.py",)
+ATTACH_TESTS = ("tests/lease/test_lease.py",)
 
 # Characters of a failed test's message that are shown beside its name.
 SHOWN = 600
@@ -303,7 +303,7 @@ def _run_pytest(cell, env, for_pytest):
     if not cell.runs_slow:
         left_out += ["slow"] if cell.has_guests else ["slow", "neighbour"]
     command = ["-m", "pytest", f"--junitxml={report}", "-m", f"not ({' or '.join(left_out)})", "--no-xvfb"]
-    command += ["--require-guests"] if cell.has_guests else ["--ignore=tests/guests"]
+    command += ["--require-guests"] if cell.has_guests else ["--ignore=tests/neighbours/guests"]
     command += [*cell.options, *cell.tests, *for_pytest]
     problems = _run_logged(cell, env, command, f"pytest{'-'.join(cell.options)}.log")
     cell.result.update(read_report(report))

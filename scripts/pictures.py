@@ -1,7 +1,7 @@
 """Make the pictures of the docs again: `python3 scripts/pictures.py [--picture NAME] [HOST ...]`.
 
-Starts real hosts as hosts.py does, on a screen of their own, with a story in them (scripts/_pictures_story.py), and
-writes examples/pictures/NAME-HOST.png. What is played is in scripts/_pictures_NAME.py: a new picture is a file like
+Starts real hosts as hosts.py does, on a screen of their own, with a story in them (scripts/lib/pictures/story.py), and
+writes examples/pictures/NAME-HOST.png. What is played is in scripts/lib/pictures/NAME.py: a new picture is a file like
 those, and a row of PICTURES here.
 
 Exit codes: 0; 1 if a picture could not be made; 2 if this machine could not be set up.
@@ -17,20 +17,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import _demo_server
-import _hosts
-import _pictures_camera
-from _host_run import HostError
-from _machine import ROOT, SetupError, need_packages, say
+from lib import demo_server, hosts
+from lib.host_run import HostError
+from lib.machine import ROOT, SetupError, need_packages, say
+from lib.pictures.camera import TOOLS, join, take
 
 # Each picture with the hosts in which it is made.
 PICTURES = {"freeze": ("qgis",), "monitor": ("qgis", "krita", "freecad")}
 
-SCRIPTS = ROOT / "scripts"
+PARTS = ROOT / "scripts" / "lib" / "pictures"
 TARGET = ROOT / "examples" / "pictures"
 LARGEST = {"freeze": 300_000, "monitor": 150_000}  # bytes
 
-# The ways of _pictures_freeze.py, with what stands above each.
+# The ways of lib/pictures/freeze.py, with what stands above each.
 WAYS = {
     "blocked": "Frozen: the slot calls urlopen(url).read()",
     "awaited": "Live: the slot awaits the same downloads",
@@ -56,9 +55,9 @@ def main():
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         os.environ.pop(name, None)
     try:
-        need_packages(_pictures_camera.TOOLS, "pictures")
+        need_packages(TOOLS, "pictures")
         for host in sorted({host for _, host in wanted}):
-            _hosts.find(host).set_up()
+            hosts.find(host).set_up()
     except SetupError as exc:
         say(f"\n{exc}")
         return 2
@@ -87,7 +86,7 @@ def _make(picture, host):
 
 def _make_grabbed(picture, name, directory, target):
     """Make a picture that the host paints."""
-    with _hosts.lasting_display() as display, _prepared(picture, name, directory / "host") as host:
+    with hosts.lasting_display() as display, _prepared(picture, name, directory / "host") as host:
         host.play(display, "all", {"ASYNCSLOT_PICTURE_FILE": str(target)})
 
 
@@ -96,7 +95,7 @@ def _make_freeze(picture, name, directory, target):
     panels = []
     for way, title in WAYS.items():
         taken = directory / f"{way}.png"
-        with _demo_server.serving() as server, _hosts.lasting_display() as display:
+        with demo_server.serving() as server, hosts.lasting_display() as display:
             with _prepared(picture, name, directory / way) as host, ThreadPoolExecutor(1) as pool:
                 camera = pool.submit(_take, host, display, taken)
                 host.play(display, "all", {"ASYNCSLOT_PICTURE_WAY": way, "ASYNCSLOT_SERVER": server})
@@ -104,17 +103,17 @@ def _make_freeze(picture, name, directory, target):
                 [measured] = [record for record in host.records() if record["step"] == "measured"]
         gap = measured["longest_gap_ms"]
         panels.append((taken, title, f"Longest gap between ticks of a 16 ms QTimer: {gap:,.0f} ms"))
-    _pictures_camera.join(panels, CAPTION, target)
+    join(panels, CAPTION, target)
 
 
 def _prepared(picture, name, directory):
     """Return a host with the story of a picture in the place of its checks."""
     directory.mkdir()
-    host = _hosts.find(name)(directory)
+    host = hosts.find(name)(directory)
     host._make_profile()
     shutil.move(host._guest / "story.py", host._guest / "story_of_checks.py")
-    shutil.copy(SCRIPTS / "_pictures_story.py", host._guest / "story.py")
-    shutil.copy(SCRIPTS / f"_pictures_{picture}.py", host._guest / "picture.py")
+    shutil.copy(PARTS / "story.py", host._guest / "story.py")
+    shutil.copy(PARTS / f"{picture}.py", host._guest / "picture.py")
     return host
 
 
@@ -126,7 +125,7 @@ def _take(host, display, path):
             raise HostError(f"{host.NAME} has told nothing within {START_TIMEOUT:g} s")
         time.sleep(0.1)
     working = host.wait_for(lambda record: record["step"] == "working", START_TIMEOUT)
-    taken_at = _pictures_camera.take(display, path, working["size"], working["menu"])
+    taken_at = take(display, path, working["size"], working["menu"])
     worked = host.wait_for(lambda record: record["step"] == "worked", START_TIMEOUT)
     if taken_at > worked["at"]:
         raise HostError(f"the picture was taken {taken_at - worked['at']:.1f} s after the end of the work")

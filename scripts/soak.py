@@ -1,15 +1,15 @@
 """Attach, work and detach ten thousand times, and see that nothing is left: `python3 scripts/soak.py`.
 
-Sets this machine up as scripts/test.py does, and runs three parts, each in a process of its own:
+Sets this machine up as scripts/test.py does, and runs three parts, each in a process of its own (scripts/lib/soak):
 
-    a    10,000 cycles of attach, work, detach                                    (_soak_cycles.py)
-    b    1,000 reloads of plug-ins with vendored copies, beside one that works    (_soak_reloads.py)
-    c    an hour of mixed traffic, by a clock that is sped up                     (_soak_traffic.py, _soak_clock.py)
+    a    10,000 cycles of attach, work, detach                                    (cycles.py)
+    b    1,000 reloads of plug-ins with vendored copies, beside one that works    (reloads.py)
+    c    an hour of mixed traffic, by a clock that is sped up                     (traffic.py, clock.py)
 
 It prints what is leaked per cycle (reload, minute), which must be 0: descriptors, threads, child processes, QObjects,
 leases, modules and complaints (what asyncio or a destructor logs, what is reported and was not to be) exactly; objects
 and memory as exactly as the allocators' noise permits. The column "+-" is that resolution, in the unit of its row:
-_soak_measure.py tells how it is computed and judged.
+measure.py tells how it is computed and judged.
 
     python3 scripts/soak.py                               all of it, a quarter of an hour at most
     python3 scripts/soak.py --quick                       all three parts, a minute; what is too short to tell is said
@@ -29,7 +29,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from _machine import QT6_LIBRARIES, QT_LIBRARIES, ROOT, SetupError, need_packages, need_venv, say, venv_packages
+from lib.machine import QT6_LIBRARIES, QT_LIBRARIES, ROOT, SetupError, need_packages, need_venv, say, venv_packages
 
 BINDINGS = ("PyQt5", "PyQt6", "PySide2", "PySide6")
 
@@ -89,7 +89,7 @@ def _run(python, part, cycles, options):
     say(f"part {part}: {cycles:,} {unit}s, {title} ...")
     with tempfile.TemporaryDirectory() as directory:
         result = Path(directory) / "result.json"
-        command = [python, "-X", "faulthandler", str(ROOT / "scripts" / "_soak_run.py"), part, str(cycles), str(result)]
+        command = [python, "-X", "faulthandler", "-m", "lib.soak.run", part, str(cycles), str(result)]
         if options.leak:
             command += ["--leak", options.leak]
         environment = {
@@ -108,6 +108,7 @@ def _run(python, part, cycles, options):
         try:
             done = subprocess.run(
                 command,
+                cwd=str(ROOT / "scripts"),
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-from _machine import say
+from lib.machine import say
 from matrix import skips, table
 
 

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 
-from _machine import QGIS, QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, need_packages, need_venv, say, venv_packages
+from lib.machine import QGIS, QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, need_packages, need_venv, say, venv_packages
 
 TIMEOUT = 3600  # seconds; each single test has a far shorter limit of its own in pyproject.toml
 

@@ -1,6 +1,6 @@
 """Run the tests on Windows, without one: `python3 scripts/wine.py`.
 
-CPython's own Windows builds and Windows' Qt run under wine (`_wine.py` tells where they come from): the completion
+CPython's own Windows builds and Windows' Qt run under wine (`lib/wine.py` tells where they come from): the completion
 port, named pipes, Qt's Windows event dispatcher, no Unix socket and no /proc. It proves that the code for Windows runs;
 what only Windows' own kernel can show (races, consoles, moving a window by its frame) needs a real one.
 
@@ -20,8 +20,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from _machine import ROOT, WORK, SetupError, say
-from _wine import WindowsPython, end_wine, need_wine, windows_path
+from lib.machine import ROOT, WORK, SetupError, say
+from lib.wine import WindowsPython, end_wine, need_wine, windows_path
 from matrix import CPYTHON_COUNTS, CPYTHON_MODES, VERSIONS, read_report, skips, table
 
 # As pyproject.toml has it, and what pytest needs on Windows only: pip decides by the system that it runs on.
@@ -40,13 +40,13 @@ CPYTHON_MODULES = [
 BOXES = "Qt's message boxes hang or crash under wine 8"
 LINKS = "wine 8's symbolic links do not show"
 NOT_UNDER_WINE = {
-    "tests/test_examples.py::test_minimal_gui_says_hi_once_for_a_double_click": BOXES,
-    "tests/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-plain]": LINKS,
-    "tests/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-force]": LINKS,
+    "tests/house/test_examples.py::test_minimal_gui_says_hi_once_for_a_double_click": BOXES,
+    "tests/tools/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-plain]": LINKS,
+    "tests/tools/test_vendor.py::test_refuses_and_touches_nothing[link_to_source-force]": LINKS,
 }
 
 NOT_WITH_PYODIDE = {
-    f"tests/test_loop.py::test_tls[{mode}]": "the standard library is pyodide's, whose ssl is empty"
+    f"tests/loop/test_loop.py::test_tls[{mode}]": "the standard library is pyodide's, whose ssl is empty"
     for mode in ("nested", "attached")
 }
 
@@ -159,7 +159,7 @@ def _run_pytest(cell, for_pytest):
     command += [
         "-m",
         "not (qgis or hosts or soak or once or cpython or slow or neighbour)",
-        f"--ignore={windows_path(ROOT / 'tests' / 'guests')}",
+        f"--ignore={windows_path(ROOT / 'tests' / 'neighbours' / 'guests')}",
     ]
     command += [f"--deselect={name}" for name in cell.not_run]
     # Paths are as seen from the project's directory, which is not the current one: there, the source would hide

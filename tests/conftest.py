@@ -227,7 +227,7 @@ def run_python(request):
 
 @pytest.fixture
 def program(run_python):
-    """Return a function that runs a program which has an application, a loop of ours and a log, see own_programs.py."""
+    """Return a function that runs a program which has an application, a loop of ours and a log, see own_programs."""
     return lambda source, **kwargs: run_python(own_programs.PROGRAM + source, **kwargs)
 
 
@@ -244,7 +244,7 @@ def certificate():
     Made with openssl, which is not to be had everywhere, and kept:
     openssl req -x509 -newkey rsa:2048 -nodes -days 36500 -subj /CN=localhost -addext subjectAltName=DNS:localhost
     """
-    return str(Path(__file__).with_name("localhost.pem"))
+    return str(Path(__file__).with_name("support") / "localhost.pem")
 
 
 def _descriptors():

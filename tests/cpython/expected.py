@@ -47,7 +47,7 @@ LEFT_OUT = {
     "test_subprocess.GenericWatcherTests.*": "child watchers, which our loop never asks",
     "test_subprocess.SubprocessFastWatcherTests.*": "a watcher that takes every child of the process, ours included",
     "test_subprocess.SubprocessThreadedWatcherTests.test_pid_not_reaped_before_exit_published": "looks for asyncio's "
-    "own watcher and its thread; tests/test_loop.py does the same with ours",
+    "own watcher and its thread; tests/loop/test_loop.py does the same with ours",
 }
 
 LEFT_OUT_ATTACHED = {

@@ -1,0 +1,1 @@
+"""The programs that scripts/frozen.py freezes."""

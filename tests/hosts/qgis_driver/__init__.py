@@ -1,7 +1,0 @@
-"""Plays through the scenario of tests/test_qgis.py inside QGIS."""
-
-
-def classFactory(iface):
-    from .driver import Driver
-
-    return Driver(iface)
