@@ -218,7 +218,7 @@ class Work:
         how = how or rng.choice(WAYS)
         if not is_inside and how in ("asyncio", "ensure_future", "eager"):
             how = "loop"
-        if is_inside and is_plain and how in ("task", "eager"):
+        if is_plain and how in ("task", "eager") and self.loop._as_owner.get() is not None:
             # asyncio.Task() copies the context that it finds, which is that of the task further out on the stack, and
             # asks no loop. Nobody can tell that it is not that task's.
             how = "loop"
