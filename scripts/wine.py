@@ -21,7 +21,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lib.machine import ROOT, WORK, SetupError, say
-from lib.wine import WindowsPython, end_wine, need_wine, windows_path
+from lib.wine import WindowsPython, desktop, end_wine, need_wine, windows_path
 from matrix import CPYTHON_COUNTS, CPYTHON_MODES, VERSIONS, read_report, skips, table
 
 # As pyproject.toml has it, and what pytest needs on Windows only: pip decides by the system that it runs on.
@@ -100,7 +100,7 @@ def main():
     if options.setup_only:
         return 0
     try:
-        with ThreadPoolExecutor(options.jobs) as pool:
+        with desktop(cells[0].python), ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(lambda cell: _run(cell, options), cells))
     finally:
         end_wine()

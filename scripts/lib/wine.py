@@ -18,6 +18,7 @@ stays open for seconds after Python has ended, so nobody waits for its end; and 
 for the host's, and have to be given as WINEQT_...
 """
 
+import contextlib
 import os
 import re
 import select
@@ -71,6 +72,13 @@ LAUNCHER = """\
 #include <wchar.h>
 int Py_Main(int count, wchar_t **words);
 int wmain(int count, wchar_t **words) { return Py_Main(count, words); }
+"""
+
+START_DESKTOP = """\
+import ctypes, sys
+ctypes.windll.user32.GetDesktopWindow()
+print("ready", flush=True)
+sys.stdin.read()
 """
 
 NOTHING = "long long nothing(void) { return 0; }\n"
@@ -210,6 +218,31 @@ class WindowsPython:
                     process.kill()
                     process.wait()
                     return None
+
+
+@contextlib.contextmanager
+def desktop(python):
+    """Have Windows' desktop and services run meanwhile.
+
+    wine starts them when a program first asks for them, and they inherit that program's pipes: who waits for the end
+    of such a pipe waits as long as they live. So they are started here, by a program whose pipes nobody waits for.
+    """
+    process = subprocess.Popen(
+        [WINE, str(python.place / "python.exe"), "-c", START_DESKTOP],
+        env=_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        if process.stdout.readline().strip() != b"ready":
+            raise SetupError("wine: its desktop does not start")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
 
 
 def need_wine():
