@@ -102,6 +102,9 @@ def main():
     try:
         with desktop(cells[0].python), ThreadPoolExecutor(options.jobs) as pool:
             list(pool.map(lambda cell: _run(cell, options), cells))
+    except SetupError as exc:
+        say(f"\n{exc}")
+        return 2
     finally:
         end_wine()
 
