@@ -136,7 +136,7 @@ if TYPE_CHECKING:
         _as_idle: bool
         _as_owner: Any
         _as_owners: List[Any]
-        _as_signals: Any
+        _as_sigint: Any
         _as_stack: Any
 
         def _as_callback_failed(self, handle: Handle, exc: BaseException) -> None: ...

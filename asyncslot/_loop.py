@@ -101,7 +101,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             self._closed = True  # for __del__
             advice = "It takes no arguments, and finds the QApplication by itself: AsyncSlotEventLoop()"
             raise ArgumentError("AsyncSlotEventLoop()", ", ".join(map(safe_repr, strangers)), advice)
-        self._as_signals: Optional[SignalWatch] = None  # while this program owns the loop
+        self._as_sigint: Optional[SignalWatch] = None  # while this program owns the loop
         try:
             super().__init__()
         except BaseException:
@@ -455,8 +455,8 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
     def remove_signal_handler(self, sig: int) -> bool:
         """Handle a signal no more; return whether there was a handler for it."""
         was_there = super().remove_signal_handler(sig)
-        if self._as_signals is not None:
-            self._as_signals.renew()
+        if self._as_sigint is not None:
+            self._as_sigint.renew()
             if self._as_idle:
                 self._as_wake()
         return was_there
@@ -565,7 +565,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
     def _as_listen(self) -> None:
         """Have signals wake the loop, in a program that owns it."""
         self._as_level = self._as_qt_core.QThread.currentThread().loopLevel() + 1
-        self._as_signals = SignalWatch(self, self._as_interrupted, self._as_may_interrupt)
+        self._as_sigint = SignalWatch(self, self._as_interrupted, self._as_may_interrupt)
         self._as_rest()  # now that there are signals to wait for
 
     def _as_may_interrupt(self) -> bool:
@@ -578,9 +578,9 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         return self._as_entered is not None and level < self._as_level
 
     def _as_forget_signals(self) -> None:
-        if self._as_signals is not None:
-            self._as_signals.close()
-            self._as_signals = None
+        if self._as_sigint is not None:
+            self._as_sigint.close()
+            self._as_sigint = None
 
 
 def _cause_of(exc: BaseException) -> str:

@@ -315,7 +315,7 @@ class SelectorMixin(LoopBase):
 
     def _as_has_io(self) -> bool:
         """Whether there is I/O to wait for: more than the loop's own self-pipe, or signals that come through that."""
-        if self._as_signals is not None and self._as_signals.writes_to_fd:
+        if self._as_sigint is not None and self._as_sigint.writes_to_fd:
             return True
         if getattr(self, "_signal_handlers", None):  # Unix: the self-pipe brings the signals that the loop handles
             return True
