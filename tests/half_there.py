@@ -54,6 +54,7 @@ def use_progress_in_status_bar(adapter, window):
     """Show and cancel progress, and say what is wrong with it; the widgets are real ones of this process's binding."""
     from qtpy import QtWidgets
 
+    window.show()
     cancelled = []
     progress = adapter.progress("<Tiles>", lambda: cancelled.append(True))
     bar = window.statusBar()
@@ -80,6 +81,7 @@ def use_progress_in_status_bar(adapter, window):
 def use_progress_that_has_gone(adapter):
     """Go on with progress whose widgets were deleted, with their window or by the user: it cancels nothing."""
     cancelled = []
+    adapter.gui_parent().show()
     progress = adapter.progress("Tiles", lambda: cancelled.append(True))
     progress._meter = progress._bar = Gone()
     progress.update(0.5, "into the void")

@@ -50,7 +50,7 @@ class Maya(Actor):
     switch = ("maya.cmds.about", False, True)
     has_quit_hook = True
     bar = None
-    is_cancelled = False
+    is_cancelled = is_hidden = False
 
     def play(self, answers):
         answers["maya.mel.eval"] = "MainProgressBar"
@@ -69,7 +69,7 @@ class Maya(Actor):
     def progress_bar(self, name, query=False, **options):
         assert name == "MainProgressBar"
         if query:
-            return self.is_cancelled
+            return self.is_hidden if "isObscured" in options else self.is_cancelled
         if options.pop("beginProgress", False):
             assert self.bar is None, "the bar is taken"
             self.bar = {}
