@@ -21,6 +21,7 @@ _ADAPTERS = {
     "krita": "krita",
     "freecad": "FreeCAD",
     "napari": "napari",
+    "anki": "aqt",
     "maya": "maya.cmds",
     "houdini": "hou",
     "nuke": "nuke",

@@ -280,8 +280,9 @@ class StatusBarProgress:
         attributes = getattr(self._core.Qt, "WidgetAttribute", self._core.Qt)
         self._contents.setAttribute(attributes.WA_QuitOnClose, False)
         self._contents.adjustSize()
-        corner = window.rect().bottomRight() - self._contents.rect().bottomRight()
-        self._contents.move(window.mapToGlobal(corner))
+        # At the bottom, with room for longer texts at the right, and for an error's tooltip at the left.
+        place = self._core.QPoint(window.width() // 4, window.height() - self._contents.height())
+        self._contents.move(window.mapToGlobal(place))
 
 
 def _is_hidden(core: Any, window: Any, bar: Any) -> bool:

@@ -16,6 +16,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 # For each host: the directory of the plug-in's package, the name under which the host imports it, and how many of
 # the directory's last parts that name takes.
 PACKAGES = {
+    "anki": ("async_search", "async_search"),
     "freecad": ("AsyncSearch/freecad/async_search", "freecad.async_search"),
     "houdini": ("async_search/scripts/python/async_search", "async_search"),
     "krita": ("pykrita/async_search", "async_search"),
@@ -63,6 +64,33 @@ class Host:
         """Nothing is unloaded in most hosts; they quit, and the adapter has the leases ended."""
         self.package._vendor.asyncslot.detach("async_search")
         self.window.close()
+
+
+class Anki(Host):
+    @classmethod
+    def needed(cls):
+        from qtpy import QtGui, QtWidgets
+
+        cls.hooks = types.SimpleNamespace(profile_did_open=[], profile_will_close=[])
+        cls.entries = []
+        action = getattr(QtWidgets, "QAction", None) or QtGui.QAction  # Qt 6 has it elsewhere; qtpy passes it on
+        form = types.SimpleNamespace(menuTools=types.SimpleNamespace(addAction=cls.entries.append))
+        mw = QtWidgets.QMainWindow()
+        mw.form = form
+        return {"aqt": {"gui_hooks": cls.hooks, "mw": mw}, "aqt.qt": {"QAction": action}}
+
+    def open(self):
+        [opened] = self.hooks.profile_did_open
+        opened()
+        self.close()  # the user switches the profile
+        opened()
+        [entry] = self.entries
+        entry.trigger()
+        return self.package._panel
+
+    def close(self):
+        [closing] = self.hooks.profile_will_close
+        closing()
 
 
 class Freecad(Host):
@@ -188,6 +216,7 @@ class Painter(Host):
 
 
 STAND_INS = {
+    "anki": Anki,
     "freecad": Freecad,
     "houdini": Houdini,
     "krita": Krita,

@@ -6,6 +6,7 @@ takes each of them away in turn.
 """
 
 import importlib
+import logging
 import sys
 import types
 
@@ -212,4 +213,18 @@ def _napari(window):
     }
 
 
-MODULES = {"qgis": _qgis, "krita": _krita, "freecad": _freecad, "napari": _napari}
+def _anki(window):
+    from qtpy import QtCore
+
+    log = types.SimpleNamespace(get_logger=lambda module: logging.getLogger(f"addon.{module}"))
+    window.addonManager = log
+    window.taskman = types.SimpleNamespace(run_on_main=lambda call: None)
+    tooltip = types.SimpleNamespace(tooltip=lambda text, period, parent: None)
+    return {
+        "aqt": types.SimpleNamespace(mw=window),
+        "aqt.qt": types.SimpleNamespace(QObject=QtCore.QObject),
+        "aqt.utils": tooltip,
+    }
+
+
+MODULES = {"anki": _anki, "qgis": _qgis, "krita": _krita, "freecad": _freecad, "napari": _napari}
