@@ -22,6 +22,7 @@ _ADAPTERS = {
     "freecad": "FreeCAD",
     "napari": "napari",
     "anki": "aqt",
+    "cura": "cura.CuraApplication",
     "maya": "maya.cmds",
     "houdini": "hou",
     "nuke": "nuke",

@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 # the directory's last parts that name takes.
 PACKAGES = {
     "anki": ("async_search", "async_search"),
+    "cura": ("plugins/async_search", "async_search"),
     "freecad": ("AsyncSearch/freecad/async_search", "freecad.async_search"),
     "houdini": ("async_search/scripts/python/async_search", "async_search"),
     "krita": ("pykrita/async_search", "async_search"),
@@ -91,6 +92,30 @@ class Anki(Host):
     def close(self):
         [closing] = self.hooks.profile_will_close
         closing()
+
+
+class Cura(Host):
+    @classmethod
+    def needed(cls):
+        class Extension:
+            def __init__(self):
+                self.entries = {}
+
+            def setMenuName(self, name):
+                pass
+
+            def addMenuItem(self, name, function):
+                self.entries[name] = function
+
+        return {"UM": {}, "UM.Extension": {"Extension": Extension}}
+
+    def open(self):
+        assert self.package.getMetaData() == {}
+        self.extension = self.package.register(object())["extension"]
+        [show] = self.extension.entries.values()
+        show()
+        show()
+        return self.extension._panel
 
 
 class Freecad(Host):
@@ -217,6 +242,7 @@ class Painter(Host):
 
 STAND_INS = {
     "anki": Anki,
+    "cura": Cura,
     "freecad": Freecad,
     "houdini": Houdini,
     "krita": Krita,

@@ -227,4 +227,36 @@ def _anki(window):
     }
 
 
-MODULES = {"anki": _anki, "qgis": _qgis, "krita": _krita, "freecad": _freecad, "napari": _napari}
+def _cura(window):
+    from qtpy import QtCore
+
+    class Message:
+        MessageType = types.SimpleNamespace(ERROR=3)
+
+        def __init__(self, *args, **kwargs):
+            self.actionTriggered = Signal()
+
+        addAction = setText = setProgress = show = hide = lambda self, *args: None
+
+    # Its base is not the real class, of which there can be no second object: the adapter asks for its module only.
+    base = type("QCoreApplication", (), {"__module__": QtCore.QCoreApplication.__module__})
+
+    class CuraApplication(base):
+        applicationShuttingDown = Signal()
+
+        getInstance = staticmethod(lambda: application)
+        getMainWindow = staticmethod(lambda: types.SimpleNamespace(isVisible=lambda: True))
+        getVisibleMessages = staticmethod(list)
+        callLater = staticmethod(lambda call: None)
+
+    application = CuraApplication()
+    return {
+        "cura": types.SimpleNamespace(),
+        "cura.CuraApplication": types.SimpleNamespace(CuraApplication=CuraApplication),
+        "UM": types.SimpleNamespace(),
+        "UM.Logger": types.SimpleNamespace(Logger=types.SimpleNamespace(log=lambda level, text: None)),
+        "UM.Message": types.SimpleNamespace(Message=Message),
+    }
+
+
+MODULES = {"anki": _anki, "cura": _cura, "qgis": _qgis, "krita": _krita, "freecad": _freecad, "napari": _napari}

@@ -33,6 +33,7 @@ each_host = pytest.mark.parametrize("host", sorted(PACKAGES))
 # What the host looks for, beside the plug-in's package.
 LAYOUT = {
     "anki": ["async_search/manifest.json"],
+    "cura": ["plugins/async_search/plugin.json"],
     "freecad": ["AsyncSearch/package.xml", "AsyncSearch/freecad/async_search/init_gui.py"],
     "houdini": [
         "async_search.json",
