@@ -28,6 +28,8 @@ _ADAPTERS = {
     "nuke": "nuke",
     "max3ds": "pymxs",
     "substance_painter": "substance_painter",
+    "ida": "ida_kernwin",
+    "binary_ninja": "binaryninja",
 }
 
 

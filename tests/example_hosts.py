@@ -17,9 +17,11 @@ EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 # the directory's last parts that name takes.
 PACKAGES = {
     "anki": ("async_search", "async_search"),
+    "binary_ninja": ("plugins/async_search", "async_search"),
     "cura": ("plugins/async_search", "async_search"),
     "freecad": ("AsyncSearch/freecad/async_search", "freecad.async_search"),
     "houdini": ("async_search/scripts/python/async_search", "async_search"),
+    "ida": ("plugins/async_search", "async_search"),
     "krita": ("pykrita/async_search", "async_search"),
     "max3ds": ("scripts/async_search_tool/async_search", "async_search"),
     "maya": ("async_search/scripts/async_search", "async_search"),
@@ -94,6 +96,23 @@ class Anki(Host):
         closing()
 
 
+class BinaryNinja(Host):
+    @classmethod
+    def needed(cls):
+        cls.commands = []
+        command = types.SimpleNamespace(register=lambda *what: cls.commands.append(what))
+        return {
+            "binaryninja": {"PluginCommand": command},
+            "binaryninja.mainthread": {"execute_on_main_thread": lambda function: function()},
+        }
+
+    def open(self):
+        [(_, _, action)] = self.commands
+        action(object())
+        action(object())
+        return self.package._panel
+
+
 class Cura(Host):
     @classmethod
     def needed(cls):
@@ -136,6 +155,20 @@ class Houdini(Host):
 
     def close(self):
         self.package.stop()
+
+
+class Ida(Host):
+    def open(self):
+        self.add_module("ida_idaapi", plugin_t=object, PLUGIN_KEEP=2)
+        script = runpy.run_path(str(self.example / "plugins" / "async_search_plugin.py"))
+        self.plugin = script["PLUGIN_ENTRY"]()
+        assert self.plugin.init() == 2
+        self.plugin.run(0)
+        self.plugin.run(0)
+        return self.package._panel
+
+    def close(self):
+        self.plugin.term()
 
 
 class Krita(Host):
@@ -242,9 +275,11 @@ class Painter(Host):
 
 STAND_INS = {
     "anki": Anki,
+    "binary_ninja": BinaryNinja,
     "cura": Cura,
     "freecad": Freecad,
     "houdini": Houdini,
+    "ida": Ida,
     "krita": Krita,
     "max3ds": Max,
     "maya": Maya,
