@@ -26,7 +26,8 @@ from ._reports import add_traceback, first_line, write_stderr
 
 NAME = "Cura"
 
-# Seconds.
+# The title of our messages, and their time in seconds.
+_MESSAGE_TITLE = "asyncslot"
 _MESSAGE_LIFETIME = 30
 
 
@@ -146,4 +147,5 @@ def _show_message(line: str) -> None:
     for shown in _application().getVisibleMessages():
         if shown.getText() == text:  # a task that fails ten times a second must not fill the window
             return
-    Message(text, lifetime=_MESSAGE_LIFETIME, title="asyncslot", message_type=Message.MessageType.ERROR).show()
+    kind = Message.MessageType.ERROR
+    Message(text, lifetime=_MESSAGE_LIFETIME, title=_MESSAGE_TITLE, message_type=kind).show()

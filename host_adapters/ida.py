@@ -45,9 +45,9 @@ def qt_core() -> ModuleType:
 def gui_parent() -> Optional[Any]:
     """Return the main window, or None when it has not been made yet or is gone already.
 
-    We look for a window of Qt's class for main windows, as IDA's API has no function for it.
+    We look for it by the name of its class, as IDA's API has no function for it.
     """
-    return find_window(qt_core, lambda window: window.inherits("QMainWindow"))
+    return find_window(qt_core, lambda window: window.metaObject().className() == "IDAMainWindow")
 
 
 def on_quit(callback: Callable[[], None]) -> Callable[[], None]:

@@ -81,7 +81,6 @@ def use_progress_in_status_bar(adapter, window):
 def use_progress_that_has_gone(adapter):
     """Go on with progress whose widgets were deleted, with their window or by the user: it cancels nothing."""
     cancelled = []
-    adapter.gui_parent().show()
     progress = adapter.progress("Tiles", lambda: cancelled.append(True))
     progress._meter = progress._bar = Gone()
     progress.update(0.5, "into the void")

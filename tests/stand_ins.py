@@ -261,7 +261,7 @@ def _empty(module, full_name, annotation):
     """Return a function that makes an empty value of a type."""
 
     def make_empty():
-        if annotation is None or (isinstance(annotation, ast.Constant) and annotation.value is None):
+        if getattr(annotation, "value", annotation) is None:  # None in a stub is a node of another class in Python 3.7
             return None
         if isinstance(annotation, ast.Name):
             if annotation.id in EMPTY:

@@ -209,4 +209,5 @@ def test_progress_is_in_the_status_bar_and_can_be_cancelled_once(freecad, window
 
 
 def test_progress_whose_window_was_closed_can_be_updated_and_closed(freecad, windows):
+    freecad.window.show()
     half_there.use_progress_that_has_gone(adapter)

@@ -270,4 +270,5 @@ def test_progress_is_in_the_status_bar_and_can_be_cancelled_once(krita, windows)
 
 
 def test_progress_whose_window_was_closed_can_be_updated_and_closed(krita, windows):
+    krita.window.show()
     half_there.use_progress_that_has_gone(adapter)
