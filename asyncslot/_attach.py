@@ -33,7 +33,15 @@ from ._errors import (
     NoLoopError,
     NotCoroutineFunctionError,
 )
-from ._hosts import check_adapter, explain_no_application, find_host, report_safely
+from ._hosts import (
+    PlainQt,
+    check_adapter,
+    explain_no_application,
+    find_host,
+    log_batch_hint,
+    replace_adapter,
+    report_safely,
+)
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
 from ._owners import plugin_of
@@ -76,7 +84,8 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
         NoBindingError: no Qt binding is loaded, and none can be.
         IncompatibleCopyError: another plug-in's copy of this package runs the
             loop, and is too old or too new for this one.
-        Exception: whatever the adapter raises.
+        Exception: whatever the adapter given as `host` raises. One that we have found ourselves, and that fails, is
+            replaced by that for plain Qt, with a line in Python's log.
 
     Thread: GUI thread only.
     """
@@ -102,9 +111,17 @@ def attach(owner: Optional[str] = None, *, host: Any = None) -> Lease:
     lease = _lease.find_own(module, owner) if _lease.held else None
     if lease is not None:
         lease._hook_anew()
-    else:
-        lease = _make_lease(module, owner, adapter, place or _open_place(qt_core, application))
-    return lease
+        return lease
+    if host is None and isinstance(adapter, PlainQt):
+        log_batch_hint()
+    try:
+        return _make_lease(module, owner, adapter, place or _open_place(qt_core, application))
+    except Exception as exc:
+        if host is not None or isinstance(adapter, PlainQt):
+            raise
+        # The adapter that we have found cannot hook the end of its host. The failed lease has closed a loop of its own.
+        plain = replace_adapter(adapter, exc)
+        return _make_lease(module, owner, plain, _meeting.here() or _open_place(qt_core, application))
 
 
 def _open_place(qt_core: Any, application: Any) -> _meeting.Place:
@@ -139,7 +156,7 @@ def _make_lease(module: str, name: Optional[str], adapter: Any, place: _meeting.
 def detach(owner: Optional[str] = None, *, timeout: float = 2.0, process_events: bool = False) -> DetachReport:
     """End the caller's lease, whatever it was named; without one, do nothing. See Lease.detach().
 
-    A second call returns the first one's report. A host that quits ends all leases before
+    A second call returns the first one's report. A host that quits may end all leases before
     it unloads plug-ins; called after that, this returns what became of the lease then.
 
     In a copy that is vendored into a plug-in this works without any code of the plug-in's

@@ -79,10 +79,50 @@ class PlainQt:
         """Return None: an unknown host has no progress display that we know of."""
 
 
+# What has been logged, once each: the names of adapters whose place plain Qt's has taken, and hints of batch modes.
+_logged: List[str] = []
+
+
 def find_host() -> Any:
-    """Return the adapter of the host that is running, or that for plain Qt if we know no adapter for it."""
+    """Return the adapter of the host that is running, or that for plain Qt if we know none that can do its work.
+
+    A plug-in's own tests, for example, may load a stub of the host's module that has next to nothing.
+    """
     adapter = find()
-    return PlainQt() if adapter is None else adapter
+    if adapter is None:
+        return PlainQt()
+    try:
+        adapter.qt_core().QCoreApplication.instance()
+    except Exception as exc:
+        return replace_adapter(adapter, exc)
+    return adapter
+
+
+def log_batch_hint() -> None:
+    """Log the advice of a host in its batch mode, once, where attach() works because there is a Qt application."""
+    hint = find_batch_hint()
+    if hint is not None and hint not in _logged:
+        _logged.append(hint)
+        _logger.warning("asyncslot is attached in a host without its GUI; it needs a Qt loop that runs. %s", hint)
+
+
+def replace_adapter(adapter: Any, failure: Exception) -> PlainQt:
+    """Return the adapter for plain Qt instead of one of ours, which cannot do its work here, and log that."""
+    if adapter.NAME not in _logged:
+        _logged.append(adapter.NAME)
+        text = "%s is only half there: %s. asyncslot takes this process for any Qt application, and reports to this log"
+        _logger.warning(text, adapter.NAME, repr(failure))
+    return PlainQt()
+
+
+def find_parent(host: Any) -> Any:
+    """Return the parent for a window of ours: the widget that the adapter gives, or None if it gives anything else."""
+    try:
+        parent = host.gui_parent()
+        widgets = sys.modules.get(host.qt_core().__name__.rpartition(".")[0] + ".QtWidgets")
+        return parent if widgets is not None and isinstance(parent, widgets.QWidget) else None
+    except Exception:
+        return None
 
 
 def explain_no_application(error: Exception) -> Exception:
@@ -156,7 +196,7 @@ def make_dialog(host: Any, title: str, cancel: Callable[[], None]) -> Optional[P
     application = qt_core.QCoreApplication.instance()
     if widgets is None or application is None or not application.inherits("QApplication"):
         return None
-    return ProgressDialog(qt_core, widgets, host.gui_parent(), title, cancel)
+    return ProgressDialog(qt_core, widgets, find_parent(host), title, cancel)
 
 
 class ProgressDialog:

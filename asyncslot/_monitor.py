@@ -27,7 +27,7 @@ from typing import Any, Dict, List, Optional, Tuple
 from . import _lease, _meeting
 from ._binding import require_application
 from ._errors import NoApplicationError, NoLoopError
-from ._hosts import find_host, report_safely
+from ._hosts import find_host, find_parent, report_safely
 from ._monitor_view import Row, View
 from ._report import frames_of
 from ._watch import Watch
@@ -80,7 +80,7 @@ def monitor(parent: Any = None) -> Any:
     opened = getattr(loop, "_as_monitor", None)
     if opened is None or not opened.show_again():
         # If monitor() is connected to QAction.triggered, the signal may pass its bool as `parent`.
-        parent = host.gui_parent() if parent is None or isinstance(parent, bool) else parent
+        parent = find_parent(host) if parent is None or isinstance(parent, bool) else parent
         opened = loop._as_monitor = Monitor(loop, host, parent, None if lease is None else lease._owner)
     return opened.window
 

@@ -10,9 +10,10 @@ second Qt into the process.
 
 from __future__ import annotations
 
+import logging
 import sys
 from types import ModuleType
-from typing import Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 # The adapters in the order in which we ask them, each with a module that is always loaded in its host.
 _ADAPTERS = {
@@ -20,30 +21,49 @@ _ADAPTERS = {
     "krita": "krita",
     "freecad": "FreeCAD",
     "napari": "napari",
+    "anki": "aqt",
+    "cura": "cura.CuraApplication",
     "maya": "maya.cmds",
     "houdini": "hou",
     "nuke": "nuke",
     "max3ds": "pymxs",
     "substance_painter": "substance_painter",
+    "ida": "ida_kernwin",
+    "binary_ninja": "binaryninja",
 }
+
+
+_logger = logging.getLogger(__name__)
 
 
 def find_batch_hint() -> Optional[str]:
     """Return a host's advice if this process is that host without its GUI; None in any other process."""
     for adapter in _candidates():
-        batch: Optional[Callable[[], Optional[str]]] = getattr(adapter, "batch", None)
-        hint = None if batch is None else batch()
+        hint: Optional[str] = _ask(adapter, getattr(adapter, "batch", None))
         if hint is not None:
             return hint
     return None
 
 
 def find() -> Optional[ModuleType]:
-    """Return the adapter of the host that is running with its GUI up, or None in any other process."""
+    """Return the adapter of the host that is running with its GUI up, or None in any other process.
+
+    Raises:
+        ModuleNotFoundError: an adapter needs a module that is not there.
+    """
     for adapter in _candidates():
-        if adapter.is_running():
+        if _ask(adapter, adapter.is_running):
             return adapter
     return None
+
+
+def _ask(adapter: ModuleType, question: Optional[Callable[[], Any]]) -> Any:
+    """Return an adapter's answer; None if it has none, or fails: this may be any process, a test with stubs, say."""
+    try:
+        return None if question is None else question()
+    except Exception:
+        _logger.warning("%s failed, so this process is taken for another host", adapter.__name__, exc_info=True)
+        return None
 
 
 def _candidates() -> Iterator[ModuleType]:

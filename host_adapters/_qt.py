@@ -6,10 +6,11 @@ Qt of its own accord: the adapter passes its host's QtCore, or an object of Qt's
 
 from __future__ import annotations
 
+import html
 import importlib
 import sys
 import weakref
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
@@ -17,6 +18,8 @@ from typing import Any, Callable, List, Optional
 _BINDINGS = ("PySide6", "PySide2", "PyQt6", "PyQt5")
 
 _PROGRESS_STEPS = 1000
+# Milliseconds for which an error is shown as a tooltip.
+_TIP_MS = 10000
 # Milliseconds from one _turn() of a TimedProgress to the next.
 _TURN_MS = 100
 
@@ -55,7 +58,7 @@ def find_window(get_core: Callable[[], Any], is_wanted: Callable[[Any], bool]) -
         for window in widgets.QApplication.topLevelWidgets():
             if is_wanted(window):
                 return window
-    except (AttributeError, ImportError, RuntimeError):
+    except Exception:
         pass
     return None
 
@@ -155,8 +158,31 @@ def _connect(find_sender: Callable[[], Any], signal: str, slot: Callable[[], Non
 # -- progress
 
 
+def show_in_status_bar(core: Any, window: Any, text: str) -> None:
+    """Show a line in the status bar of a QMainWindow; where that is hidden, as a tooltip in its place."""
+    bar = window.statusBar()
+    bar.showMessage(text)  # for when the bar is shown, too
+    if _is_hidden(core, window, bar):
+        place = window.mapToGlobal(window.rect().bottomLeft())
+        # A tooltip takes HTML. The last argument is its time in milliseconds.
+        find_widgets(core).QToolTip.showText(place, f"<p>{html.escape(text)}</p>", window, core.QRect(), _TIP_MS)
+
+
+def show_progress_in_status_bar(
+    core: Any, window: Any, title: str, cancel: Callable[[], None]
+) -> Optional[StatusBarProgress]:
+    """Return a progress display in the status bar of a QMainWindow; None if the window cannot be seen, or is gone."""
+    try:
+        return StatusBarProgress(core, window.statusBar(), title, cancel) if window.isVisible() else None
+    except Exception:
+        return None
+
+
 class StatusBarProgress:
-    """A widget in a status bar, with a text, a progress bar and a Cancel button.
+    """A text, a progress bar and a Cancel button in a status bar.
+
+    While the bar is hidden and its window is not, they are in a small window of their own. Users can hide the bar in
+    many hosts, and Krita hides it with the last document (5.2 and 6, seen 2026-11).
 
     Args:
         core: the host's QtCore.
@@ -167,9 +193,15 @@ class StatusBarProgress:
 
     def __init__(self, core: Any, bar: Any, title: str, cancel: Callable[[], None]) -> None:
         widgets = find_widgets(core)
+        self._core = core
         self._bar = bar
         self._title = title
-        self._item = widgets.QWidget()
+        self._contents = widgets.QWidget()
+        self._is_closed = self._is_floating = False
+        self._timer = core.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.timeout.connect(self._settle)
+        self._item = _make_watched(widgets, self._settle_soon)
         self._label = widgets.QLabel(title)
         # The text is not HTML. The enum is scoped in Qt 6, and its members are in `Qt` itself before.
         self._label.setTextFormat(getattr(core.Qt, "TextFormat", core.Qt).PlainText)
@@ -185,12 +217,16 @@ class StatusBarProgress:
 
         self._button.clicked.connect(lambda *_checked: clicked())
 
-        layout = widgets.QHBoxLayout(self._item)
+        layout = widgets.QHBoxLayout(self._contents)
         layout.setContentsMargins(0, 0, 0, 0)
         for widget in (self._label, self._meter, self._button):
             layout.addWidget(widget)
+        self._place = widgets.QHBoxLayout(self._item)
+        self._place.setContentsMargins(0, 0, 0, 0)
+        self._place.addWidget(self._contents)
         # A permanent widget is at the right. A passing message of the host's hides the widgets at the left.
         bar.addPermanentWidget(self._item)
+        self._settle()
 
     def update(self, fraction: Optional[float], text: str) -> None:
         """Show a fraction, 0..1 or None, and a few words behind the title."""
@@ -204,11 +240,72 @@ class StatusBarProgress:
 
     def close(self) -> None:
         """Take the display away. May be called twice."""
+        self._is_closed = True
+        for take_away in (self._timer.stop, lambda: self._bar.removeWidget(self._item)):
+            with suppress(RuntimeError):
+                take_away()
+        for widget in (self._contents, self._item):
+            with suppress(RuntimeError):
+                widget.hide()
+                widget.deleteLater()
+
+    def _settle_soon(self) -> None:
+        """Look at the bar in Qt's next turn: now it is just being shown or hidden, maybe with its window."""
+        with suppress(RuntimeError):
+            self._timer.start(0)
+
+    def _settle(self) -> None:
+        """Move the contents to where they are seen."""
         try:
-            self._bar.removeWidget(self._item)
-            self._item.deleteLater()
-        except RuntimeError:
+            window = self._bar.window()
+            is_floating = _is_hidden(self._core, window, self._bar)
+            if self._is_closed or is_floating == self._is_floating:
+                return
+            self._is_floating = is_floating
+            if is_floating:
+                self._float(window)
+            else:
+                self._place.addWidget(self._contents)
+            self._contents.show()
+        except RuntimeError:  # the window was deleted
             pass
+
+    def _float(self, window: Any) -> None:
+        # The enums are scoped in Qt 6, and their members are in `Qt` itself before.
+        types = getattr(self._core.Qt, "WindowType", self._core.Qt)
+        # With a title and no button that closes it, since it goes when the task has ended.
+        self._contents.setParent(window, types.Tool | types.CustomizeWindowHint | types.WindowTitleHint)
+        self._contents.setWindowTitle(self._title)
+        # If all other windows of the host are closed, the host must quit although this one is still open.
+        attributes = getattr(self._core.Qt, "WidgetAttribute", self._core.Qt)
+        self._contents.setAttribute(attributes.WA_QuitOnClose, False)
+        self._contents.adjustSize()
+        # At the bottom, with room for longer texts at the right, and for an error's tooltip at the left.
+        place = self._core.QPoint(window.width() // 4, window.height() - self._contents.height())
+        self._contents.move(window.mapToGlobal(place))
+
+
+def _is_hidden(core: Any, window: Any, bar: Any) -> bool:
+    """Tell whether a bar was hidden in a window that can be seen; with its window, it is about to go, or to come."""
+    attributes = getattr(core.Qt, "WidgetAttribute", core.Qt)
+    # A bar that has just been made is shown in Qt's next turn, unless somebody has called its hide().
+    was_called = bar.testAttribute(attributes.WA_WState_ExplicitShowHide)
+    return bool(window.isVisible() and not bar.isVisible() and was_called)
+
+
+def _make_watched(widgets: Any, changed: Callable[[], None]) -> Any:
+    """Return a QWidget that calls `changed` when it is shown or hidden, also with a widget that it is in."""
+
+    class Watched(widgets.QWidget):  # type: ignore[misc]
+        def showEvent(self, event: Any) -> None:
+            super().showEvent(event)
+            changed()
+
+        def hideEvent(self, event: Any) -> None:
+            super().hideEvent(event)
+            changed()
+
+    return Watched()
 
 
 class TimedProgress:

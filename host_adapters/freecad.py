@@ -17,7 +17,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Callable, Optional
 
-from ._qt import StatusBarProgress, connect, hook_once
+from ._qt import StatusBarProgress, connect, hook_once, show_progress_in_status_bar
 from ._reports import add_traceback, write_stderr
 
 NAME = "FreeCAD"
@@ -25,7 +25,10 @@ NAME = "FreeCAD"
 
 def is_running() -> bool:
     """Tell whether this is FreeCAD with its GUI, which neither FreeCADCmd nor a script that imports FreeCAD has."""
-    return "FreeCADGui" in sys.modules and bool(getattr(sys.modules.get("FreeCAD"), "GuiUp", False))
+    try:
+        return "FreeCADGui" in sys.modules and bool(sys.modules["FreeCAD"].GuiUp)
+    except Exception:  # this is no FreeCAD, or one that is only half there
+        return False
 
 
 def batch() -> Optional[str]:
@@ -77,13 +80,11 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[StatusBarProgress]:
-    """Show a progress bar with a Cancel button in the status bar; None when there is no window (any more).
+    """Show a progress bar with a Cancel button in the status bar; None when there is no window to be seen (any more).
 
-    FreeCAD's own display, `FreeCAD.Base.ProgressIndicator`, is made for code that keeps the GUI thread busy. While it
-    is shown, keyboard and mouse are dead everywhere but on its own bar, which is what asyncio is there to avoid.
+    While the user hides the bar, a small window shows the same. FreeCAD's own display, which is
+    `FreeCAD.Base.ProgressIndicator`, is made for code that keeps the GUI thread busy. While it is shown, keyboard and
+    mouse are dead everywhere but on its own bar, which is what asyncio is there to avoid.
     """
     window = gui_parent()
-    try:
-        return None if window is None else StatusBarProgress(qt_core(), window.statusBar(), title, cancel)
-    except RuntimeError:  # the window was deleted
-        return None
+    return None if window is None else show_progress_in_status_bar(qt_core(), window, title, cancel)

@@ -22,7 +22,14 @@ from functools import partial
 from types import ModuleType
 from typing import Any, Callable, List, Optional
 
-from ._qt import StatusBarProgress, connect, hook_once, is_gui_thread
+from ._qt import (
+    StatusBarProgress,
+    connect,
+    hook_once,
+    is_gui_thread,
+    show_in_status_bar,
+    show_progress_in_status_bar,
+)
 from ._reports import add_traceback, write_stderr
 
 NAME = "Krita"
@@ -54,7 +61,7 @@ def gui_parent() -> Optional[Any]:
         if window is None:  # Qt has no active window while the user is in another application
             window = next(iter(instance.windows()), None)
         return None if window is None else window.qwindow()
-    except (AttributeError, KeyError, RuntimeError):  # Krita is only half there, or the C++ object was deleted
+    except Exception:  # Krita is only half there, or the C++ object was deleted
         return None
 
 
@@ -76,8 +83,8 @@ def report(message: str, exc: Optional[BaseException]) -> None:
     """Show an error in the Log Viewer docker, with the traceback, and its first line in the status bar.
 
     Krita has no log but Qt's own messages. They go to stderr, and the docker shows them from the moment in which it is
-    switched on. So the status bar, too, says what the error was. From another thread than the GUI thread only the log
-    is written.
+    switched on. So the status bar, too, says what the error was, and while that is hidden (without a document, in 5.2
+    and later), a tooltip in its place. From another thread than the GUI thread only the log is written.
     """
     text = add_traceback(message, exc)
     try:
@@ -94,15 +101,13 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[StatusBarProgress]:
-    """Show a progress bar with a Cancel button in the status bar; None when there is no window (any more).
+    """Show a progress bar with a Cancel button in the status bar; None when there is no window to be seen (any more).
 
-    Krita has a progress bar of its own there, which belongs to the image and which plug-ins cannot reach.
+    While the bar is hidden, as it is without a document in 5.2 and later, a small window shows the same. Krita has a
+    progress bar of its own there, which belongs to the image and which plug-ins cannot reach.
     """
     window = gui_parent()
-    try:
-        return None if window is None else StatusBarProgress(qt_core(), window.statusBar(), title, cancel)
-    except RuntimeError:  # the window was deleted
-        return None
+    return None if window is None else show_progress_in_status_bar(qt_core(), window, title, cancel)
 
 
 def _instance() -> Any:
@@ -119,7 +124,10 @@ def _is_loaded() -> bool:
 
 
 def _is_batch() -> bool:
-    arguments = _arguments()
+    try:
+        arguments = _arguments()
+    except Exception:  # the application is on its way out
+        return False
     is_runner = any("kritarunner" in argument for argument in arguments[:1])
     return is_runner or any(argument.startswith("--export") for argument in arguments[1:])
 
@@ -138,4 +146,4 @@ def _show_in_status_bar(message: str, exc: Optional[BaseException]) -> None:
     if exc is not None:
         # Only the last line of the exception's text: a status bar has one line.
         text += " - " + traceback.format_exception_only(type(exc), exc)[-1].strip()
-    window.statusBar().showMessage(text)
+    show_in_status_bar(qt_core(), window, text)

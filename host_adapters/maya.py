@@ -96,10 +96,17 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[_MainProgressBar]:
-    """Show progress in Maya's main progress bar, where Esc cancels; None when that only bar is taken, or not there."""
+    """Show progress in Maya's main progress bar, where Esc cancels; None when that only bar is taken, or not seen.
+
+    The bar is in the Help Line, which the user can hide.
+    """
     if _shown:
         return None
     try:
+        from maya import cmds
+
+        if cmds.progressBar(_find_bar(), query=True, isObscured=True):
+            return None
         shown = _MainProgressBar(title, cancel)
     except Exception:  # there is no window (any more)
         return None
@@ -111,14 +118,13 @@ class _MainProgressBar(TimedProgress):
     """Maya's main progress bar, while it is ours. Maya may process events when the bar is changed."""
 
     def __init__(self, title: str, cancel: Callable[[], None]) -> None:
-        from maya import cmds, mel
+        from maya import cmds
 
         self._cmds = cmds
         self._title = title
         self._state: Tuple[Optional[float], str] = (0.0, "")
         self._shown_state: Tuple[Optional[float], str] = self._state
-        # eval() returns the value of a MEL variable only as the result of an assignment.
-        self._bar = mel.eval("$asyncslot_bar = $gMainProgressBar")
+        self._bar = _find_bar()
         cmds.progressBar(
             self._bar,
             edit=True,
@@ -154,7 +160,17 @@ class _MainProgressBar(TimedProgress):
             self._cmds.progressBar(self._bar, edit=True, status=status)
             if fraction is not None:
                 self._cmds.progressBar(self._bar, edit=True, progress=round(fraction * _PROGRESS_STEPS))
-        return bool(self._cmds.progressBar(self._bar, query=True, isCancelled=True))
+        # Not by its truth: in the tests of plug-ins `cmds` may be a mock, which must not cancel.
+        return self._cmds.progressBar(self._bar, query=True, isCancelled=True) == 1
+
+
+def _find_bar() -> str:
+    """Return the name of the main progress bar."""
+    from maya import mel
+
+    # eval() returns the value of a MEL variable only as the result of an assignment.
+    bar: str = mel.eval("$asyncslot_bar = $gMainProgressBar")
+    return bar
 
 
 def _is_batch() -> Optional[bool]:

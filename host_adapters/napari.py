@@ -55,7 +55,7 @@ def gui_parent() -> Optional[Any]:
     try:
         # napari has no public name for the Qt window (as of 0.9.2).
         return _viewer().window._qt_window  # type: ignore[union-attr]
-    except (AttributeError, RuntimeError):
+    except Exception:  # there is none, or it was deleted
         return None
 
 
@@ -89,13 +89,17 @@ def progress(title: str, cancel: Callable[[], None]) -> Optional[_ActivityProgre
     """Show a progress bar with a Cancel button among napari's activities.
 
     The activities open by the button "activity" in the status bar, which says that something is in progress. Returns
-    None when there is no viewer (any more), or when this napari is so old (before 0.4.18) that its progress bars
-    cannot be cancelled.
+    None when there is no viewer to be seen (any more), or when this napari is so old (before 0.4.18) that its progress
+    bars cannot be cancelled.
     """
-    make_bar = getattr(sys.modules.get("napari.utils"), "cancelable_progress", None)
-    if make_bar is None or _viewer() is None:
+    window = gui_parent()
+    try:
+        make_bar = getattr(sys.modules.get("napari.utils"), "cancelable_progress", None)
+        if make_bar is None or window is None or not window.isVisible():
+            return None
+        return _ActivityProgress(make_bar, qt_core(), title, cancel)
+    except Exception:
         return None
-    return _ActivityProgress(make_bar, qt_core(), title, cancel)
 
 
 class _ActivityProgress:
@@ -196,8 +200,8 @@ def _viewer() -> Optional[Any]:
     # current_viewer() would import the second module, napari's Qt side, if it were not loaded.
     if "napari.viewer" not in sys.modules or "napari._qt.qt_main_window" not in sys.modules:
         return None
-    current_viewer = getattr(sys.modules["napari.viewer"], "current_viewer", None)
     try:
+        current_viewer = getattr(sys.modules["napari.viewer"], "current_viewer", None)
         return None if current_viewer is None else current_viewer()
     except Exception:  # napari is in the middle of its import, or of its end
         return None

@@ -7,8 +7,8 @@ set before the first plug-in is loaded; in `qgis_process` and in stand-alone scr
 interface is for the GUI thread only. `QgsMessageLog` may be called from any thread.
 
 Do not rely on the order in which QGIS ends. In 3.22 (seen 2026-11) each plug-in's `unload()` was called before
-`aboutToQuit` in some runs and after it in others, at loop level 0 either way. Then the process ends without `atexit`
-and without Python's finalization.
+`aboutToQuit` in some runs and after it in others, at loop level 0 either way. In 3.40 on Qt 6 (seen 2026-11) it was
+called before, at loop level 1. Then the process ends without `atexit` and without Python's finalization.
 """
 
 from __future__ import annotations
@@ -31,8 +31,10 @@ _PROGRESS_STEPS = 1000
 
 def is_running() -> bool:
     """Tell whether this is QGIS with its main window, which neither qgis_process nor a stand-alone script has."""
-    utils = sys.modules.get("qgis.utils")
-    return getattr(utils, "iface", None) is not None
+    try:
+        return sys.modules["qgis.utils"].iface is not None
+    except Exception:  # this is no QGIS, or one that is only half there
+        return False
 
 
 def qt_core() -> ModuleType:
@@ -49,7 +51,7 @@ def gui_parent() -> Optional[Any]:
     """Return the main window, or None when it has not been made yet or is gone already."""
     try:
         return _iface().mainWindow()
-    except (AttributeError, RuntimeError):  # iface is None, or the object behind it was deleted
+    except Exception:  # iface is None, or the object behind it was deleted
         return None
 
 
@@ -83,15 +85,20 @@ def report(message: str, exc: Optional[BaseException]) -> None:
 
 
 def progress(title: str, cancel: Callable[[], None]) -> Optional[_BarProgress]:
-    """Show a progress bar with a Cancel button in the message bar; None when there is no message bar (any more).
+    """Show a progress bar with a Cancel button in the message bar; None when that is not there (any more) or hidden.
 
     If the user dismisses the message, that only hides it, and does not cancel. We do not use `QgsProxyProgressTask`:
     it keeps a thread of QGIS's pool waiting for as long as it is shown.
     """
     try:
-        return _BarProgress(_iface().messageBar(), title, cancel)
-    except (AttributeError, RuntimeError):
+        bar = _iface().messageBar()
+        shown = _BarProgress(bar, title, cancel)
+    except Exception:
         return None
+    if _is_hidden(bar):
+        shown.close()
+        return None
+    return shown
 
 
 class _BarProgress:
@@ -140,6 +147,14 @@ class _BarProgress:
 def _iface() -> Any:
     """Return QGIS as plug-ins see it. We look it up each time, as nothing tells us when it goes."""
     return sys.modules["qgis.utils"].iface
+
+
+def _is_hidden(bar: Any) -> bool:
+    """Tell whether a message bar in which there is a message cannot be seen although its window can."""
+    try:
+        return bool(_iface().mainWindow().isVisible() and not bar.isVisible())
+    except Exception:  # it is on its way out
+        return False
 
 
 def _level(name: str) -> Any:

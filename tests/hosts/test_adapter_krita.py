@@ -264,10 +264,11 @@ def test_unhook_after_the_notifier_is_gone_does_nothing(quitting):
 # -- progress ----------------------------------------------------------------
 
 
-def test_progress_is_in_the_status_bar_and_can_be_cancelled_once(krita):
+def test_progress_is_in_the_status_bar_and_can_be_cancelled_once(krita, windows):
     """The widgets are the binding's own, so that its strictness about types is met here, Qt 6's too."""
     half_there.use_progress_in_status_bar(adapter, krita.window)
 
 
-def test_progress_whose_window_was_closed_can_be_updated_and_closed(krita):
+def test_progress_whose_window_was_closed_can_be_updated_and_closed(krita, windows):
+    krita.window.show()
     half_there.use_progress_that_has_gone(adapter)

@@ -126,7 +126,8 @@ def test_quit_with_everything_busy(story):
 def test_unload_at_the_end_of_qgis_tells_what_was_ended(story):
     """detach() returns that report, whether it ended the work or aboutToQuit before it (3.22 emits that after it)."""
     unloaded = story.step("qgis_guest unloaded")
-    assert unloaded["loop_level"] == 0
+    # QGIS on Qt 6 still runs its loop then, and emits aboutToQuit later (3.40.6, seen 2026-11).
+    assert unloaded["loop_level"] == (0 if unloaded["qt"].startswith("5.") else 1)
     assert not unloaded["is_attached"]
     assert unloaded["abandoned"] == []
     assert "server on" in unloaded["report"]

@@ -17,7 +17,7 @@ from asyncslot.host_adapters import _qt
 import asyncslot
 from asyncslot import host_adapters
 from stand_ins import HOSTS, NoStubs, World
-from stand_ins_actors import Maya, Nuke, enter
+from stand_ins_actors import Ida, Maya, Nuke, enter
 
 
 @pytest.fixture(params=HOSTS)
@@ -92,6 +92,12 @@ WRONG = {
     "a member that a task lacks": ("nuke", "import nuke; nuke.ProgressTask('x').setTitle('y')", AttributeError),
     "progress that is no number": ("nuke", "import nuke; nuke.ProgressTask('x').setProgress('y')", TypeError),
     "a callback without a function": ("max3ds", "from pymxs import runtime as rt; rt.callbacks.addScript()", TypeError),
+    "a message that is no text": ("ida", "import ida_kernwin; ida_kernwin.msg(3)", TypeError),
+    "a task's member that is read-only": (
+        "binary_ninja",
+        "import binaryninja as b; b.BackgroundTask('x', True).cancelled = True",
+        AttributeError,
+    ),
     "a function that Painter lacks": (
         "substance_painter",
         "import substance_painter.logging as l; l.fatal('')",
@@ -153,8 +159,8 @@ def test_a_maya_that_is_not_initialized_is_in_batch_mode(actor):
 def test_the_main_window_is_the_parent(actor, app):
     """By the host's own function, or as the widget that has the name or the class of the main window."""
     found = actor.adapter.gui_parent()
-    # Nuke's class cannot be made here: its name has colons.
-    assert found is (None if isinstance(actor, Nuke) else actor.window)
+    # Nuke's class cannot be made here: its name has colons. IDA's is in test_adapter_ida.py.
+    assert found is (None if isinstance(actor, (Nuke, Ida)) else actor.window)
 
 
 # -- errors ------------------------------------------------------------------
@@ -173,7 +179,7 @@ def test_report_from_a_thread_is_logged_by_the_gui_thread(actor, app, spin, caps
     threads = []
     log = actor.log
     for name, answer in list(actor.world.answers.items()):
-        if name.rpartition(".")[2] in ("displayError", "log", "tprint", "logEntry", "error"):
+        if name.rpartition(".")[2] in ("displayError", "log", "tprint", "logEntry", "error", "msg", "log_error"):
             actor.world.answers[name] = lambda *args, answer=answer, **kwargs: (
                 threads.append(threading.current_thread()),
                 answer(*args, **kwargs),
@@ -302,7 +308,12 @@ def test_progress_shows_fraction_and_text(actor, display, spin):
 
 def test_cancel_is_seen_while_nothing_is_updated(actor, display, spin):
     """The host has no event for it, so it is asked. Cancelled once, however long the user presses."""
-    turns = "maya.cmds.progressBar", "hou.InterruptableOperation.updateProgress", "nuke.ProgressTask.isCancelled"
+    turns = (
+        "maya.cmds.progressBar",
+        "hou.InterruptableOperation.updateProgress",
+        "nuke.ProgressTask.isCancelled",
+        "binaryninja.BackgroundTask.cancelled",
+    )
     actor.press_cancel()
     spin(lambda: display.cancelled)
     actor.press_cancel()
@@ -325,7 +336,12 @@ def test_a_host_that_processes_events_does_not_call_itself(actor, display, spin)
         depth.pop()
         return answer(*args, **kwargs)
 
-    for name in ("maya.cmds.progressBar", "hou.InterruptableOperation.updateProgress", "nuke.ProgressTask.setMessage"):
+    for name in (
+        "maya.cmds.progressBar",
+        "hou.InterruptableOperation.updateProgress",
+        "nuke.ProgressTask.setMessage",
+        "binaryninja.BackgroundTask.progress=",
+    ):
         if name in actor.world.answers:
             answer = actor.world.answers[name]
             actor.world.answers[name] = functools.partial(process_events, answer=answer)

@@ -32,12 +32,16 @@ each_host = pytest.mark.parametrize("host", sorted(PACKAGES))
 
 # What the host looks for, beside the plug-in's package.
 LAYOUT = {
+    "anki": ["async_search/manifest.json"],
+    "binary_ninja": ["plugins/async_search/plugin.json"],
+    "cura": ["plugins/async_search/plugin.json"],
     "freecad": ["AsyncSearch/package.xml", "AsyncSearch/freecad/async_search/init_gui.py"],
     "houdini": [
         "async_search.json",
         "async_search/python_panels/async_search.pypanel",
         *(f"async_search/python{version}libs/uiready.py" for version in ("3.9", "3.10", "3.11", "3.13")),
     ],
+    "ida": ["plugins/async_search_plugin.py"],
     "krita": ["pykrita/async_search.desktop"],
     "max3ds": ["scripts/startup/async_search_startup.ms"],
     "maya": ["async_search.mod", "async_search/plug-ins/async_search_plugin.py"],

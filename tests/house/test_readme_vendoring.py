@@ -75,9 +75,11 @@ def test_where_it_goes_is_where_the_examples_go():
     names = {"my_plugin": "async_search", "my_tool": "async_search_tool", "MyPlugin": "AsyncSearch"}
     table = section("Where it goes").split("| the copy into |\n")[1]
     rows = re.findall(r"^\| (\w[^|]*) \| ([^|]*) \| `([^`]*)` \|$", table, re.MULTILINE)
-    assert len(rows) == 9
+    assert len(rows) == 13
     for host, places, copy in rows:
-        example = ROOT / "examples" / {"3ds Max": "max3ds"}.get(host, host.lower().replace(" 3d ", "_"))
+        example = (
+            ROOT / "examples" / {"3ds Max": "max3ds"}.get(host, host.lower().replace(" 3d ", "_").replace(" ", "_"))
+        )
         told = (example / "README.md").read_text(encoding="utf-8")
         for place in re.findall("`([^`]*)`", places):
             assert place.replace("MyPlugin", names["MyPlugin"]) in told

@@ -16,8 +16,12 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 # For each host: the directory of the plug-in's package, the name under which the host imports it, and how many of
 # the directory's last parts that name takes.
 PACKAGES = {
+    "anki": ("async_search", "async_search"),
+    "binary_ninja": ("plugins/async_search", "async_search"),
+    "cura": ("plugins/async_search", "async_search"),
     "freecad": ("AsyncSearch/freecad/async_search", "freecad.async_search"),
     "houdini": ("async_search/scripts/python/async_search", "async_search"),
+    "ida": ("plugins/async_search", "async_search"),
     "krita": ("pykrita/async_search", "async_search"),
     "max3ds": ("scripts/async_search_tool/async_search", "async_search"),
     "maya": ("async_search/scripts/async_search", "async_search"),
@@ -65,6 +69,74 @@ class Host:
         self.window.close()
 
 
+class Anki(Host):
+    @classmethod
+    def needed(cls):
+        from qtpy import QtGui, QtWidgets
+
+        cls.hooks = types.SimpleNamespace(profile_did_open=[], profile_will_close=[])
+        cls.entries = []
+        action = getattr(QtWidgets, "QAction", None) or QtGui.QAction  # Qt 6 has it elsewhere; qtpy passes it on
+        form = types.SimpleNamespace(menuTools=types.SimpleNamespace(addAction=cls.entries.append))
+        mw = QtWidgets.QMainWindow()
+        mw.form = form
+        return {"aqt": {"gui_hooks": cls.hooks, "mw": mw}, "aqt.qt": {"QAction": action}}
+
+    def open(self):
+        [opened] = self.hooks.profile_did_open
+        opened()
+        self.close()  # the user switches the profile
+        opened()
+        [entry] = self.entries
+        entry.trigger()
+        return self.package._panel
+
+    def close(self):
+        [closing] = self.hooks.profile_will_close
+        closing()
+
+
+class BinaryNinja(Host):
+    @classmethod
+    def needed(cls):
+        cls.commands = []
+        command = types.SimpleNamespace(register=lambda *what: cls.commands.append(what))
+        return {
+            "binaryninja": {"PluginCommand": command},
+            "binaryninja.mainthread": {"execute_on_main_thread": lambda function: function()},
+        }
+
+    def open(self):
+        [(_, _, action)] = self.commands
+        action(object())
+        action(object())
+        return self.package._panel
+
+
+class Cura(Host):
+    @classmethod
+    def needed(cls):
+        class Extension:
+            def __init__(self):
+                self.entries = {}
+
+            def setMenuName(self, name):
+                pass
+
+            def addMenuItem(self, name, function):
+                self.entries[name] = function
+
+        return {"UM": {}, "UM.Extension": {"Extension": Extension}}
+
+    def open(self):
+        assert self.package.getMetaData() == {}
+        self.extension = self.package.register(object())["extension"]
+        [show] = self.extension.entries.values()
+        show()
+        show()
+        return self.extension._panel
+
+
 class Freecad(Host):
     def open(self):
         self.add_module("FreeCADGui", getMainWindow=lambda: self.window)
@@ -83,6 +155,20 @@ class Houdini(Host):
 
     def close(self):
         self.package.stop()
+
+
+class Ida(Host):
+    def open(self):
+        self.add_module("ida_idaapi", plugin_t=object, PLUGIN_KEEP=2)
+        script = runpy.run_path(str(self.example / "plugins" / "async_search_plugin.py"))
+        self.plugin = script["PLUGIN_ENTRY"]()
+        assert self.plugin.init() == 2
+        self.plugin.run(0)
+        self.plugin.run(0)
+        return self.package._panel
+
+    def close(self):
+        self.plugin.term()
 
 
 class Krita(Host):
@@ -188,8 +274,12 @@ class Painter(Host):
 
 
 STAND_INS = {
+    "anki": Anki,
+    "binary_ninja": BinaryNinja,
+    "cura": Cura,
     "freecad": Freecad,
     "houdini": Houdini,
+    "ida": Ida,
     "krita": Krita,
     "max3ds": Max,
     "maya": Maya,

@@ -54,6 +54,7 @@ def use_progress_in_status_bar(adapter, window):
     """Show and cancel progress, and say what is wrong with it; the widgets are real ones of this process's binding."""
     from qtpy import QtWidgets
 
+    window.show()
     cancelled = []
     progress = adapter.progress("<Tiles>", lambda: cancelled.append(True))
     bar = window.statusBar()

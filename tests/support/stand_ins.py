@@ -26,6 +26,8 @@ HOSTS = {
     "houdini": ("types-houdini", ["hou"]),
     "nuke": ("types-nuke", ["nuke", "nuke._nuke", "nuke.executeInMain"]),
     "max3ds": (None, ["pymxs", "qtmax"]),
+    "ida": (None, ["ida_kernwin", "ida_idaapi"]),
+    "binary_ninja": (None, ["binaryninja", "binaryninjaui"]),
     "substance_painter": (
         "types-substance_painter",
         ["substance_painter", "substance_painter.ui", "substance_painter.logging", "substance_painter.event"],
@@ -217,13 +219,26 @@ def _make_class_alone(module, full_name, definition):
 
 
 class _Constant:
-    """A member that is there as long as nobody asks for it, for its type may not be known here."""
+    """A member that is there as long as nobody asks for it, for its type may not be known here.
+
+    It can be set where the test has prepared an answer to that, under its name with "=" behind it.
+    """
 
     def __init__(self, module, full_name, annotation):
+        self._world, self._full_name = module._world, full_name
         self._make = _empty(module, full_name, annotation)
         self._value = NOTHING
 
+    def __set__(self, instance, value):
+        if f"{self._full_name}=" not in self._world.answers:
+            raise AttributeError(f"{self._full_name} is read-only")
+        self._world.calls.append((self._full_name, {"value": value}))
+        self._world.answers[f"{self._full_name}="](value)
+
     def __get__(self, instance, owner):
+        if self._full_name in self._world.answers:
+            self._world.calls.append((self._full_name, {}))
+            return self._world.answers[self._full_name]()
         if self._value is NOTHING:
             self._value = self._make()
         return self._value
@@ -246,7 +261,7 @@ def _empty(module, full_name, annotation):
     """Return a function that makes an empty value of a type."""
 
     def make_empty():
-        if annotation is None or (isinstance(annotation, ast.Constant) and annotation.value is None):
+        if getattr(annotation, "value", annotation) is None:  # None in a stub is a node of another class in Python 3.7
             return None
         if isinstance(annotation, ast.Name):
             if annotation.id in EMPTY:

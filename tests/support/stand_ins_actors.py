@@ -5,6 +5,7 @@ real ones; tests look at it through `log`, `shown()` and `quit_hooks`.
 """
 
 import importlib
+import re
 import sys
 import weakref
 
@@ -50,7 +51,7 @@ class Maya(Actor):
     switch = ("maya.cmds.about", False, True)
     has_quit_hook = True
     bar = None
-    is_cancelled = False
+    is_cancelled = is_hidden = False
 
     def play(self, answers):
         answers["maya.mel.eval"] = "MainProgressBar"
@@ -69,7 +70,7 @@ class Maya(Actor):
     def progress_bar(self, name, query=False, **options):
         assert name == "MainProgressBar"
         if query:
-            return self.is_cancelled
+            return self.is_hidden if "isObscured" in options else self.is_cancelled
         if options.pop("beginProgress", False):
             assert self.bar is None, "the bar is taken"
             self.bar = {}
@@ -180,6 +181,54 @@ class Max3ds(Actor):
         self.quit_hooks[id] = script
 
 
+class Ida(Actor):
+    switch = ("ida_kernwin.is_idaq", True, False)
+    has_progress = False
+    has_quit_hook = True
+
+    def play(self, answers):
+        api = self.world.modules["ida_idaapi"]
+        api.NW_TERMIDA, api.NW_REMOVE = 8, 16
+        answers["ida_kernwin.msg"] = self.log.append
+        answers["ida_idaapi.notify_when"] = self.notify_when
+
+    def notify_when(self, when, callback):
+        if when & 16:
+            return self.quit_hooks.pop(callback, None) is not None
+        assert when == 8
+        self.quit_hooks[callback] = lambda: callback(8)
+        return True
+
+
+class BinaryNinja(Actor):
+    switch = ("binaryninja.core_ui_enabled", True, False)
+    text = None
+    is_cancelled = False
+
+    def play(self, answers):
+        answers["binaryninja.log_error"] = self.log.append
+        answers["binaryninja.BackgroundTask.__init__"] = lambda task, text, can_cancel: self.set(text)
+        answers["binaryninja.BackgroundTask.progress="] = self.set
+        answers["binaryninja.BackgroundTask.finish"] = lambda task: self.set(None)
+        answers["binaryninja.BackgroundTask.cancelled"] = lambda: self.is_cancelled
+        answers["binaryninjaui.UIContext.mainWindow"] = self.window
+
+    def set(self, text):
+        self.text = text
+
+    def shown(self):
+        if self.text is None:
+            return None
+        share = re.search(r"(\d+) %", self.text)
+        return (int(share.group(1)) / 100 if share else None, self.text)
+
+    def take_away(self):
+        self.text = None
+
+    def press_cancel(self):
+        self.is_cancelled = True
+
+
 class SubstancePainter(Actor):
     has_batch = False
     has_progress = False
@@ -196,6 +245,8 @@ ACTORS = {
     "houdini": Houdini,
     "nuke": Nuke,
     "max3ds": Max3ds,
+    "ida": Ida,
+    "binary_ninja": BinaryNinja,
     "substance_painter": SubstancePainter,
 }
 

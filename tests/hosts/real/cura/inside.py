@@ -6,6 +6,7 @@ a plug-in with widgets would.
 
 from PyQt5 import QtCore, QtWidgets
 from UM.Application import Application
+from UM.Resources import Resources
 
 __all__ = ["QtCore", "QtWidgets"]
 
@@ -28,11 +29,65 @@ def window():
 
 
 def begin():
-    """Open the guest's window, and be active, which nobody can make a window where there is no window manager."""
+    """Open the guest's window, and be active, which nobody can make a window where there is no window manager.
+
+    Debian's Cura greets with messages of its own about plug-ins that it lacks, behind an assistant for the first start.
+    """
+    Application.getInstance().getWelcomePagesModel().allFinished.emit()
+    for message in list(Application.getInstance().getVisibleMessages()):
+        message.hide()
     label = QtWidgets.QLabel("The guest is here.")
     _kept.append(label)
     label.show()
     QtWidgets.QApplication.setActiveWindow(label)
+
+
+def log_text():
+    """The log, and the messages in the window."""
+    with open(Resources.getStoragePath(Resources.Resources, "cura.log"), encoding="utf-8") as log:
+        return log.read() + "\n".join(message.getText() for message in Application.getInstance().getVisibleMessages())
+
+
+class _Shown:
+    """A message with progress, as far as the checks ask for widgets."""
+
+    def __init__(self, message):
+        self._message = message
+
+    def findChildren(self, kind):
+        if kind is QtWidgets.QProgressBar:
+            return [self]
+        is_label = kind is QtWidgets.QLabel
+        return [QtWidgets.QLabel(text) for text in (self._message.getTitle(), self._message.getText()) if is_label]
+
+    def isVisible(self):
+        return self._message.visible
+
+    def value(self):
+        return self._message.getProgress()
+
+    def maximum(self):
+        return self._message.getMaxProgress()
+
+
+def _message():
+    for message in Application.getInstance().getVisibleMessages():
+        if message.getTitle() == "Downloading tiles":
+            return message
+    return None
+
+
+def progress_display():
+    return None if _message() is None else _Shown(_message())
+
+
+def press_cancel():
+    """As its QML does."""
+    _message().actionTriggered.emit(_message(), "cancel")
+
+
+def grab(path):
+    QtWidgets.QApplication.primaryScreen().grabWindow(0).save(path)
 
 
 def quit():

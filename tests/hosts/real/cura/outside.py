@@ -27,7 +27,7 @@ _METADATA = {
 
 
 class Host(Application):
-    NAME = "Cura"
+    NAME = ADAPTER = "Cura"
     PROGRAM = "cura"
     PACKAGES = ("cura",)
 

@@ -7,6 +7,8 @@ _METADATA = """\
 [general]
 name=asyncslot guest
 qgisMinimumVersion=3.16
+qgisMaximumVersion=4.99
+supportsQt6=True
 description=Plays the checks of asyncslot
 version=1.0
 author=The asyncslot authors

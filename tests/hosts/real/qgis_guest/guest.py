@@ -7,7 +7,7 @@ import threading
 import time
 
 from qgis.core import QgsNetworkAccessManager
-from qgis.PyQt.QtCore import QProcess, QThread, QTimer, QUrl
+from qgis.PyQt.QtCore import QProcess, QThread, QTimer, QUrl, qVersion
 from qgis.PyQt.QtNetwork import QNetworkRequest
 from qgis.PyQt.QtWidgets import QDialog
 
@@ -40,6 +40,7 @@ class Guest:
                 "goodbye": goodbye,
                 "was_attached": was_attached,
                 "loop_level": QThread.currentThread().loopLevel(),
+                "qt": qVersion(),
                 "report": str(report),
                 "abandoned": [task.name for task in report.abandoned],
                 "is_attached": self.lease.is_attached,
