@@ -111,6 +111,7 @@ if TYPE_CHECKING:
         _csock: socket
         _ssock: socket
         _selector: Any
+        _transports: Any
 
         def _add_reader(self, fd: int, callback: Callable[..., Any], *args: Any) -> Any: ...
         def _read_from_self(self) -> None: ...
@@ -141,6 +142,7 @@ if TYPE_CHECKING:
         _as_nested: bool
         _as_owner: Any
         _as_owners: List[Any]
+        _as_reads: Any
         _as_signals: Any
         _as_stack: List[Handle]
 

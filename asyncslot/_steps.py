@@ -38,6 +38,7 @@ from typing import Any, Callable, Deque, Optional, Tuple, Type
 
 from ._asyncio import Handle, TimerHandle, Ts, Unpack, monotonic
 from ._nesting import NestingMixin
+from ._reads import Reads
 from ._tasks import coro_of, has_begun, is_first_step, resume
 from ._threadsafe import ThreadSafeHandle
 
@@ -106,6 +107,7 @@ class SteppingMixin(NestingMixin):
         # The callback that has made a step overrun its budget most: seconds, and its name.
         self._as_longest: Tuple[float, str] = (0.0, "")
         self._as_on_overrun: Optional[Callable[[float, str], None]] = None
+        self._as_reads = Reads(self)
         super().__init__()
 
     # -- Adding callbacks ----------------------------------------------------
@@ -483,7 +485,8 @@ class SteppingMixin(NestingMixin):
         self.call_exception_handler(context)
 
     def _as_overran(self, handle: Handle, seconds: float) -> None:
-        """Note the callback that has made a step overrun its budget most, for bug reports and the monitor."""
+        """Note the callback that has made a step overrun its budget most, for bug reports, the monitor and `_reads`."""
+        self._as_reads.overran(handle, seconds, self.step_budget)
         if seconds > self._as_longest[0]:
             self._as_longest = (seconds, _describe(handle))
         if self._as_on_overrun is not None:

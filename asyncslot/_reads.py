@@ -1,0 +1,298 @@
+"""How much a transport reads at a time: what its plug-in works off within a step's budget.
+
+`async for token in stream: show(token)` does not give way while there are tokens that have been read: asyncio suspends a
+task only where it has to wait. So what one read brings is worked off in one callback, and 64 KiB may be 2,000 tokens and
+a second. Nobody can interrupt that loop. But we decide how much is read before it goes on.
+
+The rule, for each transport by itself:
+
+    it begins with               _FIRST bytes
+    reads come back full, and    _GROWTH times as much, up to _MOST. What was worked off within the budget (1 ms) may
+    _PROVEN bytes have been      then take four times that, which costs no frame
+    worked off in time
+    a read brings less than a    half as much, down to _FIRST: a stream that trickles is ready for the day when much
+    quarter of that              is there at once
+    working a read off takes     as much less as it took longer, down to _LEAST
+    longer than the budget
+
+*Working off* is the callback that reads (a protocol with data_received() may do its work in there), or the callback that
+it has queued: the wake-up of the task that waits for the data. We refer to that by a weak reference, and the step, which
+measures callbacks anyway, tells us of those that were too long (overran()). What a task hands on to another task is not
+followed: a task that computes in slices while another one downloads must not slow that down.
+
+Sockets. asyncio's selector transports read in two methods, for protocols with data_received() and for those with
+get_buffer(). We put ours in their place, in the instance, so that the class is asyncio's own.
+
+TLS, from Python 3.11 on. Data comes in records of up to 16 KiB, and only a whole one can be decrypted; so it is no use to
+read less from the socket. SSLProtocol has a way to hand data over in portions, for protocols with get_buffer(): it fills
+a buffer, and goes on in the next turn if the buffer was full. We take that way for all protocols (_Portions), and read
+nothing from the socket while there is more to hand over. Before Python 3.11 the smallest portion is a record.
+
+Datagrams need none of it: asyncio reads one for each callback, and the rest stays with the system.
+
+Relies on asyncio's private names, all listed in `_asyncio`, as they are in Python 3.7 to 3.14.
+"""
+
+from __future__ import annotations
+
+from asyncio import sslproto
+from collections import deque
+from typing import Any, Callable, Deque, List
+from weakref import ref
+
+# Bytes. The first read of a connection: 50 tokens of an event stream, which may be half a millisecond of work each.
+_FIRST = 2 * 1024
+# Some lines of text. If one line takes longer than a frame, smaller reads are no help.
+_LEAST = 256
+# asyncio's 256 KiB are more than glibc keeps at hand (128 KiB, mallopt(3), M_MMAP_THRESHOLD). Each read would map memory,
+# have it filled with zeros, and unmap it: a short one then takes 26 µs instead of 5 (measured with the prototype of the
+# design, 2026-11).
+_MOST = 64 * 1024
+_GROWTH = 4
+# A record of TLS. Where a library decrypts by itself (anyio), reads that bring the parts of one seem to be no work.
+_PROVEN = 16 * 1024
+
+# Seconds. The step's budget may be set to less, but what is shorter than this costs no frame.
+_SHORTEST = 0.001
+
+# How many reads we remember that have woken somebody who has not run yet.
+_REMEMBERED = 64
+
+_Interrupt = (SystemExit, KeyboardInterrupt)
+
+
+class Pace:
+    """How much one transport reads at a time.
+
+    Attributes:
+        size: bytes, for the next read.
+        few: a read that brings less than that is small; 0: none is.
+        got: bytes, of the last read.
+        proven: bytes of full reads that have been worked off in time, since the size has changed.
+        behind: weak references to the handles that the last read has queued.
+    """
+
+    __slots__ = ("behind", "few", "got", "proven", "size")
+
+    def __init__(self) -> None:
+        self.size = _FIRST
+        self.few = 0
+        self.got = 0
+        self.proven = 0
+        self.behind: List[Any] = []
+
+    def adapt(self, got: int) -> None:
+        """Follow a read that was full, or small."""
+        if got < self.size:
+            self._set(max(_FIRST, self.size // 2))
+            return
+        self.proven += self.got  # what the read before has brought
+        if self.proven >= _PROVEN and self.size < _MOST:
+            self._set(min(_MOST, self.size * _GROWTH))
+
+    def slow_down(self, seconds: float, budget: float) -> None:
+        """Follow a read that it took too long to work off."""
+        self._set(min(self.size, max(_LEAST, int(self.got * budget / seconds))))
+        self.got = 0
+
+    def _set(self, size: int) -> None:
+        self.size = size
+        self.proven = 0
+        self.few = size // 4 if size > _FIRST else 0
+
+
+class Reads:
+    """The reads of one loop, with the buffer that its TLS connections share."""
+
+    def __init__(self, loop: Any) -> None:
+        self._loop = loop
+        self._recent: Deque[Pace] = deque(maxlen=_REMEMBERED)
+        self._scratch = memoryview(b"")
+
+    def scratch(self, size: int) -> memoryview:
+        """Return a buffer, to be read out before anybody else's code runs."""
+        if len(self._scratch) < size:
+            self._scratch = memoryview(bytearray(size))
+        return self._scratch[:size]
+
+    def deliver(self, pace: Pace, got: int, call: Callable[..., Any], *args: Any) -> None:
+        """Hand over what a read has brought, by calling `call(*args)`."""
+        if got == pace.size or got < pace.few:
+            pace.adapt(got)
+        pace.got = got
+        ready = self._loop._ready
+        before = len(ready)
+        call(*args)
+        queued = len(ready) - before
+        if queued > 0:
+            pace.behind = [ref(ready[-each]) for each in range(1, queued + 1)]
+            self._recent.append(pace)
+
+    def overran(self, handle: Any, seconds: float, budget: float) -> None:
+        """Have less read by the transport behind a callback that took longer than the budget."""
+        budget = max(budget, _SHORTEST)
+        if seconds <= budget:
+            return
+        try:
+            pace = handle._callback.__self__._as_pace
+        except Exception:  # a plug-in's own __getattr__() may raise anything
+            pace = None
+        if isinstance(pace, Pace):
+            pace.slow_down(seconds, budget)
+            return
+        for pace in self._recent:
+            if any(behind() is handle for behind in pace.behind):
+                pace.slow_down(seconds, budget)
+                return
+
+    def pace_socket(self, transport: Any) -> None:
+        """Pace a transport of asyncio's selector loop that reads a stream from a socket."""
+        pace = transport._as_pace = Pace()
+        transport._read_ready__data_received = _data_reader(self, transport, pace)
+        transport._read_ready__get_buffer = _buffer_reader(self, transport, pace)
+        transport.set_protocol(transport.get_protocol())  # which chooses one of the two
+
+
+def _data_reader(reads: Reads, transport: Any, pace: Pace) -> Callable[[], None]:
+    """Return what reads for a protocol with data_received()."""
+    deliver = reads.deliver
+
+    def read() -> None:
+        if transport._conn_lost:
+            return
+        try:
+            data = transport._sock.recv(pace.size)
+        except (BlockingIOError, InterruptedError):
+            return
+        except _Interrupt:
+            raise
+        except BaseException as exc:
+            transport._fatal_error(exc, "Fatal read error on socket transport")
+            return
+        if not data:
+            transport._read_ready__on_eof()
+            return
+        try:
+            deliver(pace, len(data), transport._protocol.data_received, data)
+        except _Interrupt:
+            raise
+        except BaseException as exc:
+            transport._fatal_error(exc, "Fatal error: protocol.data_received() call failed.")
+
+    return read
+
+
+def _buffer_reader(reads: Reads, transport: Any, pace: Pace) -> Callable[[], None]:
+    """Return what reads for a protocol with get_buffer()."""
+    deliver = reads.deliver
+    portions = None
+
+    def read() -> None:
+        nonlocal portions
+        if transport._conn_lost:
+            return
+        protocol = transport._protocol
+        if portions is None or portions.protocol is not protocol:
+            portions = _Portions.of(reads, protocol, pace)
+        if portions is not None and portions.must_wait():
+            return
+        try:
+            buffer = protocol.get_buffer(-1)
+            if not len(buffer):
+                raise RuntimeError("get_buffer() returned an empty buffer")
+        except _Interrupt:
+            raise
+        except BaseException as exc:
+            transport._fatal_error(exc, "Fatal error: protocol.get_buffer() call failed.")
+            return
+        is_paced = portions is None and len(buffer) > pace.size
+        try:
+            got = transport._sock.recv_into(buffer, pace.size if is_paced else 0)
+        except (BlockingIOError, InterruptedError):
+            return
+        except _Interrupt:
+            raise
+        except BaseException as exc:
+            transport._fatal_error(exc, "Fatal read error on socket transport")
+            return
+        if not got:
+            transport._read_ready__on_eof()
+            return
+        try:
+            if portions is None:
+                deliver(pace, got, protocol.buffer_updated, got)
+            else:
+                protocol.buffer_updated(got)  # and that calls ours
+        except _Interrupt:
+            raise
+        except BaseException as exc:
+            transport._fatal_error(exc, "Fatal error: protocol.buffer_updated() call failed.")
+
+    return read
+
+
+class _Portions:
+    """Has a SSLProtocol hand data over in portions.
+
+    Attributes:
+        protocol: the SSLProtocol.
+    """
+
+    @classmethod
+    def of(cls, reads: Reads, protocol: Any, pace: Pace) -> Any:
+        """Return a new one; None for another protocol, and before Python 3.11."""
+        if not hasattr(sslproto.SSLProtocol, "_do_read__buffered") or not isinstance(protocol, sslproto.SSLProtocol):
+            return None
+        return cls(reads, protocol, pace)
+
+    def __init__(self, reads: Reads, protocol: Any, pace: Pace) -> None:
+        self.protocol = protocol
+        self._reads = reads
+        self._pace = pace
+        self._is_behind = False  # the last portion filled the buffer, and SSLProtocol has promised to go on
+        self._buffer = memoryview(b"")
+        self._get_buffer: Any = None  # the protocol's own, if it has one
+        self._buffer_updated: Any = None
+        protocol._as_pace = pace
+        protocol._set_app_protocol = self._set_app_protocol
+        self._set_app_protocol(protocol._app_protocol)
+
+    def must_wait(self) -> bool:
+        """Whether nothing is to be read from the socket now, because a callback is queued that hands more over."""
+        protocol = self.protocol
+        is_wrapped = protocol._state is sslproto.SSLProtocolState.WRAPPED  # type: ignore[attr-defined,unused-ignore]
+        return self._is_behind and is_wrapped and not protocol._app_reading_paused
+
+    def _set_app_protocol(self, app_protocol: Any) -> None:
+        protocol = self.protocol
+        type(protocol)._set_app_protocol(protocol, app_protocol)
+        self._get_buffer = None
+        if protocol._app_protocol_is_buffer:
+            self._get_buffer = protocol._app_protocol_get_buffer
+            self._buffer_updated = protocol._app_protocol_buffer_updated
+        protocol._app_protocol_is_buffer = True
+        protocol._app_protocol_get_buffer = self._give_buffer
+        protocol._app_protocol_buffer_updated = self._take_portion
+
+    def _give_buffer(self, pending: int) -> memoryview:
+        """Return the buffer for the next portion; `pending` bytes have come that are still encrypted."""
+        self._is_behind = False
+        if self._get_buffer is not None:
+            self._buffer = memoryview(self._get_buffer(pending))[: self._pace.size]
+        elif self.protocol._state is sslproto.SSLProtocolState.FLUSHING:  # type: ignore[attr-defined,unused-ignore]
+            # The last time that we are asked: SSLProtocol does not go on after that. A record may have been decrypted
+            # and handed over in part.
+            self._buffer = self._reads.scratch(pending + self.protocol._sslobj.pending() + 1)
+        else:
+            self._buffer = self._reads.scratch(self._pace.size)
+        return self._buffer
+
+    def _take_portion(self, got: int) -> None:
+        buffer = self._buffer
+        self._is_behind = got == len(buffer)
+        if self._get_buffer is None:
+            call, data = self.protocol._app_protocol.data_received, bytes(buffer[:got])
+        else:
+            call, data = self._buffer_updated, got
+        buffer.release()  # a bytearray that is looked at cannot change its length
+        self._reads.deliver(self._pace, got, call, data)
