@@ -10,10 +10,11 @@ The rule, for each transport by itself:
     reads come back full, and    _GROWTH times as much, up to _MOST. What was worked off within the budget (1 ms) may
     _PROVEN bytes have been      then take four times that, which costs no frame
     worked off in time
-    a read brings less than a    half as much, down to _FIRST: a stream that trickles is ready for the day when much
-    quarter of that              is there at once
-    working a read off takes     as much less as it took longer, down to _LEAST
-    longer than the budget
+    a read brings less than an   half as much, down to _FIRST: a stream that trickles is ready for the day when much
+    eighth of that               is there at once
+    working a read off takes     as much less as it took longer, down to _LEAST. Then each full read that is worked off
+    longer than the budget       in time makes it _GROWTH times as much again, up to what it was: another program may
+                                 have had the processor meanwhile
 
 *Working off* is the callback that reads (a protocol with data_received() may do its work in there), or the callback that
 it has queued: the wake-up of the task that waits for the data. We refer to that by a weak reference, and the step, which
@@ -25,7 +26,7 @@ get_buffer(). We put ours in their place, in the instance, so that the class is 
 
 TLS, from Python 3.11 on. Data comes in records of up to 16 KiB, and only a whole one can be decrypted; so it is no use to
 read less from the socket. SSLProtocol has a way to hand data over in portions, for protocols with get_buffer(): it fills
-a buffer, and goes on in the next turn if the buffer was full. We take that way for all protocols (_Portions), and read
+a buffer, and goes on in the next turn if the buffer was full. We take that way for the others, too (_Portions), and read
 nothing from the socket while there is more to hand over. Before Python 3.11 the smallest portion is a record.
 
 Datagrams need none of it: asyncio reads one for each callback, and the rest stays with the system.
@@ -66,39 +67,46 @@ class Pace:
 
     Attributes:
         size: bytes, for the next read.
+        first: bytes of the first read.
         few: a read that brings less than that is small; 0: none is.
         got: bytes, of the last read.
+        before: the size before the last read that took too long; 0: nothing is to be made up for.
         proven: bytes of full reads that have been worked off in time, since the size has changed.
-        behind: weak references to the handles that the last read has queued.
+        behind: weak references to the handles that work off what has been read last.
     """
 
-    __slots__ = ("behind", "few", "got", "proven", "size")
+    __slots__ = ("before", "behind", "few", "first", "got", "proven", "size")
 
     def __init__(self) -> None:
-        self.size = _FIRST
+        self.first = self.size = _FIRST
         self.few = 0
         self.got = 0
+        self.before = 0
         self.proven = 0
         self.behind: List[Any] = []
 
     def adapt(self, got: int) -> None:
         """Follow a read that was full, or small."""
         if got < self.size:
-            self._set(max(_FIRST, self.size // 2))
+            self._set(max(self.first, self.size // 2))
             return
         self.proven += self.got  # what the read before has brought
-        if self.proven >= _PROVEN and self.size < _MOST:
+        if self.size < self.before:
+            if self.got:
+                self._set(min(self.before, self.size * _GROWTH))
+        elif self.proven >= _PROVEN and self.size < _MOST:
             self._set(min(_MOST, self.size * _GROWTH))
 
     def slow_down(self, seconds: float, budget: float) -> None:
         """Follow a read that it took too long to work off."""
+        self.before = self.size
         self._set(min(self.size, max(_LEAST, int(self.got * budget / seconds))))
-        self.got = 0
+        self.got = 0  # it does not count as worked off
 
     def _set(self, size: int) -> None:
         self.size = size
         self.proven = 0
-        self.few = size // 4 if size > _FIRST else 0
+        self.few = size // 8 if size > self.first else 0
 
 
 class Reads:
@@ -120,12 +128,23 @@ class Reads:
         if got == pace.size or got < pace.few:
             pace.adapt(got)
         pace.got = got
+        self.follow(pace, call, *args)
+
+    def follow(self, pace: Pace, call: Callable[..., Any], *args: Any) -> None:
+        """Call `call(*args)`, which works off what has been read, or queues what does so."""
         ready = self._loop._ready
         before = len(ready)
         call(*args)
         queued = len(ready) - before
         if queued > 0:
             pace.behind = [ref(ready[-each]) for each in range(1, queued + 1)]
+            self._recent.append(pace)
+
+    def follow_running(self, pace: Pace) -> None:
+        """Note that the callback that runs now works off what has been read."""
+        handle = self._loop._as_handle
+        if handle is not None:
+            pace.behind = [ref(handle), *pace.behind[:1]]
             self._recent.append(pace)
 
     def overran(self, handle: Any, seconds: float, budget: float) -> None:
@@ -251,9 +270,8 @@ class _Portions:
         self._pace = pace
         self._is_behind = False  # the last portion filled the buffer, and SSLProtocol has promised to go on
         self._buffer = memoryview(b"")
-        self._get_buffer: Any = None  # the protocol's own, if it has one
-        self._buffer_updated: Any = None
-        protocol._as_pace = pace
+        # SSLProtocol's promise comes before the wake-up of the task, which so meets two portions.
+        pace.first = pace.size = _FIRST // 2
         protocol._set_app_protocol = self._set_app_protocol
         self._set_app_protocol(protocol._app_protocol)
 
@@ -266,33 +284,24 @@ class _Portions:
     def _set_app_protocol(self, app_protocol: Any) -> None:
         protocol = self.protocol
         type(protocol)._set_app_protocol(protocol, app_protocol)
-        self._get_buffer = None
-        if protocol._app_protocol_is_buffer:
-            self._get_buffer = protocol._app_protocol_get_buffer
-            self._buffer_updated = protocol._app_protocol_buffer_updated
-        protocol._app_protocol_is_buffer = True
-        protocol._app_protocol_get_buffer = self._give_buffer
-        protocol._app_protocol_buffer_updated = self._take_portion
+        self._is_behind = False
+        if not protocol._app_protocol_is_buffer:  # else its buffer says how much it wants at a time
+            protocol._app_protocol_is_buffer = True
+            protocol._app_protocol_get_buffer = self._give_buffer
+            protocol._app_protocol_buffer_updated = self._take_portion
 
     def _give_buffer(self, pending: int) -> memoryview:
         """Return the buffer for the next portion; `pending` bytes have come that are still encrypted."""
         self._is_behind = False
-        if self._get_buffer is not None:
-            self._buffer = memoryview(self._get_buffer(pending))[: self._pace.size]
-        elif self.protocol._state is sslproto.SSLProtocolState.FLUSHING:  # type: ignore[attr-defined,unused-ignore]
+        size = self._pace.size
+        if self.protocol._state is sslproto.SSLProtocolState.FLUSHING:  # type: ignore[attr-defined,unused-ignore]
             # The last time that we are asked: SSLProtocol does not go on after that. A record may have been decrypted
             # and handed over in part.
-            self._buffer = self._reads.scratch(pending + self.protocol._sslobj.pending() + 1)
-        else:
-            self._buffer = self._reads.scratch(self._pace.size)
+            size = pending + self.protocol._sslobj.pending() + 1
+        self._buffer = self._reads.scratch(size)
         return self._buffer
 
     def _take_portion(self, got: int) -> None:
-        buffer = self._buffer
-        self._is_behind = got == len(buffer)
-        if self._get_buffer is None:
-            call, data = self.protocol._app_protocol.data_received, bytes(buffer[:got])
-        else:
-            call, data = self._buffer_updated, got
-        buffer.release()  # a bytearray that is looked at cannot change its length
-        self._reads.deliver(self._pace, got, call, data)
+        self._is_behind = got == len(self._buffer)
+        self._reads.follow_running(self._pace)
+        self._reads.deliver(self._pace, got, self.protocol._app_protocol.data_received, bytes(self._buffer[:got]))

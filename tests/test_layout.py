@@ -43,7 +43,8 @@ LAYERS = {
     "host_adapters": [],
     "_binding": ["_errors"],
     "_threadsafe": ["_asyncio"],
-    "_steps": ["_asyncio", "_nesting", "_tasks", "_threadsafe"],
+    "_reads": [],
+    "_steps": ["_asyncio", "_nesting", "_reads", "_tasks", "_threadsafe"],
     "_calls": ["_tasks"],
     "_slots": ["_asyncio", "_errors", "_binding", "_calls"],
     "_signals": ["_errors", "_binding"],
@@ -52,7 +53,7 @@ LAYERS = {
     "_wakeup": ["_binding", "_asyncio"],
     "_alone": ["_binding", "_asyncio", "_steps", "_wakeup"],
     "_selector": ["_asyncio", "_owners", "_wakeup"],
-    "_unix": ["_selector", "_wakeup"],
+    "_unix": ["_reads", "_selector", "_wakeup"],
     "_windows": ["_asyncio", "_selector", "_wakeup"],
     "_application": ["_binding"],
     "_loop": [

@@ -55,7 +55,7 @@ PARTS = {
 
 # What makes the loop, its owners and their executors, which are its own copy's. And what runs at a terminal.
 LOOP = [
-    *("_alone", "_asyncio", "_blame", "_interrupts", "_loop", "_nesting", "_owners", "_selector"),
+    *("_alone", "_asyncio", "_blame", "_interrupts", "_loop", "_nesting", "_owners", "_reads", "_selector"),
     *("_steps", "_tasks", "_threadsafe", "_unix", "_wakeup", "_windows"),
 ]
 OF_THE_LOOP = ("loop", "wait", "owner", "executor")
