@@ -31,8 +31,8 @@ tests/test_private_names.py reads our code and asyncio's, and fails on a name to
                              _app_protocol_buffer_updated[3.11-3.14] _app_protocol_get_buffer[3.11-3.14]
                              _app_protocol_is_buffer _app_reading_paused[3.11-3.14] _do_read__buffered[3.11-3.14]
                              _set_app_protocol _sslobj _state
-    unix_events              _UnixReadPipeTransport _UnixSubprocessTransport _call_connection_lost _closing _fileno
-                             _process_exited _pipes _signal_handlers
+    unix_events              _UnixReadPipeTransport _UnixSubprocessTransport _call _call_connection_lost _closing
+                             _fileno _process_exited _pipes _signal_handlers
     BaseProactorEventLoop    _loop_self_reading _proactor _self_reading_future
     IocpProactor             _cache _iocp _unregister
     the future of an I/O     _ov

@@ -1,8 +1,8 @@
 """How much a transport reads at a time: what its plug-in works off within a step's budget.
 
-`async for token in stream: show(token)` does not give way while there are tokens that have been read: asyncio suspends a
-task only where it has to wait. So what one read brings is worked off in one callback, and 64 KiB may be 2,000 tokens and
-a second. Nobody can interrupt that loop. But we decide how much is read before it goes on.
+`async for token in stream: show(token)` does not give way while there are tokens that have been read, as asyncio
+suspends a task only where it has to wait. So what one read brings is worked off in one callback, and 64 KiB may be
+2,000 tokens and a second. Nobody can interrupt that loop. But we decide how much is read before it goes on.
 
 The rule, for each transport by itself:
 
@@ -16,18 +16,18 @@ The rule, for each transport by itself:
     longer than the budget       in time makes it _GROWTH times as much again, up to what it was: another program may
                                  have had the processor meanwhile
 
-*Working off* is the callback that reads (a protocol with data_received() may do its work in there), or the callback that
-it has queued: the wake-up of the task that waits for the data. We refer to that by a weak reference, and the step, which
-measures callbacks anyway, tells us of those that were too long (overran()). What a task hands on to another task is not
-followed: a task that computes in slices while another one downloads must not slow that down.
+*Working off* is the callback that reads (a protocol with data_received() may do its work in there), or the callback
+that it has queued: the wake-up of the task that waits for the data. We refer to it weakly, and the step, which measures
+callbacks anyway, tells us of those that were too long (overran()). What that task hands on to another one is not
+followed: a task that computes in slices must not slow down the reads of others.
 
 Sockets. asyncio's selector transports read in two methods, for protocols with data_received() and for those with
 get_buffer(). We put ours in their place, in the instance, so that the class is asyncio's own.
 
-TLS, from Python 3.11 on. Data comes in records of up to 16 KiB, and only a whole one can be decrypted; so it is no use to
-read less from the socket. SSLProtocol has a way to hand data over in portions, for protocols with get_buffer(): it fills
-a buffer, and goes on in the next turn if the buffer was full. We take that way for the others, too (_Portions), and read
-nothing from the socket while there is more to hand over. Before Python 3.11 the smallest portion is a record.
+TLS, from Python 3.11 on. Data comes in records of up to 16 KiB, and only a whole one can be decrypted; so it is no use
+to read less from the socket. For protocols with get_buffer() SSLProtocol hands data over in portions: it fills a
+buffer, and goes on in the next turn if the buffer was full. We make it take that way for the others, too (_Portions),
+and read nothing from the socket while there is more to hand over. Before Python 3.11 the smallest portion is a record.
 
 Datagrams need none of it: asyncio reads one for each callback, and the rest stays with the system.
 
@@ -45,9 +45,9 @@ from weakref import ref
 _FIRST = 2 * 1024
 # Some lines of text. If one line takes longer than a frame, smaller reads are no help.
 _LEAST = 256
-# asyncio's 256 KiB are more than glibc keeps at hand (128 KiB, mallopt(3), M_MMAP_THRESHOLD). Each read would map memory,
-# have it filled with zeros, and unmap it: a short one then takes 26 µs instead of 5 (measured with the prototype of the
-# design, 2026-11).
+# asyncio's 256 KiB are more than glibc keeps at hand (128 KiB, mallopt(3), M_MMAP_THRESHOLD). Each read would map
+# memory, have it filled with zeros, and unmap it: a short one then takes 26 µs instead of 5 (measured with the
+# prototype of the design, 2026-11).
 _MOST = 64 * 1024
 _GROWTH = 4
 # A record of TLS. Where a library decrypts by itself (anyio), reads that bring the parts of one seem to be no work.
@@ -211,7 +211,7 @@ def _buffer_reader(reads: Reads, transport: Any, pace: Pace) -> Callable[[], Non
         if transport._conn_lost:
             return
         protocol = transport._protocol
-        if portions is None or portions.protocol is not protocol:
+        if portions is None or portions.protocol() is not protocol:
             portions = _Portions.of(reads, protocol, pace)
         if portions is not None and portions.must_wait():
             return
@@ -254,7 +254,7 @@ class _Portions:
     """Has a SSLProtocol hand data over in portions.
 
     Attributes:
-        protocol: the SSLProtocol.
+        protocol: a weak reference to the SSLProtocol, which refers to us.
     """
 
     @classmethod
@@ -265,7 +265,7 @@ class _Portions:
         return cls(reads, protocol, pace)
 
     def __init__(self, reads: Reads, protocol: Any, pace: Pace) -> None:
-        self.protocol = protocol
+        self.protocol = ref(protocol)
         self._reads = reads
         self._pace = pace
         self._is_behind = False  # the last portion filled the buffer, and SSLProtocol has promised to go on
@@ -277,12 +277,12 @@ class _Portions:
 
     def must_wait(self) -> bool:
         """Whether nothing is to be read from the socket now, because a callback is queued that hands more over."""
-        protocol = self.protocol
+        protocol: Any = self.protocol()
         is_wrapped = protocol._state is sslproto.SSLProtocolState.WRAPPED  # type: ignore[attr-defined,unused-ignore]
         return self._is_behind and is_wrapped and not protocol._app_reading_paused
 
     def _set_app_protocol(self, app_protocol: Any) -> None:
-        protocol = self.protocol
+        protocol: Any = self.protocol()
         type(protocol)._set_app_protocol(protocol, app_protocol)
         self._is_behind = False
         if not protocol._app_protocol_is_buffer:  # else its buffer says how much it wants at a time
@@ -292,16 +292,18 @@ class _Portions:
 
     def _give_buffer(self, pending: int) -> memoryview:
         """Return the buffer for the next portion; `pending` bytes have come that are still encrypted."""
+        protocol: Any = self.protocol()
         self._is_behind = False
         size = self._pace.size
-        if self.protocol._state is sslproto.SSLProtocolState.FLUSHING:  # type: ignore[attr-defined,unused-ignore]
+        if protocol._state is sslproto.SSLProtocolState.FLUSHING:  # type: ignore[attr-defined,unused-ignore]
             # The last time that we are asked: SSLProtocol does not go on after that. A record may have been decrypted
             # and handed over in part.
-            size = pending + self.protocol._sslobj.pending() + 1
+            size = pending + protocol._sslobj.pending() + 1
         self._buffer = self._reads.scratch(size)
         return self._buffer
 
     def _take_portion(self, got: int) -> None:
+        protocol: Any = self.protocol()
         self._is_behind = got == len(self._buffer)
         self._reads.follow_running(self._pace)
-        self._reads.deliver(self._pace, got, self.protocol._app_protocol.data_received, bytes(self._buffer[:got]))
+        self._reads.deliver(self._pace, got, protocol._app_protocol.data_received, bytes(self._buffer[:got]))

@@ -84,8 +84,8 @@ async def tokens(bench, client, tls=False, is_whole=True):
         is_whole: they are sent by one call, and over TLS in records of 16 KiB; else each by a call of its own.
     """
     count = bench.amount(TOKENS)
-    if client in _PACKAGES:
-        importlib.import_module(_PACKAGES[client])
+    if client in PACKAGES:
+        importlib.import_module(PACKAGES[client])
     with _Server(count, tls, is_whole) as port:
         screen = _Screen(bench.contender.core)
         async for token in _CLIENTS[client](port, _client_context() if tls else None):
@@ -135,7 +135,8 @@ async def _websockets(port, context):
 
 _CLIENTS = {"streams": _streams, "httpx": _httpx, "aiohttp": _aiohttp, "websockets": _websockets}
 
-_PACKAGES = {"httpx": "httpx", "aiohttp": "aiohttp", "websockets": "websockets.asyncio.client"}
+# What a client needs, by the name to import.
+PACKAGES = {"httpx": "httpx", "aiohttp": "aiohttp", "websockets": "websockets.asyncio.client"}
 
 
 def _url(scheme, port, context):
@@ -161,9 +162,7 @@ async def bulk(bench, connections, tls=False):
     loop = asyncio.get_running_loop()
     with _Server(0, tls, True) as port:
         context = _client_context() if tls else None
-        pairs = [
-            await loop.create_connection(_Counting, "localhost", port, ssl=context) for _ in range(connections)
-        ]
+        pairs = [await loop.create_connection(_Counting, "localhost", port, ssl=context) for _ in range(connections)]
         for transport, _ in pairs:
             transport.write(b"GET /bulk HTTP/1.1\r\n\r\n")
         await asyncio.sleep(bench.seconds / 4)  # all of them have begun

@@ -77,6 +77,14 @@ ONLY_WITH_QT = {"signal", "gui-idle", "gui-idle-x", "import", "nested", "nested-
 ONLY_WITH_QT |= {name for name in WORKLOADS if name.startswith("tokens-")}
 ON_SCREEN = {name for name in WORKLOADS if name.endswith("-x")}
 
+# A workload may need a package.
+PACKAGES = {
+    name: reads.PACKAGES[package]
+    for name in WORKLOADS
+    for package in reads.PACKAGES
+    if name.startswith(f"tokens-{package}")
+}
+
 # Where it matters how our loop waits.
 WAITING = {name for name in WORKLOADS if name.startswith("wake")}
 WAITING |= {"echo1", "sleep-1ms", "executor", "threadsafe-latency", "idle"}

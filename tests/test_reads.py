@@ -407,6 +407,7 @@ def test_emissions_that_are_dropped_while_it_gives_way_do_not_come(run, clock, m
 
 def test_a_transport_that_is_gone_is_kept_by_nobody(lease, run):
     """Neither by the loop nor by what reads for it, but for asyncio's own cycles."""
+
     async def connect():
         ours, theirs = tcp_pair()
         reader, writer = await asyncio.open_connection(sock=ours)
@@ -433,7 +434,8 @@ def test_what_came_before_the_end_of_a_tls_connection_is_handed_over(run, certif
         sent = send_all(theirs, TOKEN * TOKENS, server)
         reader, writer = await asyncio.open_connection(sock=ours, ssl=client, server_hostname="localhost", limit=2**24)
         count = 0
-        with contextlib.suppress(OSError):  # when we close first, data comes after that: asyncio passes OpenSSL's error on
+        # When we close first, data comes after that, and asyncio passes OpenSSL's error on.
+        with contextlib.suppress(OSError):
             if who == "we":
                 await reader.readline()
                 writer.close()
@@ -449,3 +451,32 @@ def test_what_came_before_the_end_of_a_tls_connection_is_handed_over(run, certif
     assert count == TOKENS if who == "the peer" else count < TOKENS
 
 
+@needs_portions
+def test_what_a_tls_connection_had_left_when_its_reader_was_paused_is_handed_over(run, screen, certificate):
+    """The peer has closed meanwhile, and asyncio asks only once for what is left."""
+
+    class Pausing(Naive):
+        def data_received(self, data):
+            if not self.sizes:
+                self.transport.pause_reading()
+            super().data_received(data)
+
+        def connection_made(self, transport):
+            self.transport = transport
+
+    async def pause():
+        ours, theirs = tcp_pair()
+        server, client = contexts(certificate)
+        sent = send_all(theirs, TOKEN * TOKENS, server)
+        transport, protocol = await asyncio.get_running_loop().create_connection(
+            lambda: Pausing(screen), sock=ours, ssl=client, server_hostname="localhost"
+        )
+        await sent
+        while not transport._ssl_protocol._eof_received:  # noqa: ASYNC110 - asyncio tells nobody
+            await asyncio.sleep(0.001)
+        transport.resume_reading()
+        await protocol.done
+
+    run(pause())
+    screen.close()
+    assert sum(screen.turns) == TOKENS
