@@ -7,14 +7,13 @@ suspends a task only where it has to wait. So what one read brings is worked off
 The rule, for each transport by itself:
 
     it begins with               _FIRST bytes
-    reads come back full, and    _GROWTH times as much, up to _MOST. What was worked off within the budget (1 ms) may
-    _PROVEN bytes have been      then take four times that, which costs no frame
-    worked off in time
+    two reads come back full,    _GROWTH times as much, up to _MOST. What was worked off within the budget (1 ms) may
+    or _PROVEN bytes in one,     then take four times that, which costs no frame
+    and are worked off in time
     a read brings less than an   half as much, down to _FIRST: a stream that trickles is ready for the day when much
     eighth of that               is there at once
-    working a read off takes     as much less as it took longer, down to _LEAST. Then each full read that is worked off
-    longer than the budget       in time makes it _GROWTH times as much again, up to what it was: another program may
-                                 have had the processor meanwhile
+    working a read off takes     as much less as it took longer, down to _LEAST. Once is nothing, unless it takes a
+    longer than the budget       frame: another program may have had the processor meanwhile
 
 *Working off* is the callback that reads (a protocol with data_received() may do its work in there), or the callback
 that it has queued: the wake-up of the task that waits for the data. We refer to it weakly, and the step, which measures
@@ -29,7 +28,8 @@ to read less from the socket. For protocols with get_buffer() SSLProtocol hands 
 buffer, and goes on in the next turn if the buffer was full. We make it take that way for the others, too (_Portions),
 and read nothing from the socket while there is more to hand over. Before Python 3.11 the smallest portion is a record.
 
-Datagrams need none of it: asyncio reads one for each callback, and the rest stays with the system.
+Pipes and subprocesses are read by `_unix`, at the same pace. Datagrams need none of it: asyncio reads one for each
+callback, and the rest stays with the system. A completion port reads as asyncio has it, 64 KiB at a time.
 
 Relies on asyncio's private names, all listed in `_asyncio`, as they are in Python 3.7 to 3.14.
 """
@@ -50,11 +50,13 @@ _LEAST = 256
 # prototype of the design, 2026-11).
 _MOST = 64 * 1024
 _GROWTH = 4
-# A record of TLS. Where a library decrypts by itself (anyio), reads that bring the parts of one seem to be no work.
+# Bytes, a record of TLS. Where a library decrypts by itself (anyio), reads that bring the parts of one seem to be no
+# work; so they are to bring no more than one until it has come as a whole.
 _PROVEN = 16 * 1024
 
 # Seconds. The step's budget may be set to less, but what is shorter than this costs no frame.
 _SHORTEST = 0.001
+_FRAME = 1 / 60
 
 # How many reads we remember that have woken somebody who has not run yet.
 _REMEMBERED = 64
@@ -67,22 +69,21 @@ class Pace:
 
     Attributes:
         size: bytes, for the next read.
-        first: bytes of the first read.
+        first, most: bytes of the first read, and of the largest.
+        full: what a read has brought that asked for no more than there was, if that is to be followed; else -1.
         few: a read that brings less than that is small; 0: none is.
         got: bytes, of the last read.
-        before: the size before the last read that took too long; 0: nothing is to be made up for.
         proven: bytes of full reads that have been worked off in time, since the size has changed.
+        late: how many full reads ago one took too long, counting from 1; 0: not lately.
         behind: weak references to the handles that work off what has been read last.
     """
 
-    __slots__ = ("before", "behind", "few", "first", "got", "proven", "size")
+    __slots__ = ("behind", "few", "first", "full", "got", "late", "most", "proven", "size")
 
-    def __init__(self) -> None:
-        self.first = self.size = _FIRST
-        self.few = 0
-        self.got = 0
-        self.before = 0
-        self.proven = 0
+    def __init__(self, first: int = _FIRST, most: int = _MOST) -> None:
+        self.first = self.size = self.full = first
+        self.most = most
+        self.few = self.got = self.proven = self.late = 0
         self.behind: List[Any] = []
 
     def adapt(self, got: int) -> None:
@@ -91,21 +92,24 @@ class Pace:
             self._set(max(self.first, self.size // 2))
             return
         self.proven += self.got  # what the read before has brought
-        if self.size < self.before:
-            if self.got:
-                self._set(min(self.before, self.size * _GROWTH))
-        elif self.proven >= _PROVEN and self.size < _MOST:
-            self._set(min(_MOST, self.size * _GROWTH))
+        if self.late:
+            self.late = (self.late + 1) % 3
+            self._set(self.size)
+        elif self.proven >= min(_PROVEN, 2 * self.size) and self.size < self.most:
+            self._set(min(self.most, self.size * _GROWTH))
 
     def slow_down(self, seconds: float, budget: float) -> None:
         """Follow a read that it took too long to work off."""
-        self.before = self.size
-        self._set(min(self.size, max(_LEAST, int(self.got * budget / seconds))))
-        self.got = 0  # it does not count as worked off
+        if self.late or seconds >= _FRAME:
+            self._set(min(self.size, max(_LEAST, int(self.got * budget / seconds))))
+        self.late = 1
+        self.got = self.proven = 0  # it does not count as worked off
+        self.full = self.size
 
     def _set(self, size: int) -> None:
         self.size = size
         self.proven = 0
+        self.full = size if self.late or size < self.most else -1
         self.few = size // 8 if size > self.first else 0
 
 
@@ -123,18 +127,22 @@ class Reads:
             self._scratch = memoryview(bytearray(size))
         return self._scratch[:size]
 
-    def deliver(self, pace: Pace, got: int, call: Callable[..., Any], *args: Any) -> None:
-        """Hand over what a read has brought, by calling `call(*args)`."""
-        if got == pace.size or got < pace.few:
+    def deliver(self, pace: Pace, got: int, call: Callable[[Any], Any], argument: Any) -> None:
+        """Hand over what a read has brought, by calling `call(argument)`."""
+        if got == pace.full or got < pace.few:
             pace.adapt(got)
         pace.got = got
-        self.follow(pace, call, *args)
+        self.follow(pace, call, argument)
 
     def follow(self, pace: Pace, call: Callable[..., Any], *args: Any) -> None:
         """Call `call(*args)`, which works off what has been read, or queues what does so."""
-        ready = self._loop._ready
-        before = len(ready)
+        before = len(self._loop._ready)
         call(*args)
+        self.note(pace, before)
+
+    def note(self, pace: Pace, before: int) -> None:
+        """Note the callbacks that have been queued, where there were `before` already; they work off what was read."""
+        ready = self._loop._ready
         queued = len(ready) - before
         if queued > 0:
             pace.behind = [ref(ready[-each]) for each in range(1, queued + 1)]
@@ -174,7 +182,7 @@ class Reads:
 
 def _data_reader(reads: Reads, transport: Any, pace: Pace) -> Callable[[], None]:
     """Return what reads for a protocol with data_received()."""
-    deliver = reads.deliver
+    loop = transport._loop
 
     def read() -> None:
         if transport._conn_lost:
@@ -188,15 +196,28 @@ def _data_reader(reads: Reads, transport: Any, pace: Pace) -> Callable[[], None]
         except BaseException as exc:
             transport._fatal_error(exc, "Fatal read error on socket transport")
             return
-        if not data:
+        # Fast path: deliver(), inlined, and for a read of a few bytes almost nothing of it.
+        got = len(data)
+        before = -1
+        if got >= _LEAST or pace.few:
+            if not got:
+                transport._read_ready__on_eof()
+                return
+            if got == pace.full or got < pace.few:
+                pace.adapt(got)
+            pace.got = got
+            before = len(loop._ready)
+        elif not got:
             transport._read_ready__on_eof()
             return
         try:
-            deliver(pace, len(data), transport._protocol.data_received, data)
+            transport._protocol.data_received(data)
         except _Interrupt:
             raise
         except BaseException as exc:
             transport._fatal_error(exc, "Fatal error: protocol.data_received() call failed.")
+        if before != -1 and len(loop._ready) != before:
+            reads.note(pace, before)
 
     return read
 
@@ -270,8 +291,9 @@ class _Portions:
         self._pace = pace
         self._is_behind = False  # the last portion filled the buffer, and SSLProtocol has promised to go on
         self._buffer = memoryview(b"")
-        # SSLProtocol's promise comes before the wake-up of the task, which so meets two portions.
-        pace.first = pace.size = _FIRST // 2
+        # SSLProtocol's promise comes before the wake-up of the task, which so meets two portions. asyncio reads 256 KiB
+        # and decrypts all of it.
+        pace.__init__(_FIRST // 2, sslproto.SSLProtocol.max_size)  # type: ignore[misc,attr-defined,unused-ignore]
         protocol._set_app_protocol = self._set_app_protocol
         self._set_app_protocol(protocol._app_protocol)
 
