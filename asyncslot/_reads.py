@@ -80,11 +80,15 @@ class Pace:
 
     __slots__ = ("behind", "few", "first", "full", "got", "late", "most", "proven", "size")
 
-    def __init__(self, first: int = _FIRST, most: int = _MOST) -> None:
+    def __init__(self) -> None:
+        self.behind: List[Any] = []
+        self.begin(_FIRST, _MOST)
+
+    def begin(self, first: int, most: int) -> None:
+        """Begin anew, between these sizes."""
         self.first = self.size = self.full = first
         self.most = most
         self.few = self.got = self.proven = self.late = 0
-        self.behind: List[Any] = []
 
     def adapt(self, got: int) -> None:
         """Follow a read that was full, or small."""
@@ -291,9 +295,9 @@ class _Portions:
         self._pace = pace
         self._is_behind = False  # the last portion filled the buffer, and SSLProtocol has promised to go on
         self._buffer = memoryview(b"")
-        # SSLProtocol's promise comes before the wake-up of the task, which so meets two portions. asyncio reads 256 KiB
-        # and decrypts all of it.
-        pace.__init__(_FIRST // 2, sslproto.SSLProtocol.max_size)  # type: ignore[misc,attr-defined,unused-ignore]
+        # SSLProtocol's promise comes before the wake-up of the task, which so meets two portions. The largest one is
+        # all that asyncio reads at a time, so that there is no promise where nobody is slow.
+        pace.begin(_FIRST // 2, protocol.max_size)
         protocol._set_app_protocol = self._set_app_protocol
         self._set_app_protocol(protocol._app_protocol)
 
