@@ -25,7 +25,8 @@ and without polling. The map of the house, from the front door to the cellar:
     _tasks      how to look at tasks, and stop one             _owners   whose is it   _blame  whose error
     _interrupts Ctrl+C, in a program that owns its loop
     _unix, _windows  what the system gives: subprocesses, ways of waiting
-    _selector   descriptors that can be muted                   _executor daemon threads
+    _selector   descriptors that can be muted                   _reads   how much is read at a time
+    _executor   daemon threads
     _wakeup     how Qt calls us back: two timers, and one notifier or thread
     testing     for plug-ins' own tests: a host                _toy, _leftovers   its adapter; what is left
     _settings, _proc   what else of the host's is looked at: signals, log, hooks; what Linux tells of processes

@@ -24,8 +24,15 @@ tests/house/test_private_names.py reads our code and asyncio's, and fails on a n
                              _scheduled _set_coroutine_origin_tracking _start_serving _stopping
                              _task_factory _thread_id _timer_cancelled_count _write_to_self
     BaseSelectorEventLoop    _add_reader _csock _process_self_data _read_from_self _remove_reader
-                             _remove_writer _selector _ssock
-    unix_events              _UnixSubprocessTransport _process_exited _pipes _signal_handlers
+                             _remove_writer _selector _ssock _transports
+    selector transports      _conn_lost _fatal_error _protocol _read_ready__data_received
+                             _read_ready__get_buffer _read_ready__on_eof _sock
+    SSLProtocol              _app_protocol
+                             _app_protocol_buffer_updated[3.11-3.14] _app_protocol_get_buffer[3.11-3.14]
+                             _app_protocol_is_buffer _app_reading_paused[3.11-3.14] _do_read__buffered[3.11-3.14]
+                             _set_app_protocol _sslobj _state
+    unix_events              _UnixReadPipeTransport _UnixSubprocessTransport _call _call_connection_lost _closing
+                             _fileno _process_exited _pipes _signal_handlers
     BaseProactorEventLoop    _loop_self_reading _proactor _self_reading_future
     IocpProactor             _cache _iocp _unregister
     the future of an I/O     _ov
@@ -111,6 +118,7 @@ if TYPE_CHECKING:
         _csock: socket
         _ssock: socket
         _selector: Any
+        _transports: Any
 
         def _add_reader(self, fd: int, callback: Callable[..., Any], *args: Any) -> Any: ...
         def _read_from_self(self) -> None: ...
@@ -136,6 +144,7 @@ if TYPE_CHECKING:
         _as_idle: bool
         _as_owner: Any
         _as_owners: List[Any]
+        _as_reads: Any
         _as_sigint: Any
         _as_stack: Any
 

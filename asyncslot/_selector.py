@@ -8,8 +8,7 @@ selector's books. Code that calls remove_reader() or add_writer() meanwhile find
 For Unix, and for Windows with Python 3.7. A completion port needs none of it: it reports each event once, and
 has its own way of waiting (`_windows`).
 
-Relies on `_fd_to_key` and `_fileobj_lookup` of the selectors in `selectors`, there in Python 3.7 to 3.14, and on
-`max_size` of asyncio's selector transports, read in 3.7, 3.8, 3.11 and 3.13.
+Relies on `_fd_to_key` and `_fileobj_lookup` of the selectors in `selectors`, there in Python 3.7 to 3.14.
 """
 
 from __future__ import annotations
@@ -173,11 +172,6 @@ class MutableSelector(selectors.DefaultSelector):
 if sys.platform == "linux":
     from select import EPOLLIN, EPOLLOUT
 
-# Bytes that a transport asks for in one read. asyncio's 256 KiB are more than glibc keeps at hand (128 KiB, mallopt(3),
-# M_MMAP_THRESHOLD). Each read would map memory, have it filled with zeros, and unmap it: a short one then takes 26 µs
-# instead of 5 (measured with the prototype of the design, 2026-11).
-_READ_SIZE = 64 * 1024
-
 # Seconds after which we try again to unmute a descriptor that the kernel had no memory for.
 _RETRY = 0.1
 
@@ -187,7 +181,12 @@ class SelectorMixin(LoopBase):
 
     def _make_socket_transport(self, *args: Any, **kwargs: Any) -> Any:
         transport = super()._make_socket_transport(*args, **kwargs)
-        transport.max_size = _READ_SIZE
+        self._as_reads.pace_socket(transport)
+        return transport
+
+    def _make_ssl_transport(self, rawsock: Any, *args: Any, **kwargs: Any) -> Any:
+        transport = super()._make_ssl_transport(rawsock, *args, **kwargs)
+        self._as_reads.pace_socket(self._transports[rawsock.fileno()])
         return transport
 
     if sys.platform == "linux":

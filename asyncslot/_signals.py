@@ -16,6 +16,7 @@ import asyncio
 import sys
 import threading
 from asyncio import _get_running_loop
+from time import perf_counter
 from typing import Any, Callable, Optional
 
 from ._binding import Arguments, connect, is_bound_signal, own_copies, signature_of
@@ -25,6 +26,9 @@ from ._errors import NotSignalError, OutsideCoroutineError, SenderDeletedError
 _LOOK_INTERVAL = 0.5
 # The same for a connection that does tell. Here the timer only makes the loop refer to the wait: see _Wait._look().
 _LONG_INTERVAL = 24 * 3600.0
+
+# Seconds that an iteration over emissions may take without giving way, on a loop that has no budget of its own.
+_BUDGET = 0.001
 
 
 def asyncSignal(signal: Any) -> asyncio.Future[Arguments]:
@@ -87,9 +91,11 @@ class asyncSignals:
             ...
 
     Emissions that come while the body runs are kept, without limit, and none is
-    lost. The signal is connected at once. It is disconnected when the loop has been
-    left and nothing refers to this object any more. To disconnect at a given moment,
-    call aclose() or use it as a context manager:
+    lost. Where there are many, the iteration gives way to all other code, and to
+    Qt, when it has used up `loop.step_budget`. The signal is connected at once. It
+    is disconnected when the loop has been left and nothing refers to this object any
+    more. To disconnect at a given moment, call aclose() or use it as a context
+    manager:
 
         async with asyncSignals(process.readyRead) as emissions:
             process.start()
@@ -119,6 +125,8 @@ class asyncSignals:
 
         self._is_closed = False
         self._emissions = emissions
+        self._loop = loop
+        self._gave_way = 0.0  # when this iteration did so last
         # The connection must refer to the queue only, and not to us: our __del__() disconnects when nobody iterates
         # any more.
         self._wait = _Wait("asyncSignals()", signal, loop, emissions.put_nowait, on_end)
@@ -129,6 +137,13 @@ class asyncSignals:
     async def __anext__(self) -> Arguments:
         if self._is_closed:
             raise StopAsyncIteration
+        budget = getattr(self._loop, "step_budget", _BUDGET)
+        if not self._emissions.empty() and perf_counter() - self._gave_way >= budget:
+            # asyncio's queue suspends nobody while it has items: nothing else would run until the last one is taken.
+            await asyncio.sleep(0)
+            self._gave_way = perf_counter()
+            if self._is_closed:
+                raise StopAsyncIteration
         item = await self._emissions.get()
         if isinstance(item, _End):
             self._emissions.put_nowait(item)  # put it back, for another task and for the next call

@@ -1,15 +1,15 @@
 """What a step is: one turn of asyncio inside somebody else's event loop.
 
-asyncio's own loop blocks in `select()`, runs the callbacks that are ready, and blocks again. Ours must not
-block, because the host's Qt loop does that. So we turn the loop inside out: `_wakeup` calls `_as_step()` when
-there is work. A *step* polls without blocking, and runs callbacks until none is ready or its budget is spent.
-Then it says when the next step is wanted, and returns to the host. This file is that step. It calls nothing
-of Qt, and does not know how Qt comes to call it.
+asyncio's own loop blocks in `select()`, runs the callbacks that are ready, and blocks again. Ours must not block,
+because the host's Qt loop does that. So we turn the loop inside out: `_wakeup` calls `_as_step()` when there is work.
+A *step* polls without blocking, and runs callbacks until none is ready or its budget is spent. Then it says when the
+next step is wanted, and returns to the host. This file is that step. It calls nothing of Qt, and does not know how Qt
+comes to call it.
 
-Two queues. `_ready` is asyncio's: the callbacks that are to run, in order. `_as_batch` holds those that are
-being run now. We poll only when the batch is empty, and then the two queues change places. If the budget
-cuts a batch, the next step therefore finishes it before it polls. Otherwise epoll, which is level-triggered,
-would report the same descriptors again, and each reader would be queued twice.
+Two queues. `_ready` is asyncio's: the callbacks that are to run, in order. `_as_batch` holds those that are being run
+now. We poll only when the batch is empty, and then the two queues change places. If the budget cuts a batch, the next
+step therefore finishes it before it polls. Otherwise epoll, which is level-triggered, would report the same
+descriptors again, and each reader would be queued twice.
 
     poll -> _ready <-> _as_batch -> run, run, run ... -> empty? the next batch
                             |
@@ -17,18 +17,18 @@ would report the same descriptors again, and each reader would be queued twice.
 
 Promises. A step is *promised* when we have asked `_as_wait` for it; `_as_idle` is True while none is.
 
-Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which the host calls `_as_step()`
-again. For that we promise a step before we run a callback with others queued behind it, and when a callback
-queues another. So the nested Qt loop has a wake-up of ours to deliver. All else about nesting is in `_stack`.
+Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which the host calls `_as_step()` again.
+For that we promise a step before we run a callback with others queued behind it, and when a callback queues another.
+So the nested Qt loop has a wake-up of ours to deliver. All else about nesting is in `_stack`.
 
-First steps. A slot is expected to have an effect before the emission returns: a button that starts a download
-must be disabled before a second click can come. asyncio's create_task() only queues a task's first step.
-run_task() keeps that step out of the queue and runs it at once, inside the caller's own slot or callback.
-call_soon() recognises it by its coroutine, so no callback that another thread queues meanwhile can be mistaken
-for it. From the first `await` that really waits, the task is like any other.
+First steps. A slot is expected to have an effect before the emission returns: a button that starts a download must be
+disabled before a second click can come. asyncio's create_task() only queues a task's first step. run_task() keeps
+that step out of the queue and runs it at once, inside the caller's own slot or callback. call_soon() recognises it by
+its coroutine, so no callback that another thread queues meanwhile can be mistaken for it. From the first `await` that
+really waits, the task is like any other.
 
-Polls that fail, because a descriptor was closed meanwhile or there is no memory, do not stop the loop.
-Callbacks that are queued or due run all the same, and we poll again after pauses that get longer.
+Polls that fail, because a descriptor was closed meanwhile or there is no memory, do not stop the loop. Callbacks that
+are queued or due run all the same, and we poll again after pauses that get longer.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from contextvars import copy_context
 from typing import Any, Callable, Coroutine, Deque, Optional, Tuple, Type, TypeVar
 
 from ._asyncio import Handle, LoopBase, TimerHandle, Ts, Unpack, monotonic
+from ._reads import Reads
 from ._stack import Stack, ThreadSafeHandle
 from ._tasks import coro_of, has_begun, is_first_step, resume, set_name
 
@@ -115,6 +116,7 @@ class SteppingMixin(LoopBase):
         # The callback that has made a step overrun its budget most: seconds, and its name.
         self._as_longest: Tuple[float, str] = (0.0, "")
         self._as_on_overrun: Optional[Callable[[float, str], None]] = None
+        self._as_reads = Reads(self)
         super().__init__()
 
     # -- Adding callbacks ----------------------------------------------------
@@ -586,7 +588,8 @@ class SteppingMixin(LoopBase):
         self.call_exception_handler(context)
 
     def _as_overran(self, handle: Handle, seconds: float) -> None:
-        """Note the callback that has made a step overrun its budget most, for bug reports and the monitor."""
+        """Note the callback that has made a step overrun its budget most, for bug reports, the monitor and `_reads`."""
+        self._as_reads.overran(handle, seconds, self.step_budget)
         if seconds > self._as_longest[0]:
             self._as_longest = (seconds, _describe(handle))
         if self._as_on_overrun is not None:

@@ -16,6 +16,7 @@ from asyncio import unix_events
 from contextvars import Context
 from typing import Any, Optional, Set
 
+from ._reads import Pace
 from ._selector import MutableSelector, SelectorMixin
 from ._wakeup import NotifierWait, TimerWait
 
@@ -24,6 +25,42 @@ _REAP_INTERVAL = 0.005
 
 # The return code of a child that somebody else has reaped; asyncio's watchers use it, too.
 _UNKNOWN_RETURNCODE = 255
+
+
+class _ReadPipe(unix_events._UnixReadPipeTransport):  # type: ignore[name-defined,misc]
+    """asyncio's transport that reads from a pipe, with a pace (see `_reads`)."""
+
+    def __init__(self, loop: Any, *args: Any, **kwargs: Any) -> None:
+        self._as_pace = Pace()
+        self._as_deliver = loop._as_reads.deliver
+        super().__init__(loop, *args, **kwargs)
+
+    def _read_ready(self) -> None:
+        try:
+            data = os.read(self._fileno, self._as_pace.size)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as exc:
+            self._fatal_error(exc, "Fatal read error on pipe transport")
+            return
+        if data:
+            self._as_deliver(self._as_pace, len(data), self._protocol.data_received, data)
+            return
+        self._closing = True
+        self._loop._remove_reader(self._fileno)
+        self._loop.call_soon(self._protocol.eof_received)
+        self._loop.call_soon(self._call_connection_lost, None)
+
+
+class _Subprocess(unix_events._UnixSubprocessTransport):  # type: ignore[name-defined,misc]
+    """asyncio's transport of a subprocess, which hands on what its pipes have read in a callback of its own."""
+
+    def _pipe_data_received(self, fd: int, data: bytes) -> None:
+        self._call(self._as_hand_on, fd, data)
+
+    def _as_hand_on(self, fd: int, data: bytes) -> None:
+        pace = self._pipes[fd].pipe._as_pace
+        self._loop._as_reads.follow(pace, self._protocol.pipe_data_received, fd, data)
 
 
 class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
@@ -57,11 +94,12 @@ class PlatformLoop(SelectorMixin, asyncio.SelectorEventLoop):
             return NotifierWait(qt_core, self._selector.fileno(), self._as_step)
         return super()._as_make_wait(qt_core)
 
+    def _make_read_pipe_transport(self, *args: Any, **kwargs: Any) -> Any:
+        return _ReadPipe(self, *args, **kwargs)
+
     async def _make_subprocess_transport(self, protocol: Any, args: Any, shell: bool, *std: Any, **kwargs: Any) -> Any:
         waiter = self.create_future()
-        transport = unix_events._UnixSubprocessTransport(  # type: ignore[attr-defined]
-            self, protocol, args, shell, *std, waiter=waiter, **kwargs
-        )
+        transport = _Subprocess(self, protocol, args, shell, *std, waiter=waiter, **kwargs)
         try:
             self._as_watch_child(transport.get_pid(), transport)
             # Not shield(): if we are cancelled, it would report an exception of the waiter later (Python 3.14).

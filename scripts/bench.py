@@ -11,6 +11,9 @@ PySide6's QtAsyncio, and the timer pumps of 20 ms and 0 ms that plug-ins use. Th
 for it; the report says so. Those that are far from asyncio, near another's figures, or for information, are asked in
 three rounds.
 
+Workloads tokens-... have a naive loop over 2,000 tokens that are there at once, by each client: -tls with a record for
+each, -tls-16k with as few records as can be.
+
 Workloads whose name ends with -x have a window and a moving pointer, on an Xvfb of their own.
 
 glibc's allocator gives large buffers back to the kernel, or not, by what happened before: asyncio's receive buffer
@@ -66,6 +69,8 @@ BINDINGS = {
 # With these, another process moves the pointer.
 XTEST = ["libx11-6", "libxtst6"]
 CONTENDERS = ["qtinter==0.11.0", "qasync==0.28.0", "uvloop"]
+# What streams tokens.
+CLIENTS = ["aiohttp", "httpx", "websockets"]
 NAMESAKE = "asyncslot==0.3.1"
 
 QUICK_LOOPS = ["plain", "asyncslot", "qtinter", "qasync", "pump-0ms"]
@@ -145,15 +150,15 @@ def _need_contenders(binding):
     place = BENCH / binding
     python = place / "venv" / "bin" / "python"
     note = place / "installed.txt"
-    wanted = "\n".join([version, *packages, *CONTENDERS, NAMESAKE])
+    wanted = "\n".join([version, *packages, *CONTENDERS, *CLIENTS, NAMESAKE])
     if not note.exists() or note.read_text() != wanted:
         interpreter = find_interpreter(version)
         if interpreter is None:
             raise SetupError(f"{binding} is measured on Python {version}, which is neither among pyenv's nor on PATH.")
-        say(f"set-up: installing {', '.join([*packages, *CONTENDERS, NAMESAKE])}")
+        say(f"set-up: installing {', '.join([*packages, *CONTENDERS, *CLIENTS, NAMESAKE])}")
         run_quietly([interpreter, "-m", "venv", "--clear", str(place / "venv")], timeout=300)
         pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-        run_quietly([*pip, *packages, *CONTENDERS], timeout=1800)
+        run_quietly([*pip, *packages, *CONTENDERS, *CLIENTS], timeout=1800)
         # Beside the environment: its name is ours.
         run_quietly([*pip, "--no-deps", "--upgrade", "--target", str(place / "namesake"), NAMESAKE], timeout=600)
         note.write_text(wanted)

@@ -43,7 +43,8 @@ LAYERS = {
     "_blame": ["_owners", "_report"],
     "host_adapters": [],
     "_binding": ["_errors"],
-    "_steps": ["_asyncio", "_stack", "_tasks"],
+    "_reads": [],
+    "_steps": ["_asyncio", "_reads", "_stack", "_tasks"],
     "_calls": ["_tasks"],
     "_slots": ["_asyncio", "_errors", "_binding", "_calls"],
     "_signals": ["_errors", "_binding"],
@@ -52,7 +53,7 @@ LAYERS = {
     "_wakeup": ["_binding", "_asyncio"],
     "_alone": ["_binding", "_asyncio", "_steps", "_wakeup"],
     "_selector": ["_asyncio", "_owners", "_wakeup"],
-    "_unix": ["_selector", "_wakeup"],
+    "_unix": ["_reads", "_selector", "_wakeup"],
     "_windows": ["_asyncio", "_selector", "_wakeup"],
     "_application": ["_binding"],
     "_loop": [

@@ -56,7 +56,7 @@ PARTS = {
 
 # What makes the loop, its owners and their executors, which are its own copy's. And what runs at a terminal.
 LOOP = [
-    *("_alone", "_asyncio", "_blame", "_interrupts", "_loop", "_owners", "_selector", "_stack"),
+    *("_alone", "_asyncio", "_blame", "_interrupts", "_loop", "_owners", "_reads", "_selector", "_stack"),
     *("_steps", "_tasks", "_unix", "_wakeup", "_windows"),
 ]
 OF_THE_LOOP = ("loop", "stack", "wait", "owner", "executor")

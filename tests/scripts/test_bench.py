@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark r
 
 # All workloads of one loop in one child process after another; prints {workload: result}.
 SAMPLE_ALL = """
-import json, subprocess, sys
+import importlib.util, json, subprocess, sys
 from lib.bench import worker
 from lib import machine
 
@@ -31,6 +31,8 @@ results = {}
 with machine.display() as (screen, _):
     for name in worker.WORKLOADS:
         if not worker.fits(sys.argv[1], name, sys.argv[2]) or (name in worker.ON_SCREEN and "DISPLAY" not in screen):
+            continue
+        if importlib.util.find_spec(worker.PACKAGES.get(name, "json").partition(".")[0]) is None:
             continue
         request = {"workload": name, "loop": sys.argv[1], "binding": sys.argv[2], "seconds": 0.05, "size": 0.005}
         command = [sys.executable, "-m", "lib.bench.worker", json.dumps(request)]

@@ -87,6 +87,16 @@ def _gui(where, suffix):
     yield Goal(f"bursts, {where}: input p99", f"gui-burst{suffix}", "input ms p99", 12, 5, how="value")
 
 
+def _reads():
+    for client in ("streams", "httpx", "aiohttp", "websockets"):
+        for suffix, words in (("", "at once"), ("-tls", "at once, TLS")):
+            gap = "ms longest gap after the first token's"
+            yield Goal(f"tokens {words}: {client}", f"tokens-{client}{suffix}", gap, 60, 40, how="value")
+    for suffix, words in (("", ""), ("-tls", ", TLS")):
+        for count in (1, 100):
+            yield Goal(f"bulk{words}, {count} connections", f"bulk{count}{suffix}", "MB/s", 1.10, 1.0)
+
+
 GOALS = [
     Goal("call_soon chain", "chain", "callbacks/s", 0.75, 0.60),
     Goal("switching, 1 task", "switch1", "switches/s", 0.75, 0.60),
@@ -110,6 +120,7 @@ GOALS = [
     Goal("executor round trip", "executor", "µs round trip p50", 1.05, 0.90),
     Goal("threadsafe flood", "threadsafe", "calls/s", 0.25, 0.15),
     Goal("signal to coroutine", "signal", "µs to the end", 1 / 3, 1 / 5, to="qtinter"),
+    *_reads(),
     *_gui("offscreen", ""),
     *_gui("X", "-x"),
     Goal("idle 5 s: CPU", "idle", "ms CPU", 0.5, 0.25, how="value"),

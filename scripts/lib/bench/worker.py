@@ -11,7 +11,7 @@ import json
 import os
 import sys
 
-from lib.bench import gui
+from lib.bench import gui, reads
 from lib.bench import workloads as core
 from lib.bench.loops import LOOPS
 
@@ -30,6 +30,22 @@ WORKLOADS = {
     "streams-untrimmed": core.streams,
     "echo10-idle1000": functools.partial(core.echo, connections=10, idle=1000),
     "streams": core.streams,
+    "bulk1": functools.partial(reads.bulk, connections=1),
+    "bulk100": functools.partial(reads.bulk, connections=100),
+    "bulk1-tls": functools.partial(reads.bulk, connections=1, tls=True),
+    "bulk100-tls": functools.partial(reads.bulk, connections=100, tls=True),
+    "tokens-streams": functools.partial(reads.tokens, client="streams"),
+    "tokens-streams-tls": functools.partial(reads.tokens, client="streams", tls=True, is_whole=False),
+    "tokens-streams-tls-16k": functools.partial(reads.tokens, client="streams", tls=True),
+    "tokens-httpx": functools.partial(reads.tokens, client="httpx"),
+    "tokens-httpx-tls": functools.partial(reads.tokens, client="httpx", tls=True, is_whole=False),
+    "tokens-httpx-tls-16k": functools.partial(reads.tokens, client="httpx", tls=True),
+    "tokens-aiohttp": functools.partial(reads.tokens, client="aiohttp"),
+    "tokens-aiohttp-tls": functools.partial(reads.tokens, client="aiohttp", tls=True, is_whole=False),
+    "tokens-aiohttp-tls-16k": functools.partial(reads.tokens, client="aiohttp", tls=True),
+    "tokens-websockets": functools.partial(reads.tokens, client="websockets"),
+    "tokens-websockets-tls": functools.partial(reads.tokens, client="websockets", tls=True, is_whole=False),
+    "tokens-websockets-tls-16k": functools.partial(reads.tokens, client="websockets", tls=True),
     "sleep-1ms": core.sleep_1ms,
     "timers10k": core.timers,
     "wake": core.wake,
@@ -57,7 +73,16 @@ WORKLOADS = {
 }
 OUTSIDE = {"attach", "import"}
 ONLY_WITH_QT = {"signal", "gui-idle", "gui-idle-x", "import", "nested", "nested-unix"}
+ONLY_WITH_QT |= {name for name in WORKLOADS if name.startswith("tokens-")}
 ON_SCREEN = {name for name in WORKLOADS if name.endswith("-x")}
+
+# A workload may need a package.
+PACKAGES = {
+    name: reads.PACKAGES[package]
+    for name in WORKLOADS
+    for package in reads.PACKAGES
+    if name.startswith(f"tokens-{package}")
+}
 
 # Where it matters how our loop waits.
 WAITING = {name for name in WORKLOADS if name.startswith("wake")}
