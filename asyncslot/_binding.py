@@ -251,10 +251,14 @@ class OwnPyQtCallable(OwnCallable):
     not connected", and switches the first such proxy off (PyQtSlotProxy::deleteSlotProxy() of
     5.15.11 and 6.11.0). That proxy may be somebody else's: each entry of a menu made with
     `menu.addAction(text, slot)` counts as not connected, and so does a connection that another
-    thread is about to make. So we have Qt end the connection, without PyQt. Our proxy stays
-    behind with a receiver that does nothing. It goes when the sender ends. Or it goes when
-    somebody waits for the same signal again: then the sender lives, and the receiver can be
-    disconnected (_clear_away()).
+    thread is about to make. So we have Qt end the connection, without PyQt. If Qt says that
+    the connection was there, the sender lives. Then we disconnect the receiver, too: for PyQt
+    that fails, as the connection is gone, but it deletes the proxy that it has found. If the
+    sender has died, the proxy goes with it.
+
+    PyQt before 5.15 does not offer Qt's function. There the connection stays, to a receiver that
+    does nothing, until the sender ends, or until somebody waits for the same signal again: then
+    the sender lives (_clear_away()).
 
     We also keep the signal until queued emissions have been delivered. The proxy needs it to
     make Python objects of their arguments, but does not keep it alive. The sender's class
@@ -273,8 +277,8 @@ class OwnPyQtCallable(OwnCallable):
         is_direct: bool,
     ) -> None:
         super().__init__(signal, kind, receive, on_gone)
-        self._signature = signature_of(signal)
-        _clear_away(signal, self._signature)
+        if _left_behind:
+            _clear_away(signal, signature_of(signal))
         self._qt_core = qt_core
         self._is_direct = is_direct
         self._thread = threading.get_ident()
@@ -287,20 +291,23 @@ class OwnPyQtCallable(OwnCallable):
         if self._receiver is not None:
             receiver = self._receiver()
             self._receiver = None
-            self._disconnect()
-            if receiver is not None:
-                _left_behind.setdefault(self._signature, []).append(weakref.ref(receiver))
+            was_there = self._ended_by_qt()
+            if receiver is not None and was_there:
+                _delete_proxy(self._signal, receiver)
+            elif receiver is not None and was_there is None:
+                _left_behind.setdefault(signature_of(self._signal), []).append(weakref.ref(receiver))
             if not self._is_direct:
                 self._keep_until_delivered()
 
     def __del__(self) -> None:
         self.disconnect()
 
-    def _disconnect(self) -> None:
+    def _ended_by_qt(self) -> Optional[bool]:
+        """Have Qt end the connection; return whether it was there, and so whether the sender lives; None: Qt cannot."""
         try:
-            self._qt_core.QObject.disconnect(self._connection)
+            return bool(self._qt_core.QObject.disconnect(self._connection))
         except TypeError:
-            pass  # PyQt before 5.15 has no such function: the proxy stays connected, to a receiver that does nothing
+            return None
 
     def _keep_until_delivered(self) -> None:
         """Keep the signal and the receiver's class until Qt has delivered the queued emissions.
@@ -322,7 +329,7 @@ class OwnPyQtCallable(OwnCallable):
         core.QCoreApplication.postEvent(target, event)
 
 
-# The receivers of proxies that stay behind, see OwnPyQtCallable. By signature, since a signal does not tell its sender.
+# The receivers of proxies that stay behind before PyQt 5.15. By signature, since a signal does not tell its sender.
 _left_behind: Dict[str, List[weakref.ref[Any]]] = {}
 
 
@@ -336,15 +343,21 @@ def _clear_away(signal: Any, signature: str) -> None:
         receiver = reference()
         if receiver is None:
             continue  # its sender has died
-        try:
-            signal.disconnect(receiver)
-        except TypeError as exc:
-            # For a proxy of this signal PyQt says that it failed to disconnect it, and deletes the proxy all the same.
-            if "is not connected" in str(exc):
-                others.append(reference)  # of another sender
+        if not _delete_proxy(signal, receiver):
+            others.append(reference)  # of another sender
     if others:
         # Another thread may have left something behind meanwhile.
         _left_behind.setdefault(signature, []).extend(others)
+
+
+def _delete_proxy(signal: Any, receiver: Any) -> bool:
+    """Have PyQt delete its proxy for a receiver; return whether there was one for this signal, whose sender lives."""
+    try:
+        signal.disconnect(receiver)
+    except TypeError as exc:
+        # Where the connection is gone already PyQt says that it failed, and deletes the proxy all the same.
+        return "is not connected" not in str(exc)
+    return True
 
 
 def _pass_on(self: Any, *arguments: Any) -> None:

@@ -21,11 +21,10 @@ Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which
 For that we promise a step before we run a callback with others queued behind it, and when a callback queues another.
 So the nested Qt loop has a wake-up of ours to deliver. All else about nesting is in `_stack`.
 
-First steps. A slot is expected to have an effect before the emission returns: a button that starts a download must be
-disabled before a second click can come. asyncio's create_task() only queues a task's first step. run_task() keeps
-that step out of the queue and runs it at once, inside the caller's own slot or callback. call_soon() recognises it by
-its coroutine, so no callback that another thread queues meanwhile can be mistaken for it. From the first `await` that
-really waits, the task is like any other.
+First steps. A slot is expected to have an effect before the emission returns: a button that starts a download must
+be disabled before a second click can come. asyncio's create_task() only queues a task's first step. run_task() keeps
+it out of the queue and runs it at once, inside the caller's own slot or callback. call_soon() recognises it by its
+coroutine, so no callback that another thread queues meanwhile can be mistaken for it.
 
 Polls that fail, because a descriptor was closed meanwhile or there is no memory, do not stop the loop. Callbacks that
 are queued or due run all the same, and we poll again after pauses that get longer.
@@ -69,7 +68,6 @@ _DENSE = 100e-6
 _SHORTEST_RUN = 0.0 if sys.version_info >= (3, 12) else 2e-6
 
 _T = TypeVar("_T")
-
 _Interrupt = (SystemExit, KeyboardInterrupt)
 
 _new_handle = Handle.__new__
@@ -113,8 +111,7 @@ class SteppingMixin(LoopBase):
         self._as_ended = 0.0  # the time at which the last step ended
         self._as_is_dense = False  # we assume a burst of I/O, see _DENSE
         self._as_failed_polls = 0  # how many polls in a row have failed
-        # The callback that has made a step overrun its budget most: seconds, and its name.
-        self._as_longest: Tuple[float, str] = (0.0, "")
+        self._as_longest: Tuple[float, str] = (0.0, "")  # of the callbacks that overran a budget: seconds, and name
         self._as_on_overrun: Optional[Callable[[float, str], None]] = None
         self._as_reads = Reads(self)
         super().__init__()

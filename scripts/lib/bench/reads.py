@@ -182,7 +182,8 @@ class _Server:
     """The server, in a process of its own; `with` gives the port."""
 
     def __init__(self, tokens, tls, is_whole):
-        command = [sys.executable, "-m", "lib.bench.reads", str(tokens), "tls" if tls else "", "whole" if is_whole else ""]
+        options = ["tls" if tls else "", "whole" if is_whole else ""]
+        command = [sys.executable, "-m", "lib.bench.reads", str(tokens), *options]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE)
 
     def __enter__(self):
