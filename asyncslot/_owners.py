@@ -82,6 +82,9 @@ class Owner:
         self._loop = loop
         # Tasks, noted as they were made: those of a factory's class that asyncio does not list; below Python 3.12 all.
         self._noted: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._has_strangers = False  # whether a task of a factory's class was ever noted
+        self._only_owner = Context()  # a context that carries this owner and nothing else
+        self._only_owner.run(OWNER.set, self)
 
     def __repr__(self) -> str:
         return f"<Owner {self.name!r}>"
@@ -260,7 +263,11 @@ class OwningMixin(LoopBase):
     def _as_call_for(self, owner: Owner, fn: Callable[..., Any], *args: Any) -> Any:
         """Call `fn(*args)` in the name of an owner, whoever calls."""
         context = copy_context()
-        context.run(OWNER.set, owner)
+        if not context:
+            # Fast path: what we set in a context is kept by each task that is made in there, but copies share it.
+            context = owner._only_owner.copy()
+        elif context.get(OWNER) is not owner:
+            context.run(OWNER.set, owner)
         return context.run(fn, *args)
 
     # -- whose is it ---------------------------------------------------------------
@@ -279,8 +286,10 @@ class OwningMixin(LoopBase):
         contexts = {} if _TASKS_TELL or not tasks else self._as_contexts_in_queues()
         pairs = [(task, self._as_owner_of_task(task, contexts)) for task in tasks]
         for owner in self._as_owners:
-            strangers = [task for task in list(owner._noted) if not isinstance(task, asyncio.Task)]
-            pairs += [(task, owner) for task in strangers if task not in tasks and is_alive(task)]
+            if owner._has_strangers:
+                known = set(map(id, tasks))
+                strangers = [task for task in list(owner._noted) if not isinstance(task, asyncio.Task)]
+                pairs += [(task, owner) for task in strangers if id(task) not in known and is_alive(task)]
         return pairs
 
     def _as_owner_of_task(self, task: Any, contexts: Optional[Dict[Any, Context]] = None) -> Optional[Owner]:
@@ -386,7 +395,9 @@ class OwningMixin(LoopBase):
         task = make() if context is None else context.run(make)
         if self._task_factory is None and task._source_traceback:
             del task._source_traceback[-1]  # this frame
-        if owner is not None and not (_TASKS_TELL and isinstance(task, asyncio.Task)):
+        is_stranger = not isinstance(task, asyncio.Task)
+        if owner is not None and (is_stranger or not _TASKS_TELL):
+            owner._has_strangers |= is_stranger
             try:
                 owner._noted.add(task)
             except TypeError:
