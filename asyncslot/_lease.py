@@ -24,7 +24,7 @@ import functools
 import threading
 import weakref
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Set, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar
 
 from . import _meeting
 from ._asyncio import P, Ts, Unpack, monotonic, overload
@@ -70,7 +70,10 @@ class Lease:
         self._module = module
         self._given_name = given_name  # the name that attach() was given
         self._owner = loop._as_join(name, module, COPY, functools.partial(report_safely, host))
-        self._tasks: Set[asyncio.Task[Any]] = set()  # asyncio itself keeps no task alive
+        # asyncio itself keeps no task alive. A dict, because it keeps their order, in which they are to be cancelled.
+        self._tasks: Dict[asyncio.Task[Any], None] = {}
+        self._forget_task = functools.partial(_forget_task, self._tasks)
+        self._context = self._owner.context()  # that function's; tasks share it, for each copy would take memory
         self._report: Optional[DetachReport] = None
         self._ending: Optional[Ending] = None
         self._unhook: Callable[[], None] = _unhook_nothing
@@ -393,8 +396,8 @@ class Lease:
         if name is not None:
             set_name(task, name)
         if not task.done():
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = None
+            task.add_done_callback(self._forget_task, context=self._context)
         return task
 
     def _check(self, what: str, coro: Any = None) -> None:
@@ -408,6 +411,11 @@ class Lease:
             if asyncio.iscoroutine(coro):
                 coro.close()
             raise error
+
+
+def _forget_task(tasks: Dict[asyncio.Task[Any], None], task: asyncio.Task[Any]) -> None:
+    """Let go of a task that is done. This refers to no lease, for a task may outlive its lease."""
+    tasks.pop(task, None)
 
 
 def run_alone(
