@@ -14,7 +14,7 @@ tests/test_private_names.py reads our code and asyncio's, and fails on a name to
     Handle                   _args _callback _cancelled _context _loop _repr _run _source_traceback
     TimerHandle              _scheduled _when
     Future                   _callbacks _exception _log_traceback _loop
-    Task                     _context _coro _fut_waiter _log_destroy_pending _source_traceback
+    Task                     _context _coro _fut_waiter _log_destroy_pending _must_cancel _source_traceback
     BaseEventLoop            _asyncgen_finalizer_hook _asyncgen_firstiter_hook _asyncgens _check_callback
                              _check_closed _check_thread _clock_resolution _closed
                              _coroutine_origin_tracking_enabled _current_handle _debug _default_executor

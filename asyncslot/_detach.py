@@ -46,6 +46,9 @@ _MOMENT = 0.1
 # tasks that has to end before. A task that has not had these is not unwilling, however late it is.
 _TURNS_TO_END = 4
 
+# Seconds that the turn of a task takes on a machine that is busy with other things.
+_FOR_A_TURN = 0.0001
+
 # Seconds that we wait under a callback of the owner's own: a task that takes longer may wait for that very callback.
 _FOR_WHAT_CAN_END = 0.1
 
@@ -88,6 +91,7 @@ class Ending:
         # By id(): a plug-in's own class of tasks may compare as it likes.
         self._cancelled: Dict[int, asyncio.Task[Any]] = {}
         self._abandoned: Dict[int, asyncio.Task[Any]] = {}
+        self._stacks: Dict[Any, str] = {}  # a cache: of many abandoned tasks, most stand at the same few lines
         self._is_put_off = self._is_under_way = False
         self._is_settled = False  # there were no latecomers, so nothing has run since we looked for tasks
 
@@ -137,6 +141,7 @@ class Ending:
             self._tasks = self._own_tasks = []
             self._cancelled.clear()
             self._abandoned.clear()
+            self._stacks.clear()
             self._then()
 
     # -- time ------------------------------------------------------------------
@@ -157,13 +162,16 @@ class Ending:
         """Run asyncio until tasks have ended, or until a part of the time is over and all have had their turns.
 
         So many tasks may have been cancelled that the time is over before each has had a turn to end. We give them as
-        much time again: to freeze a task runs its clean-up as well, and takes longer than its turn.
+        much time again, and more if they are very many: to freeze a task runs its clean-up as well, and takes longer
+        than its turn.
         """
+        tasks = list(tasks)
         have_ended = _AllEnded(tasks)
         if not have_ended():
             turns = _Turns(self._loop, self._owner, _TURNS_TO_END)
             self._run_until(have_ended, part)
-            self._run(lambda: have_ended() or turns.are_over, self._end + (self._end - self._start))
+            more_time = max(self._end - self._start, len(tasks) * _FOR_A_TURN)
+            self._run(lambda: have_ended() or turns.are_over, self._end + more_time)
 
     def _is_time_over(self, part: float) -> bool:
         return monotonic() >= self._start + (self._end - self._start) * part
@@ -381,7 +389,7 @@ class Ending:
         for task in tasks:
             if id(task) not in self._abandoned:
                 self._abandoned[id(task)] = task
-                self._report.abandoned.append(AbandonedTask(task, self._owner.name))
+                self._report.abandoned.append(AbandonedTask(task, self._owner.name, self._stacks))
 
     def _close(self, resource: Any) -> None:
         """Close one server or transport, if it is open, and note that in the report."""

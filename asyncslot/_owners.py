@@ -292,11 +292,11 @@ class OwningMixin(LoopBase):
                 pairs += [(task, owner) for task in strangers if id(task) not in known and is_alive(task)]
         return pairs
 
-    def _as_owner_of_task(self, task: Any, contexts: Optional[Dict[Any, Context]] = None) -> Optional[Owner]:
+    def _as_owner_of_task(self, task: Any, contexts: Optional[Dict[int, Context]] = None) -> Optional[Owner]:
         """Return a task's owner, or None.
 
         Args:
-            contexts: the result of _as_contexts_in_queues(), if the caller asks for many tasks.
+            contexts: the result of _as_contexts_in_queues(), if the caller asks for many tasks. We add to it.
         """
         context = self._as_context_of(task, contexts)
         owner = None if context is None else context.get(OWNER)
@@ -309,7 +309,7 @@ class OwningMixin(LoopBase):
                     break
         return owner
 
-    def _as_context_of(self, task: Any, contexts: Optional[Dict[Any, Context]]) -> Optional[Context]:
+    def _as_context_of(self, task: Any, contexts: Optional[Dict[int, Context]]) -> Optional[Context]:
         get_context = getattr(task, "get_context", None)
         if get_context is not None and _TASKS_TELL:
             try:
@@ -317,12 +317,15 @@ class OwningMixin(LoopBase):
                 return context
             except (Exception, SystemExit):
                 return None  # a plug-in's own class of tasks may raise anything
-        for callback, context in getattr(getattr(task, "_fut_waiter", None), "_callbacks", None) or ():
-            if getattr(callback, "__self__", None) is task:
-                found: Context = context
-                return found
         if contexts is None:
             contexts = self._as_contexts_in_queues()
+        waiter = getattr(task, "_fut_waiter", None)
+        if waiter is not None and id(task) not in contexts:
+            # Many tasks may wait for one future, so we note the contexts of all when we come to the first.
+            for callback, context in getattr(waiter, "_callbacks", None) or ():
+                waits = bound_to(callback)
+                if waits is task or (isinstance(waits, asyncio.Task) and getattr(waits, "_fut_waiter", None) is waiter):
+                    contexts[id(waits)] = context
         # Only a class of tasks that is written in Python has the attribute.
         return contexts.get(id(task)) or getattr(task, "_context", None)
 
