@@ -70,9 +70,8 @@ class Lease:
         self._module = module
         self._given_name = given_name  # the name that attach() was given
         self._owner = loop._as_join(name, module, COPY, functools.partial(report_safely, host))
-        # asyncio itself keeps no task alive. A dict, because it keeps their order, in which they are to be cancelled.
-        self._tasks: Dict[asyncio.Task[Any], None] = {}
-        self._forget_task = functools.partial(_forget_task, self._tasks)
+        self._tasks = _Kept()
+        self._forget_task = self._tasks.forget
         self._context = self._owner.context()  # that function's; tasks share it, for each copy would take memory
         self._report: Optional[DetachReport] = None
         self._ending: Optional[Ending] = None
@@ -413,9 +412,12 @@ class Lease:
             raise error
 
 
-def _forget_task(tasks: Dict[asyncio.Task[Any], None], task: asyncio.Task[Any]) -> None:
-    """Let go of a task that is done. This refers to no lease, for a task may outlive its lease."""
-    tasks.pop(task, None)
+class _Kept(Dict[Any, None]):
+    """The pending tasks of a lease, in the order in which they are to be cancelled; asyncio keeps no task alive."""
+
+    def forget(self, task: asyncio.Task[Any]) -> None:
+        """Let go of a task that is done. A method, and no partial(): the repr of a task shows what that would hold."""
+        self.pop(task, None)
 
 
 def run_alone(
