@@ -272,7 +272,9 @@ class Lease:
         """End the lease: cancel its tasks, close what they left open, and return what became of it.
 
         Blocks for `timeout` seconds at most, plus the callback that is running
-        then; the host's Qt loop does not run meanwhile. Never raises because of
+        then; the host's Qt loop does not run meanwhile. Where so many tasks end that
+        some have not had a turn by then, they may take as long again, or 0.1 ms for each
+        task if that is longer. Never raises because of
         what the owner's code does. A second call returns the first one's report. The last
         lease in this thread closes the loop.
 

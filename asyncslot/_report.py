@@ -16,7 +16,6 @@ from typing import Any, Dict, Iterable, List, Optional
 
 from ._tasks import coro_of
 
-
 # How many tasks that stand at the same line a report names; it counts the others.
 _MOST_NAMES = 10
 
