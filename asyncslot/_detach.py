@@ -243,8 +243,8 @@ class Ending:
         if closing:
             self._run_until(_AllEnded(closing, self._closing), _FOR_CLOSING)
         # Only the tasks that were there at the beginning: the closing of a generator may wait for those made meanwhile.
-        waited_for = self._tasks
-        self._cancel(in_order(task for task in waited_for if is_alive(task)))
+        waited_for = in_order(task for task in self._tasks if is_alive(task))
+        self._cancel(waited_for)
         while True:
             self._wait_for(waited_for, _FOR_CLOSING)
             self._take_turns(2)  # asyncio makes the task that closes a generator one turn after it was dropped
@@ -374,11 +374,11 @@ class Ending:
     def _pending(self) -> List[asyncio.Task[Any]]:
         """Return the tasks of the owner that are alive: those of asyncio's registry, and those that the lease holds."""
         pending = self._loop._as_tasks_of(self._owner)
-        # We let go of those that have ended, or each look at many tasks would ask all of them again.
-        self._own_tasks = [task for task in self._own_tasks if is_alive(task)]
         if not self._own_tasks:
             return pending
         known = set(map(id, pending))
+        # We let go of those that have ended, or each look at many tasks would ask all of them again.
+        self._own_tasks = [task for task in self._own_tasks if id(task) in known or is_alive(task)]
         return pending + [task for task in self._own_tasks if id(task) not in known]
 
     def _closing(self) -> List[asyncio.Task[Any]]:

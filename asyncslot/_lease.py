@@ -305,7 +305,8 @@ class Lease:
         self._check("detach()")
         self._report = DetachReport(self.name)
         self.loop._as_begin_leaving(self._owner)
-        self._ending = Ending(self.loop, self._owner, self._report, self._tasks, timeout, process_events, self._leave)
+        tasks = self._tasks.let_go(self._forget_task)
+        self._ending = Ending(self.loop, self._owner, self._report, tasks, timeout, process_events, self._leave)
         self._unhook_safely()
         self._ending.begin()
         return self._report
@@ -420,6 +421,17 @@ class _Kept(Dict[Any, None]):
     def forget(self, task: asyncio.Task[Any]) -> None:
         """Let go of a task that is done. A method, and no partial(): the repr of a task shows what that would hold."""
         self.pop(task, None)
+
+    def let_go(self, forget: Callable[[asyncio.Task[Any]], None]) -> List[asyncio.Task[Any]]:
+        """Return all of them, to somebody who keeps them from now on: so their ends take one callback less each."""
+        tasks = list(self)
+        for task in tasks:
+            try:
+                task.remove_done_callback(forget)
+            except (Exception, SystemExit):
+                pass  # a plug-in's own class of tasks may raise anything; it calls the callback then, which does no harm
+        self.clear()
+        return tasks
 
 
 def run_alone(

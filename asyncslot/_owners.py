@@ -83,7 +83,7 @@ class Owner:
         # Tasks, noted as they were made: those of a factory's class that asyncio does not list; below Python 3.12 all.
         self._noted: weakref.WeakSet[Any] = weakref.WeakSet()
         self._has_strangers = False  # whether a task of a factory's class was ever noted
-        self._only_owner = Context()  # a context that carries this owner and nothing else
+        self._only_owner = Context()  # it carries this owner and nothing else
         self._only_owner.run(OWNER.set, self)
 
     def __repr__(self) -> str:
@@ -262,11 +262,9 @@ class OwningMixin(LoopBase):
 
     def _as_call_for(self, owner: Owner, fn: Callable[..., Any], *args: Any) -> Any:
         """Call `fn(*args)` in the name of an owner, whoever calls."""
-        context = copy_context()
-        if not context:
-            # Fast path: what we set in a context is kept by each task that is made in there, but copies share it.
-            context = owner._only_owner.copy()
-        elif context.get(OWNER) is not owner:
+        # If the caller's is empty, a copy of one of ours: what is set in a context takes memory, which copies share.
+        context = copy_context() or owner._only_owner.copy()
+        if context.get(OWNER) is not owner:
             context.run(OWNER.set, owner)
         return context.run(fn, *args)
 
@@ -310,11 +308,10 @@ class OwningMixin(LoopBase):
         return owner
 
     def _as_context_of(self, task: Any, contexts: Optional[Dict[int, Context]]) -> Optional[Context]:
-        get_context = getattr(task, "get_context", None)
-        if get_context is not None and _TASKS_TELL:
+        get_context = getattr(task, "get_context", None) if _TASKS_TELL else None
+        if get_context is not None:
             try:
-                context: Optional[Context] = get_context()
-                return context
+                return get_context()  # type: ignore[no-any-return]
             except (Exception, SystemExit):
                 return None  # a plug-in's own class of tasks may raise anything
         if contexts is None:

@@ -73,14 +73,13 @@ def _loop_sections(title: str, record: Dict[str, Any]) -> List[Section]:
     ]
     sections = [Section(title, facts)]
     # One look for all owners, as each goes through all tasks of the loop.
-    tasks_by_owner = functools.lru_cache(maxsize=None)(functools.partial(_tasks_by_owner, loop))
+    grouped = functools.lru_cache(maxsize=None)(functools.partial(_grouped, loop))
     for name, lease in leases.items():
-        sections.append(_owner_section(name, lease, tasks_by_owner))
+        sections.append(_owner_section(name, lease, grouped))
 
     def nobodys_tasks() -> First:
-        owners = {id(lease._owner) for lease in leases.values()}
-        whose = tasks_by_owner().items()
-        return _describe_tasks(task for owner, tasks in whose if owner not in owners for task in tasks)
+        known = {id(lease._owner) for lease in leases.values()}
+        return _describe_tasks(task for key, tasks in grouped().items() if key not in known for task in tasks)
 
     nobodys = fact("tasks", nobodys_tasks)
     if nobodys.text != "none":
@@ -113,7 +112,7 @@ def _lease_state(lease: Any) -> str:
         return "cannot be read"
 
 
-def _tasks_by_owner(loop: Any) -> Dict[int, List[Any]]:
+def _grouped(loop: Any) -> Dict[int, List[Any]]:
     """Return the tasks of a loop by the id() of their owner."""
     found: Dict[int, List[Any]] = {}
     for task, owner in loop._as_tasks():
@@ -121,13 +120,13 @@ def _tasks_by_owner(loop: Any) -> Dict[int, List[Any]]:
     return found
 
 
-def _owner_section(name: str, lease: Any, tasks_by_owner: Callable[[], Dict[int, List[Any]]]) -> Section:
+def _owner_section(name: str, lease: Any, grouped: Callable[[], Dict[int, List[Any]]]) -> Section:
     """Return the section on an owner's work."""
     facts = [
         fact("lease", lambda: _lease_state(lease)),
         fact("copy", lambda: _copy_of(lease)),
         fact("host", lambda: describe_host(lease.host)),
-        fact("tasks", lambda: _describe_tasks(tasks_by_owner().get(id(lease._owner), []))),
+        fact("tasks", lambda: _describe_tasks(grouped().get(id(lease._owner), []))),
         fact("open", lambda: sorted(each(_open_resources(lease._owner), _describe_resource))),
         fact("executor jobs", lambda: _jobs(lease._owner.executor)),
     ]
