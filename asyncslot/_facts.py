@@ -35,7 +35,7 @@ class First(NamedTuple):
     """The first items of a long list, described, and how many items it has."""
 
     lines: List[str]
-    count: int
+    total: int
 
 
 def fact(label: str, look: Callable[[], Union[str, List[str], First]]) -> Fact:
@@ -48,9 +48,9 @@ def fact(label: str, look: Callable[[], Union[str, List[str], First]]) -> Fact:
         return Fact(label, found, [])
     if not isinstance(found, First):
         found = First(found[:_MOST], len(found))
-    rest = found.count - len(found.lines)
+    rest = found.total - len(found.lines)
     more = [f"and {rest:,} more"] if rest > 0 else []
-    return Fact(label, f"{found.count:,}" if found.count else "none", found.lines + more)
+    return Fact(label, f"{found.total:,}" if found.total else "none", found.lines + more)
 
 
 def cannot_read(exc: BaseException) -> str:

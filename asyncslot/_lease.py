@@ -429,7 +429,7 @@ class _Kept(Dict[Any, None]):
             try:
                 task.remove_done_callback(forget)
             except (Exception, SystemExit):
-                pass  # a plug-in's own class of tasks may raise anything; it calls the callback then, which does no harm
+                pass  # a plug-in's own class may raise anything; it calls the callback then, which does no harm
         self.clear()
         return tasks
 

@@ -105,7 +105,7 @@ def is_alive(task: asyncio.Future[Any]) -> bool:
             if task.done():
                 return False
         except _ANYTHING:
-            if asyncio.Task.done(task):  # type: ignore[arg-type]
+            if asyncio.Task.done(task):
                 return False
         coro = coro_of(task)
         # Fast path: from Python 3.11 on, to ask for a coroutine's frame makes a frame object for each.
