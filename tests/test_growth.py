@@ -240,14 +240,19 @@ def pass_time(seconds):
         pass
 
 
-def test_a_pending_task_takes_hardly_more_memory_than_in_plain_asyncio(lease, made):
+async def sleep(_):
+    await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize("coro_fn", [wait, sleep])
+def test_a_pending_task_takes_hardly_more_memory_than_in_plain_asyncio(lease, made, coro_fn):
     """Blocks of memory: what a task, its coroutine and its future take, and nothing for each task besides."""
 
     async def plain(number):
-        tasks = [asyncio.get_event_loop().create_task(wait(i)) for i in range(number)]
+        tasks = [asyncio.get_event_loop().create_task(coro_fn(i)) for i in range(number)]
         await asyncio.sleep(0)
         before = sys.getallocatedblocks()
-        tasks += [asyncio.get_event_loop().create_task(wait(i)) for i in range(number)]
+        tasks += [asyncio.get_event_loop().create_task(coro_fn(i)) for i in range(number)]
         await asyncio.sleep(0)
         blocks = (sys.getallocatedblocks() - before) / number
         for task in tasks:
@@ -260,9 +265,11 @@ def test_a_pending_task_takes_hardly_more_memory_than_in_plain_asyncio(lease, ma
         of_plain = loop.run_until_complete(plain(MANY))
     finally:
         loop.close()
-    tasks = made(MANY, wait)
+    tasks = made(MANY, coro_fn)
     before = sys.getallocatedblocks()
-    tasks += made(MANY, wait)
-    blocks = (sys.getallocatedblocks() - before) / MANY
-    # Below Python 3.12 we note each task by a weak reference.
-    assert blocks <= of_plain + (0.2 if sys.version_info >= (3, 12) else 1.2)
+    tasks += made(MANY, coro_fn)
+    more = (sys.getallocatedblocks() - before) / MANY - of_plain
+    noted = 1 if sys.version_info < (3, 12) else 0  # a weak reference to each task
+    # Python 3.11 makes an object of each frame that we look at, when the owner of a timer is looked for.
+    frames = 2 if coro_fn is sleep and sys.version_info[:2] == (3, 11) else 0
+    assert more <= noted + frames + 0.2
