@@ -70,8 +70,9 @@ class Lease:
         self._module = module
         self._given_name = given_name  # the name that attach() was given
         self._owner = loop._as_join(name, module, COPY, functools.partial(report_safely, host))
-        self._tasks = _Kept()
-        self._forget_task = self._tasks.forget
+        # asyncio itself keeps no task alive. A dict, because it keeps their order, in which they are to be cancelled.
+        self._tasks: Dict[asyncio.Task[Any], None] = {}
+        self._forget_task = _forgetting(self._tasks)
         self._context = self._owner.context()  # that function's; tasks share it, for each copy would take memory
         self._report: Optional[DetachReport] = None
         self._ending: Optional[Ending] = None
@@ -305,7 +306,7 @@ class Lease:
         self._check("detach()")
         self._report = DetachReport(self.name)
         self.loop._as_begin_leaving(self._owner)
-        tasks = self._tasks.let_go(self._forget_task)
+        tasks = _let_go(self._tasks, self._forget_task)
         self._ending = Ending(self.loop, self._owner, self._report, tasks, timeout, process_events, self._leave)
         self._unhook_safely()
         self._ending.begin()
@@ -415,23 +416,27 @@ class Lease:
             raise error
 
 
-class _Kept(Dict[Any, None]):
-    """The pending tasks of a lease, in the order in which they are to be cancelled; asyncio keeps no task alive."""
+def _forgetting(tasks: Dict[asyncio.Task[Any], None]) -> Callable[[asyncio.Task[Any]], None]:
+    """Return a function that lets go of a task. No partial(): the repr of a task would show what that holds."""
 
-    def forget(self, task: asyncio.Task[Any]) -> None:
-        """Let go of a task that is done. A method, and no partial(): the repr of a task shows what that would hold."""
-        self.pop(task, None)
+    def forget(task: asyncio.Task[Any]) -> None:
+        tasks.pop(task, None)
 
-    def let_go(self, forget: Callable[[asyncio.Task[Any]], None]) -> List[asyncio.Task[Any]]:
-        """Return all of them, to somebody who keeps them from now on: so their ends take one callback less each."""
-        tasks = list(self)
-        for task in tasks:
-            try:
-                task.remove_done_callback(forget)
-            except (Exception, SystemExit):
-                pass  # a plug-in's own class may raise anything; it calls the callback then, which does no harm
-        self.clear()
-        return tasks
+    return forget
+
+
+def _let_go(
+    tasks: Dict[asyncio.Task[Any], None], forget: Callable[[asyncio.Task[Any]], None]
+) -> List[asyncio.Task[Any]]:
+    """Return tasks, to somebody who keeps them from now on: so the end of each takes one callback less."""
+    kept = list(tasks)
+    for task in kept:
+        try:
+            task.remove_done_callback(forget)
+        except BaseException:
+            pass  # a plug-in's own class may raise anything; it calls the callback then, which does no harm
+    tasks.clear()
+    return kept
 
 
 def run_alone(

@@ -65,8 +65,9 @@ _Interrupt = (SystemExit, KeyboardInterrupt)
 
 _new_handle = Handle.__new__
 
-# Returns the name of the module at a depth of the stack; from Python 3.12 on.
-_module_at: Any = getattr(sys, "_getframemodulename", None)
+# Whether Python names the module at a depth of the stack; `_sys`: type checkers for older versions know no such thing.
+_STACK_TELLS = sys.version_info >= (3, 12)
+_sys: Any = sys
 
 
 class SteppingMixin(NestingMixin):
@@ -185,7 +186,7 @@ class SteppingMixin(NestingMixin):
             self._check_thread()
             self._check_callback(callback, "call_at")
         if context is None:
-            if _module_at is None or not _is_carriers(self):
+            if not (_STACK_TELLS and _is_carriers(self)):
                 owner = self._as_owner_of_frames(sys._getframe(1))
                 if owner is not None and owner is not self._as_owner.get():
                     context = owner.context()
@@ -502,7 +503,7 @@ def _is_carriers(loop: Any) -> bool:
     """
     known, depth = loop._as_owners_by_module, 2
     while True:
-        owner = known.get(_module_at(depth), loop)  # the loop: the module is not looked up yet, or the stack is over
+        owner = known.get(_sys._getframemodulename(depth), loop)  # the loop: not looked up yet, or no frame is left
         if owner is not None:
             return owner is loop._as_owner.get()
         depth += 1
