@@ -23,6 +23,7 @@ and without polling. The map of the house, from the front door to the cellar:
     _application  which Qt loop nested mode runs               _alone   asyncio without Qt, for clean-up
     _asyncio    asyncio's private names, all that are used; the clock
     _tasks      how to look at tasks, and stop one             _owners   whose is it   _blame  whose error
+    _packages   whose code a module is
     _interrupts Ctrl+C, in a program that owns its loop
     _unix, _windows  what the system gives: subprocesses, ways of waiting
     _selector   descriptors that can be muted                   _reads   how much is read at a time

@@ -44,7 +44,7 @@ from ._hosts import (
 )
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
-from ._owners import plugin_of
+from ._packages import plugin_of
 from ._report import DetachReport
 from ._slots import Options, Starter, make_slot
 from ._tasks import set_name

@@ -14,7 +14,8 @@ import asyncio
 import traceback
 from typing import Any, Dict, Optional
 
-from ._owners import is_in, is_installed, plugin_of
+from ._owners import is_in
+from ._packages import is_installed, plugin_of
 from ._report import safe_repr
 
 _DETAILS = ("task", "future", "handle", "transport")

@@ -27,7 +27,7 @@ from ._asyncio import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._report import AbandonedTask, DetachReport, describe, safe_repr
-from ._tasks import awaited_by, coro_of, freeze, is_alive
+from ._tasks import awaited_by, coro_of, freeze, in_order, is_alive
 
 # Phase deadlines, as fractions of `timeout` from the start. When one has passed we go on to the next phase, whether
 # the last has succeeded or not. The time after the last one is for killing and reaping, which takes milliseconds.
@@ -42,6 +42,13 @@ _FOR_TURNS = 0.05
 # The same for tasks, as a fraction of `timeout`; _FOR_TURNS at most.
 _MOMENT = 0.1
 
+# Turns of the loop in which tasks that were cancelled can end: one to hear of it, and one for each task or group of
+# tasks that has to end before. A task that has not had these is not unwilling, however late it is.
+_TURNS_TO_END = 4
+
+# Seconds that the turn of a task takes on a machine that is busy with other things.
+_FOR_A_TURN = 0.0001
+
 # Seconds that we wait under a callback of the owner's own: a task that takes longer may wait for that very callback.
 _FOR_WHAT_CAN_END = 0.1
 
@@ -51,7 +58,7 @@ class Ending:
 
     Args:
         own_tasks: the tasks that the plug-in made through its lease, without those that
-            libraries made on its behalf.
+            libraries made on its behalf; in the order in which they were made.
         timeout: seconds in all for which a caller may be blocked.
         process_events: let Qt's events through while begin() waits, user input excluded.
         then: called when all is over.
@@ -84,7 +91,9 @@ class Ending:
         # By id(): a plug-in's own class of tasks may compare as it likes.
         self._cancelled: Dict[int, asyncio.Task[Any]] = {}
         self._abandoned: Dict[int, asyncio.Task[Any]] = {}
+        self._stacks: Dict[Any, str] = {}  # a cache: of many abandoned tasks, most stand at the same few lines
         self._is_put_off = self._is_under_way = False
+        self._is_settled = False  # there were no latecomers, so nothing has run since we looked for tasks
 
     def begin(self) -> None:
         """Do all that can be done now, and the rest when the stack has unwound. Never raises."""
@@ -132,6 +141,7 @@ class Ending:
             self._tasks = self._own_tasks = []
             self._cancelled.clear()
             self._abandoned.clear()
+            self._stacks.clear()
             self._then()
 
     # -- time ------------------------------------------------------------------
@@ -147,6 +157,21 @@ class Ending:
         """
         moment = monotonic() + min(_FOR_TURNS, self._timeout * _MOMENT)
         self._run(is_done, max(self._start + (self._end - self._start) * part, moment))
+
+    def _wait_for(self, tasks: Iterable[asyncio.Task[Any]], part: float = 1.0) -> None:
+        """Run asyncio until tasks have ended, or until a part of the time is over and all have had their turns.
+
+        So many tasks may have been cancelled that the time is over before each has had a turn to end. We give them as
+        much time again, and more if they are very many: to freeze a task runs its clean-up as well, and takes longer
+        than its turn.
+        """
+        tasks = list(tasks)
+        have_ended = _AllEnded(tasks)
+        if not have_ended():
+            turns = _Turns(self._loop, self._owner, _TURNS_TO_END)
+            self._run_until(have_ended, part)
+            more_time = max(self._end - self._start, len(tasks) * _FOR_A_TURN)
+            self._run(lambda: have_ended() or turns.are_over, self._end + more_time)
 
     def _is_time_over(self, part: float) -> bool:
         return monotonic() >= self._start + (self._end - self._start) * part
@@ -183,7 +208,7 @@ class Ending:
         self._cancel(self._own_tasks)
         self._stop_accepting()
         self._run_until(_AllEnded(task for task in self._own_tasks if id(task) not in ids), _FOR_OWN_TASKS)
-        self._cancel_others()
+        self._cancel_others(in_order(self._tasks))
         self._run_until(_AllEnded(task for task in self._tasks if id(task) not in ids))
         # The owner's own callbacks are dropped, and not waited for. Those that asyncio or a library calls stay: the
         # tasks need them to clean up.
@@ -199,7 +224,7 @@ class Ending:
             ("closing its async generators", self._close_async_generators),
             ("closing what it has left open", self._close_resources),
             ("ending what was begun meanwhile", self._end_latecomers),
-            ("looking for what has not ended", lambda: self._note_abandoned(self._pending())),
+            ("looking for what has not ended", self._note_what_has_not_ended),
             ("ending its executor's jobs", self._abandon_jobs),
             ("counting what has ended", self._count),
         ):
@@ -209,52 +234,61 @@ class Ending:
         # The plug-in's own tasks go first, as asyncio.run() ends its main task first. A library then ends its tasks
         # itself, in its own order. Cancelled under its feet, they leave things behind (grpc.aio 1.85 two epoll
         # descriptors, 2026-11).
-        self._cancel(task for task in self._own_tasks if is_alive(task))
-        self._stop_accepting()
-        self._run_until(_AllEnded(self._own_tasks), _FOR_OWN_TASKS)
+        has_run = self._is_put_off or bool(self._own_tasks)
+        self._cancel(self._own_tasks)
+        has_run |= self._stop_accepting()
+        self._wait_for(self._own_tasks, _FOR_OWN_TASKS)
         # Generators come next, for the tasks that their closing waits for must not be cancelled either.
-        self._run_until(_AllEnded(self._closing(), self._closing), _FOR_CLOSING)
+        closing = self._closing() if has_run else [task for task in self._tasks if _closes_generator(task)]
+        if closing:
+            self._run_until(_AllEnded(closing, self._closing), _FOR_CLOSING)
         # Only the tasks that were there at the beginning: the closing of a generator may wait for those made meanwhile.
-        waited_for = self._tasks
-        self._cancel_others()
+        waited_for = in_order(task for task in self._tasks if is_alive(task))
+        self._cancel_others(waited_for)
         while True:
-            self._run_until(_AllEnded(waited_for), _FOR_CLOSING)
+            self._wait_for(waited_for, _FOR_CLOSING)
             self._take_turns(2)  # asyncio makes the task that closes a generator one turn after it was dropped
-            waited_for = self._closing()
+            others = self._pending()
+            waited_for = [task for task in others if _closes_generator(task)]
             if not waited_for or self._is_time_over(_FOR_CLOSING):
                 break
         # Tasks may start others while they clean up, so we look again each time. We do so only when they have ended,
         # for they may wait for the tasks that they have started.
-        others = self._pending()
         while others and not self._is_time_over(_FOR_TASKS):
             self._cancel(others)
-            self._run_until(_AllEnded(others), _FOR_TASKS)
+            self._wait_for(others, _FOR_TASKS)
             others = self._pending()
         # Some of these may still end when we close what they wait for. We count them as abandoned, for that is not in
-        # time and not as they wanted. A task that closes a generator was not cancelled, and may still end well.
-        self._note_abandoned(task for task in others if not _closes_generator(task))
+        # time and not as they wanted. A task that closes a generator was not cancelled, and may still end well. One
+        # that came too late to be cancelled here has its turn with the latecomers.
+        self._note_abandoned(task for task in others if id(task) in self._cancelled)
 
-    def _cancel_others(self) -> None:
-        """Cancel the tasks that the plug-in has not made itself, but for those that clean up already.
+    def _cancel_others(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
+        """Cancel tasks in their order, but for those that clean up already.
 
-        Those are tasks for which one of its own, which was cancelled, still waits.
+        Those are tasks for which one of the plug-in's own, which was cancelled, still waits.
         """
         own = [task for task in self._own_tasks if is_alive(task)]
-        clean_up = set(map(id, awaited_by(own, self._tasks)))
-        self._cancel(task for task in self._tasks if id(task) not in clean_up)
+        clean_up = set(map(id, awaited_by(own, tasks))) if own else ()
+        self._cancel(task for task in tasks if id(task) not in clean_up)
 
     def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks, each once: a second time would interrupt the clean-up that the first has begun."""
         for task in tasks:
-            if _closes_generator(task) or id(task) in self._cancelled:
+            if id(task) in self._cancelled or _closes_generator(task):
                 continue  # to close an async generator is clean-up itself
             if self._try("cancelling a task", task.cancel) is not None:
                 self._cancelled[id(task)] = task
 
-    def _stop_accepting(self) -> None:
-        """Stop listening, then close the servers: a connection just accepted needs its server for two turns more."""
+    def _stop_accepting(self) -> bool:
+        """Stop listening, then close the servers: a connection just accepted needs its server for two turns more.
+
+        Returns:
+            Whether there was a server, and so turns were taken.
+        """
         servers = [resource for resource in self._owner.resources if isinstance(resource, asyncio.AbstractServer)]
-        if any(self._try("asking a server", server.is_serving) for server in servers):
+        is_any_serving = any(self._try("asking a server", server.is_serving) for server in servers)
+        if is_any_serving:
             # The clean-up of a generator may just be talking to one of the servers.
             self._run_until(_AllEnded(self._closing()), _FOR_OWN_TASKS)
             for server in servers:
@@ -264,6 +298,7 @@ class Ending:
                 self._close(server)
             # The proactor's accept must have begun as well, or it cannot close its socket when it is cancelled.
             self._take_turns(2)
+        return is_any_serving
 
     def _close_async_generators(self) -> None:
         """Have the owner's async generators run their `finally`, in the owner's name."""
@@ -314,10 +349,16 @@ class Ending:
         """End what was begun meanwhile, by callbacks scheduled before and by protocols that heard of their end."""
         late = [task for task in self._pending() if id(task) not in self._abandoned]
         self._cancel(late)
-        self._run_until(_AllEnded(late))
+        self._wait_for(late)
         # Untold: a protocol that connects again whenever it has lost its connection would do so for ever.
-        if self._close_what_is_open(is_told=False):
+        has_closed = self._close_what_is_open(is_told=False)
+        if has_closed:
             self._take_turns(3)  # one of them is for TLS
+        self._is_settled = not late and not has_closed
+
+    def _note_what_has_not_ended(self) -> None:
+        if not self._is_settled:
+            self._note_abandoned(self._pending())
 
     def _abandon_jobs(self) -> None:
         if self._owner.executor is not None:
@@ -345,7 +386,9 @@ class Ending:
         if not self._own_tasks:
             return pending
         known = set(map(id, pending))
-        return pending + [task for task in self._own_tasks if id(task) not in known and is_alive(task)]
+        # We let go of those that have ended, or each look at many tasks would ask all of them again.
+        self._own_tasks = [task for task in self._own_tasks if id(task) in known or is_alive(task)]
+        return pending + [task for task in self._own_tasks if id(task) not in known]
 
     def _closing(self) -> List[asyncio.Task[Any]]:
         """Return the tasks that close async generators which were dropped."""
@@ -355,7 +398,7 @@ class Ending:
         for task in tasks:
             if id(task) not in self._abandoned:
                 self._abandoned[id(task)] = task
-                self._report.abandoned.append(AbandonedTask(task, self._owner.name))
+                self._report.abandoned.append(AbandonedTask(task, self._owner.name, self._stacks))
 
     def _close(self, resource: Any) -> None:
         """Close one server or transport, if it is open, and note that in the report."""
@@ -384,7 +427,8 @@ class _AllEnded:
 
     Args:
         tasks: the tasks to wait for.
-        look_again: returns the tasks to wait for when these have ended.
+        look_again: returns the tasks to wait for when these have ended. It looks at all tasks of the loop, so it is
+            not called again once there are none to wait for.
     """
 
     def __init__(
@@ -394,16 +438,17 @@ class _AllEnded:
     ) -> None:
         self._tasks = list(tasks)
         self._look_again = look_again
+        self._is_true = False
 
     def __call__(self) -> bool:
-        while True:
+        while not self._is_true:
             while self._tasks and not is_alive(self._tasks[-1]):
                 self._tasks.pop()
             if self._tasks:
                 return False
             self._tasks = list(self._look_again())
-            if not self._tasks:
-                return True
+            self._is_true = not self._tasks
+        return True
 
 
 def tasks_on_stack(loop: AsyncSlotEventLoop) -> List[asyncio.Task[Any]]:

@@ -9,6 +9,7 @@ This module does not know what the facts are about.
 
 from __future__ import annotations
 
+import heapq
 from typing import Any, Callable, Iterable, List, NamedTuple, Union
 
 # A list shows this many items, and only counts the others.
@@ -30,7 +31,14 @@ class Section(NamedTuple):
     facts: List[Fact]
 
 
-def fact(label: str, look: Callable[[], Union[str, List[str]]]) -> Fact:
+class First(NamedTuple):
+    """The first items of a long list, described, and how many items it has."""
+
+    lines: List[str]
+    total: int
+
+
+def fact(label: str, look: Callable[[], Union[str, List[str], First]]) -> Fact:
     """Return what `look` finds: a text, or a list of which each item gets a line. Never raises."""
     try:
         found = look()
@@ -38,7 +46,11 @@ def fact(label: str, look: Callable[[], Union[str, List[str]]]) -> Fact:
         return Fact(label, cannot_read(exc), [])
     if isinstance(found, str):
         return Fact(label, found, [])
-    return Fact(label, f"{len(found):,}" if found else "none", capped(found))
+    if not isinstance(found, First):
+        found = First(found[:_MOST], len(found))
+    rest = found.total - len(found.lines)
+    more = [f"and {rest:,} more"] if rest > 0 else []
+    return Fact(label, f"{found.total:,}" if found.total else "none", found.lines + more)
 
 
 def cannot_read(exc: BaseException) -> str:
@@ -46,10 +58,10 @@ def cannot_read(exc: BaseException) -> str:
     return f"cannot be read ({type(exc).__name__})"
 
 
-def capped(lines: List[str]) -> List[str]:
-    """Return the first lines, and a line that counts the others."""
-    rest = len(lines) - _MOST
-    return [*lines[:_MOST], f"and {rest:,} more"] if rest > 0 else lines
+def first(things: Iterable[Any], order: Callable[[Any], Any], describe: Callable[[Any], str]) -> First:
+    """Describe the things that a list shows, the first by their order; the others, which may be many, we only count."""
+    things = list(things)
+    return First(each(heapq.nsmallest(_MOST, things, order), describe), len(things))
 
 
 def each(things: Iterable[Any], describe: Callable[[Any], str]) -> List[str]:

@@ -24,7 +24,7 @@ import functools
 import threading
 import weakref
 from contextvars import copy_context
-from typing import TYPE_CHECKING, Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Set, Tuple, TypeVar
+from typing import TYPE_CHECKING, Any, Awaitable, Callable, Coroutine, Dict, List, Optional, Tuple, TypeVar
 
 from . import _meeting
 from ._asyncio import P, Ts, Unpack, monotonic, overload
@@ -34,7 +34,8 @@ from ._dialogs import Progress
 from ._errors import AmbiguousLeaseError, DetachedError, TaskTimeoutError, ThreadError
 from ._hosts import find_host, name_of_host, report_safely
 from ._loop import AsyncSlotEventLoop
-from ._owners import Owner, nearest, plugin_of
+from ._owners import Owner
+from ._packages import nearest, plugin_of
 from ._report import DetachReport, where
 from ._slots import Options, Starter, make_slot
 from ._tasks import set_name
@@ -70,7 +71,10 @@ class Lease:
         self._module = module
         self._given_name = given_name  # the name that attach() was given
         self._owner = loop._as_join(name, module, COPY, functools.partial(report_safely, host))
-        self._tasks: Set[asyncio.Task[Any]] = set()  # asyncio itself keeps no task alive
+        # asyncio itself keeps no task alive. A dict, because it keeps their order, in which they are to be cancelled.
+        self._tasks: Dict[asyncio.Task[Any], None] = {}
+        self._forget_task = _forgetting(self._tasks)
+        self._context = self._owner.context()  # that function's; tasks share it, for each copy would take memory
         self._report: Optional[DetachReport] = None
         self._ending: Optional[Ending] = None
         self._unhook: Callable[[], None] = _unhook_nothing
@@ -270,9 +274,10 @@ class Lease:
         """End the lease: cancel its tasks, close what they left open, and return what became of it.
 
         Blocks for `timeout` seconds at most, plus the callback that is running
-        then; the host's Qt loop does not run meanwhile. Never raises because of
-        what the owner's code does. A second call returns the first one's report. The last
-        lease in this thread closes the loop.
+        then; the host's Qt loop does not run meanwhile. Where so many tasks end that some
+        have not had a turn by then, they may take as long again, or 0.1 ms for each task if
+        that is longer. Never raises because of what the owner's code does. A second call
+        returns the first one's report. The last lease in this thread closes the loop.
 
         Where a task or callback of the owner's own is on the stack (it calls this, or has opened
         a dialog from which this is called), all tasks are cancelled, and what can end at once ends.
@@ -301,7 +306,8 @@ class Lease:
         self._check("detach()")
         self._report = DetachReport(self.name)
         self.loop._as_begin_leaving(self._owner)
-        self._ending = Ending(self.loop, self._owner, self._report, self._tasks, timeout, process_events, self._leave)
+        tasks = _let_go(self._tasks, self._forget_task)
+        self._ending = Ending(self.loop, self._owner, self._report, tasks, timeout, process_events, self._leave)
         self._unhook_safely()
         self._ending.begin()
         return self._report
@@ -393,8 +399,8 @@ class Lease:
         if name is not None:
             set_name(task, name)
         if not task.done():
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks[task] = None
+            task.add_done_callback(self._forget_task, context=self._context)
         return task
 
     def _check(self, what: str, coro: Any = None) -> None:
@@ -408,6 +414,29 @@ class Lease:
             if asyncio.iscoroutine(coro):
                 coro.close()
             raise error
+
+
+def _forgetting(tasks: Dict[asyncio.Task[Any], None]) -> Callable[[asyncio.Task[Any]], None]:
+    """Return a function that lets go of a task. No partial(): the repr of a task would show what that holds."""
+
+    def forget(task: asyncio.Task[Any]) -> None:
+        tasks.pop(task, None)
+
+    return forget
+
+
+def _let_go(
+    tasks: Dict[asyncio.Task[Any], None], forget: Callable[[asyncio.Task[Any]], None]
+) -> List[asyncio.Task[Any]]:
+    """Return tasks, to somebody who keeps them from now on: so the end of each takes one callback less."""
+    kept = list(tasks)
+    for task in kept:
+        try:
+            task.remove_done_callback(forget)
+        except BaseException:
+            pass  # a plug-in's own class may raise anything; it calls the callback then, which does no harm
+    tasks.clear()
+    return kept
 
 
 def run_alone(
@@ -452,7 +481,6 @@ IS_VENDORED = "." in COPY
 
 # The leases that this copy gave out, in the order of attach(). A lease is removed when its end is over.
 held: List[Lease] = []
-
 
 # The last reports of leases that have ended, by the module that attached and the name that it gave. They tell that a
 # slot still hearing a signal has nothing to do any more, which is no error. And a host that quits ends leases before it

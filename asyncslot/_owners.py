@@ -27,15 +27,15 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import os
 import sys
 import types
 import weakref
 from asyncio import events
 from contextvars import Context, ContextVar, copy_context
-from typing import Any, Callable, Dict, Iterable, List, Optional, Set, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, List, Optional, Set, TypeVar
 
 from ._asyncio import Handle, LoopBase, Task
+from ._packages import bound_to, is_purged, library_of, module_of, nearest, plugin_of
 from ._report import frames_of
 from ._tasks import all_tasks, closure_of, is_alive
 
@@ -83,6 +83,9 @@ class Owner:
         self._loop = loop
         # Tasks, noted as they were made: those of a factory's class that asyncio does not list; below Python 3.12 all.
         self._noted: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._has_strangers = False  # whether a task of a factory's class was ever noted
+        self._only_owner = Context()  # it carries this owner and nothing else
+        self._only_owner.run(OWNER.set, self)
 
     def __repr__(self) -> str:
         return f"<Owner {self.name!r}>"
@@ -102,6 +105,10 @@ class Owner:
 # Whether a task gives its context at any time: also when it is done, and when it waits for a future that is not
 # asyncio's. Below Python 3.12 it does not, and for those cases we note tasks as they are made.
 _TASKS_TELL = sys.version_info >= (3, 12)
+
+# Whether Python names the module at a depth of the stack; `_sys`: type checkers for older versions know no such thing.
+_STACK_TELLS = sys.version_info >= (3, 12)
+_sys: Any = sys
 
 # Packages that stand between the loop and the code that calls it, as asyncio.run_coroutine_threadsafe() does.
 _GO_BETWEENS = ("asyncio", "_asyncio", "concurrent", "contextvars", "functools", "threading")
@@ -220,7 +227,7 @@ class OwningMixin(LoopBase):
         """
         if carried is None or carried.copy != owner.copy or plugin_of(carried.module) != plugin_of(owner.module):
             return False
-        return _is_purged(frame) or not (self._as_stack.is_open or carried.code() is not owner.code())
+        return is_purged(frame) or not (self._as_stack.is_open or carried.code() is not owner.code())
 
     def _as_owner_of_module(self, module: str) -> Optional[Owner]:
         """Return the owner of a module's code; None if there is none, or several that cannot be told apart."""
@@ -252,6 +259,23 @@ class OwningMixin(LoopBase):
             owner = self._as_owner_of_frames(frame)
         return None if owner is None else owner.context()
 
+    def _as_is_carriers(self) -> bool:
+        """Whether the code that calls call_at() is known to be the code of the owner in the context.
+
+        Fast path: a walk through the frames makes an object of each, and those of coroutines stay as long as these are
+        suspended. In a task that sleeps they would take 400 bytes.
+        """
+        if not _STACK_TELLS:
+            return False
+        known, depth = self._as_owners_by_module, 2
+        while True:
+            owner = known.get(
+                _sys._getframemodulename(depth), self
+            )  # ourselves: not looked up yet, or no frame is left
+            if owner is not None:
+                return owner is self._as_owner.get()
+            depth += 1
+
     def _as_give_owner(self, context: Context) -> None:
         """Put the caller's owner into a context that was made by hand, in a plain slot, or by a new task."""
         owner = self._as_current_owner()
@@ -263,8 +287,10 @@ class OwningMixin(LoopBase):
 
     def _as_call_for(self, owner: Owner, fn: Callable[..., Any], *args: Any) -> Any:
         """Call `fn(*args)` in the name of an owner, whoever calls."""
-        context = copy_context()
-        context.run(OWNER.set, owner)
+        # If the caller's is empty, a copy of one of ours: what is set in a context takes memory, which copies share.
+        context = copy_context() or owner._only_owner.copy()
+        if context.get(OWNER) is not owner:
+            context.run(OWNER.set, owner)
         return context.run(fn, *args)
 
     # -- whose is it ---------------------------------------------------------------
@@ -283,15 +309,17 @@ class OwningMixin(LoopBase):
         contexts = {} if _TASKS_TELL or not tasks else self._as_contexts_in_queues()
         pairs = [(task, self._as_owner_of_task(task, contexts)) for task in tasks]
         for owner in self._as_owners:
-            strangers = [task for task in list(owner._noted) if not isinstance(task, asyncio.Task)]
-            pairs += [(task, owner) for task in strangers if task not in tasks and is_alive(task)]
+            if owner._has_strangers:
+                known = set(map(id, tasks))
+                strangers = [task for task in list(owner._noted) if not isinstance(task, asyncio.Task)]
+                pairs += [(task, owner) for task in strangers if id(task) not in known and is_alive(task)]
         return pairs
 
-    def _as_owner_of_task(self, task: Any, contexts: Optional[Dict[Any, Context]] = None) -> Optional[Owner]:
+    def _as_owner_of_task(self, task: Any, contexts: Optional[Dict[int, Context]] = None) -> Optional[Owner]:
         """Return a task's owner, or None.
 
         Args:
-            contexts: the result of _as_contexts_in_queues(), if the caller asks for many tasks.
+            contexts: the result of _as_contexts_in_queues(), if the caller asks for many tasks. We add to it.
         """
         context = self._as_context_of(task, contexts)
         owner = None if context is None else context.get(OWNER)
@@ -304,20 +332,22 @@ class OwningMixin(LoopBase):
                     break
         return owner
 
-    def _as_context_of(self, task: Any, contexts: Optional[Dict[Any, Context]]) -> Optional[Context]:
-        get_context = getattr(task, "get_context", None)
-        if get_context is not None and _TASKS_TELL:
+    def _as_context_of(self, task: Any, contexts: Optional[Dict[int, Context]]) -> Optional[Context]:
+        get_context = getattr(task, "get_context", None) if _TASKS_TELL else None
+        if get_context is not None:
             try:
-                context: Optional[Context] = get_context()
-                return context
+                return get_context()  # type: ignore[no-any-return]
             except (Exception, SystemExit):
                 return None  # a plug-in's own class of tasks may raise anything
-        for callback, context in getattr(getattr(task, "_fut_waiter", None), "_callbacks", None) or ():
-            if getattr(callback, "__self__", None) is task:
-                found: Context = context
-                return found
         if contexts is None:
             contexts = self._as_contexts_in_queues()
+        waiter = getattr(task, "_fut_waiter", None)
+        if waiter is not None and id(task) not in contexts:
+            # Many tasks may wait for one future, so we note the contexts of all when we come to the first.
+            for callback, context in getattr(waiter, "_callbacks", None) or ():
+                waits = bound_to(callback)
+                if waits is task or (isinstance(waits, asyncio.Task) and getattr(waits, "_fut_waiter", None) is waiter):
+                    contexts[id(waits)] = context
         # Only a class of tasks that is written in Python has the attribute.
         return contexts.get(id(task)) or getattr(task, "_context", None)
 
@@ -341,11 +371,11 @@ class OwningMixin(LoopBase):
             return None
         if isinstance(receiver, asyncio.Task):
             return self._as_owner_of_task(receiver, {})
-        return self._as_owner_of_module(_module_of(handle._callback))
+        return self._as_owner_of_module(module_of(handle._callback))
 
     def _as_is_plain(self, handle: Handle) -> bool:
         """Whether a callback is a plug-in's own code, and no part of a task, of asyncio or of a library."""
-        module = _module_of(handle._callback)
+        module = module_of(handle._callback)
         is_between = module.partition(".")[0] in _GO_BETWEENS or module.rpartition(".")[0] in self._as_copies
         return not (_is_step(handle) or is_between or library_of(handle._callback))
 
@@ -355,7 +385,7 @@ class OwningMixin(LoopBase):
         found: List[Any] = [callback]
         for _ in range(_FAR):
             found = [item for item in _referred_by(found, self) if id(item) not in seen][:_MANY]
-            if any(self._as_owner_of_module(_module_of(item)) is owner for item in found):
+            if any(self._as_owner_of_module(module_of(item)) is owner for item in found):
                 return True
             seen.update(map(id, found))
         return False
@@ -390,7 +420,9 @@ class OwningMixin(LoopBase):
         task = make() if context is None else context.run(make)
         if self._task_factory is None and task._source_traceback:
             del task._source_traceback[-1]  # this frame
-        if owner is not None and not (_TASKS_TELL and isinstance(task, asyncio.Task)):
+        is_stranger = not isinstance(task, asyncio.Task)
+        if owner is not None and (is_stranger or not _TASKS_TELL):
+            owner._has_strangers |= is_stranger
             try:
                 owner._noted.add(task)
             except TypeError:
@@ -481,40 +513,6 @@ class OwningMixin(LoopBase):
         super()._start_serving(protocol_factory, sock, sslcontext, server, *args, **kwargs)
 
 
-def plugin_of(module: str) -> str:
-    """Return the package of the plug-in to which a module belongs, by the module's full name.
-
-    That is the top-level package. Where plug-ins share the top-level package, because it lies in several
-    directories (`freecad` does) or in none (`calibre_plugins`), it is the next one below.
-    """
-    top = module.partition(".")[0]
-    path: Any = getattr(sys.modules.get(top), "__path__", None)
-    is_shared = hasattr(path, "__len__") and len(path) != 1
-    return ".".join(module.split(".")[:2]) if is_shared else top
-
-
-def nearest(things: List[_T], module: str, names_of: Callable[[_T], Tuple[str, ...]]) -> List[_T]:
-    """Return the things that have, by one of their names, most packages in common with a module."""
-    lengths = [max(_common_length(name, module) for name in names_of(thing)) for thing in things]
-    return [thing for thing, length in zip(things, lengths) if length == max(lengths)]
-
-
-def _common_length(one_module: str, other_module: str) -> int:
-    """Return how many packages two modules have in common, from the top down."""
-    count = 0
-    for one, other in zip(one_module.split("."), other_module.split(".")):
-        if one != other:
-            break
-        count += 1
-    return count
-
-
-def _is_purged(frame: Any) -> bool:
-    """Whether a frame runs code of a module that was purged and imported anew."""
-    module = sys.modules.get(frame.f_globals.get("__name__") or "")
-    return module is not None and vars(module) is not frame.f_globals
-
-
 def _no_code() -> None:
     """Stand in for a weak reference to a module that is not there."""
 
@@ -530,43 +528,6 @@ def is_in(thing: Any, weak_set: Any) -> bool:
 def _is_step(handle: Handle) -> bool:
     """Whether a handle is a step of a task."""
     return isinstance(bound_to(handle._callback), asyncio.Task)
-
-
-def bound_to(callback: Any) -> Any:
-    """Return the object that a method is bound to; None for any other callback. Never raises."""
-    try:
-        return callback.__self__
-    except (Exception, SystemExit):  # a plug-in's own __getattr__() may raise anything
-        return None
-
-
-def _module_of(thing: Any) -> str:
-    """Return the name of the module that defines a callback, or the class of an instance."""
-    try:
-        while isinstance(thing, functools.partial):
-            thing = thing.func
-        module = getattr(thing, "__module__", None)
-        return module if isinstance(module, str) else type(thing).__module__
-    except (Exception, SystemExit):  # as in bound_to()
-        return ""
-
-
-def library_of(callback: Any) -> str:
-    """Return the top-level package of a callback's code, if it is installed for the whole process; else nothing."""
-    top = _module_of(callback).partition(".")[0]
-    path = _path_of(top)
-    return top if "site-packages" in path or "dist-packages" in path else ""
-
-
-def is_installed(module: str) -> bool:
-    """Whether a module is Python's own, or installed for the whole process."""
-    path = _path_of(module.partition(".")[0])
-    home = os.path.dirname(getattr(os, "__file__", None) or "")  # a frozen program may have none
-    return "site-packages" in path or "dist-packages" in path or (home != "" and path.startswith(home))
-
-
-def _path_of(module: str) -> str:
-    return getattr(sys.modules.get(module), "__file__", None) or ""
 
 
 def _referred_by(things: Iterable[Any], loop: Any) -> List[Any]:

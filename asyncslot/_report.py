@@ -12,9 +12,12 @@ import asyncio
 import gc
 import traceback
 import types
-from typing import Any, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional
 
 from ._tasks import coro_of
+
+# How many tasks that stand at the same line a report names; it counts the others.
+_MOST_NAMES = 10
 
 
 class AbandonedTask:
@@ -27,16 +30,28 @@ class AbandonedTask:
         name: the task's name.
         owner: the name of its owner.
         stack: where it stood, as text, innermost frame last.
+        was_told: whether it had a turn in which it heard that it was cancelled. False: the time was over
+            before, as there were too many callbacks to run.
+
+    Args:
+        stacks: a cache of the texts of stacks, for a caller that describes many tasks: those that stand at the same
+            lines need the lines of source only once.
     """
 
-    def __init__(self, task: asyncio.Task[Any], owner: str) -> None:
+    def __init__(self, task: asyncio.Task[Any], owner: str, stacks: Optional[Dict[Any, str]] = None) -> None:
         self.owner = owner
         self.name = name_of(task)
+        self.was_told = _was_told(task)
         generator = _closed_by(coro_of(task))
         if generator is not None:
             self.name += f" (closes {describe(generator)})"
-        summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in frames_of(task))
-        self.stack = "".join(summary.format())
+        frames = frames_of(task)
+        stacks = {} if stacks is None else stacks
+        lines = tuple((frame.f_code.co_filename, frame.f_code.co_name, frame.f_lineno) for frame in frames)
+        if lines not in stacks:
+            summary = traceback.StackSummary.extract((frame, frame.f_lineno) for frame in frames)
+            stacks[lines] = "".join(summary.format())
+        self.stack = stacks[lines]
 
     def __repr__(self) -> str:
         return f"<AbandonedTask {self.name!r} of {self.owner!r}>"
@@ -91,12 +106,28 @@ class DetachReport:
         lines += [f"  closed: {what}" for what in self.closed]
         lines += [f"  kept, as others may use it: {what}" for what in self.kept]
         lines += [f"  still runs in a thread: {what}" for what in self.jobs]
+        alike: Dict[Any, List[AbandonedTask]] = {}
         for task in self.abandoned:
-            lines.append(f"  abandoned: {task.name}, which did not end when it was cancelled")
-            lines += [f"    {line}" for line in task.stack.splitlines()]
+            alike.setdefault((task.was_told, task.stack), []).append(task)
+        for (was_told, stack), tasks in alike.items():
+            names = ", ".join(task.name for task in tasks[:_MOST_NAMES])
+            more = f" and {len(tasks) - _MOST_NAMES:,} more" if len(tasks) > _MOST_NAMES else ""
+            were = "it was" if len(tasks) == 1 else "they were"
+            why = f"which did not end when {were} cancelled" if was_told else "whose turn to end did not come in time"
+            lines.append(f"  abandoned: {names}{more}, {why}")
+            lines += [f"    {line}" for line in stack.splitlines()]
         return "\n".join(lines)
 
     __repr__ = __str__
+
+
+def _was_told(task: Any) -> bool:
+    """Whether a task that was cancelled has had a turn since. True for a class that does not tell."""
+    try:
+        waiter = task._fut_waiter
+        return not (task._must_cancel or (waiter is not None and waiter.cancelled()))
+    except BaseException:
+        return True
 
 
 def where(future: asyncio.Future[Any]) -> Optional[str]:

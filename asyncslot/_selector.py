@@ -23,7 +23,7 @@ from contextvars import Context
 from typing import TYPE_CHECKING, Any, Callable, Dict, List, Optional, Set
 
 from ._asyncio import LoopBase
-from ._owners import bound_to, library_of
+from ._packages import bound_to, library_of
 from ._wakeup import ThreadWait, TimerWait
 
 # The kernel's errors for a descriptor that is closed, or whose file cannot be watched. To try again is no use.

@@ -12,17 +12,17 @@ This module does not know how a report is laid out.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import threading
 from asyncio import events
-from typing import Any, Dict, List, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from . import _lease, _meeting
-from ._facts import Fact, Section, each, fact
+from ._facts import Fact, First, Section, each, fact, first
 from ._report import frames_of
 from ._surroundings import describe_host
-from ._tasks import all_tasks
 
 # How often we try to read a set that another thread may change meanwhile.
 _ATTEMPTS = 100
@@ -72,10 +72,16 @@ def _loop_sections(title: str, record: Dict[str, Any]) -> List[Section]:
         fact("owners", lambda: [f"{name}: {_lease_state(lease)}" for name, lease in leases.items()]),
     ]
     sections = [Section(title, facts)]
-    owned: Set[int] = set()
+    # One look for all owners, as each goes through all tasks of the loop.
+    grouped = functools.lru_cache(maxsize=None)(functools.partial(_grouped, loop))
     for name, lease in leases.items():
-        sections.append(_owner_section(name, lease, owned))
-    nobodys = fact("tasks", lambda: _describe_tasks(task for task in all_tasks(loop) if id(task) not in owned))
+        sections.append(_owner_section(name, lease, grouped))
+
+    def nobodys_tasks() -> First:
+        known = {id(lease._owner) for lease in leases.values()}
+        return _describe_tasks(task for key, tasks in grouped().items() if key not in known for task in tasks)
+
+    nobodys = fact("tasks", nobodys_tasks)
     if nobodys.text != "none":
         sections.append(Section("Nobody's in particular", [nobodys]))
     return sections
@@ -106,19 +112,21 @@ def _lease_state(lease: Any) -> str:
         return "cannot be read"
 
 
-def _owner_section(name: str, lease: Any, owned: Set[int]) -> Section:
-    """Return the section on an owner's work; add the id() of each of its tasks to `owned`."""
+def _grouped(loop: Any) -> Dict[int, List[Any]]:
+    """Return the tasks of a loop by the id() of their owner."""
+    found: Dict[int, List[Any]] = {}
+    for task, owner in loop._as_tasks():
+        found.setdefault(id(owner), []).append(task)
+    return found
 
-    def tasks() -> List[str]:
-        pending = lease.loop._as_tasks_of(lease._owner)
-        owned.update(map(id, pending))
-        return _describe_tasks(pending)
 
+def _owner_section(name: str, lease: Any, grouped: Callable[[], Dict[int, List[Any]]]) -> Section:
+    """Return the section on an owner's work."""
     facts = [
         fact("lease", lambda: _lease_state(lease)),
         fact("copy", lambda: _copy_of(lease)),
         fact("host", lambda: describe_host(lease.host)),
-        fact("tasks", tasks),
+        fact("tasks", lambda: _describe_tasks(grouped().get(id(lease._owner), []))),
         fact("open", lambda: sorted(each(_open_resources(lease._owner), _describe_resource))),
         fact("executor jobs", lambda: _jobs(lease._owner.executor)),
     ]
@@ -145,10 +153,14 @@ def _members(weak_set: Any) -> List[Any]:
 # -- tasks -------------------------------------------------------------------
 
 
-def _describe_tasks(tasks: Any) -> List[str]:
+def _describe_tasks(tasks: Iterable[Any]) -> First:
     """Describe tasks in the order of their names, `Task-10` after `Task-9`."""
-    found = sorted(((_task_name(task), task) for task in tasks), key=lambda pair: (len(pair[0]), pair[0]))
-    return each((task for _, task in found), describe_task)
+    return first(tasks, _by_name, describe_task)
+
+
+def _by_name(task: Any) -> Tuple[int, str]:
+    name = _task_name(task)
+    return len(name), name
 
 
 def describe_task(task: Any) -> str:

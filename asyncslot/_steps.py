@@ -45,7 +45,7 @@ from typing import Any, Callable, Coroutine, Deque, Optional, Tuple, Type, TypeV
 from ._asyncio import Handle, LoopBase, TimerHandle, Ts, Unpack, monotonic
 from ._reads import Reads
 from ._stack import Stack, ThreadSafeHandle
-from ._tasks import coro_of, has_begun, is_first_step, resume, set_name
+from ._tasks import describe_callback, has_begun, is_first_step, resume, set_name
 
 # When there are more timers than this and more than half of them are cancelled,
 # we rebuild the heap without the cancelled ones. Both are asyncio's own figures.
@@ -190,9 +190,10 @@ class SteppingMixin(LoopBase):
             self._check_thread()
             self._check_callback(callback, "call_at")
         if context is None:
-            owner = self._as_owner_of_frames(sys._getframe(1))
-            if owner is not None and owner is not self._as_owner.get():
-                context = owner.context()
+            if not self._as_is_carriers():
+                owner = self._as_owner_of_frames(sys._getframe(1))
+                if owner is not None and owner is not self._as_owner.get():
+                    context = owner.context()
         elif context.get(self._as_owner) is None:
             self._as_give_owner(context)
         timer = TimerHandle(when, callback, args, self, context)
@@ -588,13 +589,6 @@ class SteppingMixin(LoopBase):
         """Note the callback that has made a step overrun its budget most, for bug reports, the monitor and `_reads`."""
         self._as_reads.overran(handle, seconds, self.step_budget)
         if seconds > self._as_longest[0]:
-            self._as_longest = (seconds, _describe(handle))
+            self._as_longest = (seconds, describe_callback(handle._callback))
         if self._as_on_overrun is not None:
-            self._as_on_overrun(seconds, _describe(handle))
-
-
-def _describe(handle: Handle) -> str:
-    """Name a callback or, if it is a task's step, the coroutine. Without arguments: they may be secret."""
-    callback: Any = handle._callback
-    callback = coro_of(getattr(callback, "__self__", None)) or callback
-    return getattr(callback, "__qualname__", None) or type(callback).__name__
+            self._as_on_overrun(seconds, describe_callback(handle._callback))

@@ -43,6 +43,7 @@ COSTS = {
     "emission":              (0,    0,    0,    14),
     "threadsafe call":       (0,    0,    0,    5),
     "attach and detach":     (0,    0,    3,    144),
+    "task that detach ends": (0,    0,    0,    35),
 }  # fmt: skip
 
 # Where the loop waits in a thread.
@@ -205,6 +206,17 @@ class Work:
         for _ in range(units):
             self.loop.call_soon_threadsafe(callback)
         return lambda: not left[0]
+
+    def task_that_detach_ends(self, units):
+        other = asyncslot.attach("other", host=self.lease.host)
+
+        async def wait():
+            await self.loop.create_future()
+
+        for _ in range(units):
+            other.run_task(wait())
+        other.detach()
+        return lambda: True
 
     def attach_and_detach(self, units):
         for _ in range(units):

@@ -4,12 +4,11 @@ See workloads.py for how these are written.
 """
 
 import asyncio
-import os
 import statistics
 import sys
 
 from lib.bench.screen import watch
-from lib.bench.workloads import clock, echo_storm, storm
+from lib.bench.workloads import clock, echo_storm, resident, storm
 
 
 async def gui(bench, work):
@@ -152,7 +151,7 @@ def attach(bench):
 
 def importing(bench):
     """Importing the contender after asyncio and Qt: time; and with the first attach: time, modules, memory."""
-    modules, memory = len(sys.modules), _memory()
+    modules, memory = len(sys.modules), resident()
     start = clock()
     bench.contender.load()
     imported = clock()
@@ -162,11 +161,5 @@ def importing(bench):
         "ms": (imported - start) * 1000,
         "ms with attach": (clock() - start) * 1000,
         "modules": len(sys.modules) - modules,
-        "KiB": _memory() - memory,
+        "KiB": (resident() - memory) // 1024,
     }
-
-
-def _memory():
-    """Return how much of this process is in memory, in KiB."""
-    with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1024

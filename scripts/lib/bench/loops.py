@@ -6,6 +6,7 @@ the one of the same name on PyPI are told apart by sys.path: the worker is told 
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import importlib
 
@@ -45,6 +46,17 @@ class Contender:
     def slot(self, fn):
         """Return the coroutine function as what a signal can be connected to."""
         raise NotImplementedError
+
+    def group(self):
+        """Return a function that makes a task of a coroutine, and a coroutine function that ends all of these tasks."""
+        tasks = []
+
+        async def end():
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        return lambda coro: tasks.append(asyncio.get_running_loop().create_task(coro)), end
 
     def run(self, coro):
         """Run a coroutine to its end, in a Qt loop if there is one, and return its result."""
@@ -120,6 +132,20 @@ class Ours(Contender):
 
     def slot(self, fn):
         return self.lease.slot(fn)
+
+    def group(self):
+        lease = self.package.attach("group")
+
+        async def end():
+            # From Qt, as a host unloads a plug-in.
+            ended = asyncio.get_running_loop().create_future()
+            self.core.QTimer.singleShot(0, lambda: ended.set_result(lease.detach()))
+            abandoned = len((await ended).abandoned)
+            if abandoned:
+                raise RuntimeError(f"{abandoned} tasks were abandoned, which did not resist")
+
+        # In an empty context, as in a slot that Qt calls.
+        return lambda coro: contextvars.Context().run(lease.create_task, coro), end
 
 
 class OursInThread(Ours):

@@ -6,6 +6,7 @@ fast one. They use asyncio's public interface only. What has to do with Qt is in
 """
 
 import asyncio
+import gc
 import os
 import resource
 import socket
@@ -236,6 +237,39 @@ def allow_descriptors():
     """Allow this process as many descriptors as the machine lets it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+async def pending(bench, tasks, shared=False):
+    """Tasks that wait, as many as there are pending; then all are ended: by detach(), or cancelled and gathered.
+
+    Args: shared: whether all wait for one event, and not each for a future of its own.
+    """
+    loop = asyncio.get_running_loop()
+    make, end = bench.contender.group()
+    event = asyncio.Event()
+
+    async def wait():
+        await (event.wait() if shared else loop.create_future())
+
+    number = bench.amount(tasks)
+    gc.collect()
+    before = resident()
+    start = clock()
+    for _ in range(number):
+        make(wait())
+    await asyncio.sleep(0)
+    made = clock() - start
+    gc.collect()
+    memory = max(0, resident() - before)
+    start = clock()
+    await end()
+    return {"ms to end": (clock() - start) * 1000, "µs to make": made / number * 1e6, "B each": memory / number}
+
+
+def resident():
+    """Return how much of this process is in memory, in bytes."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 # -- waking up -------------------------------------------------------------------
