@@ -106,9 +106,7 @@ class Owner:
 # asyncio's. Below Python 3.12 it does not, and for those cases we note tasks as they are made.
 _TASKS_TELL = sys.version_info >= (3, 12)
 
-# Whether Python names the module at a depth of the stack; `_sys`: type checkers for older versions know no such thing.
-_STACK_TELLS = sys.version_info >= (3, 12)
-_sys: Any = sys
+_sys: Any = sys  # type checkers for older versions do not know all of it
 
 # Packages that stand between the loop and the code that calls it, as asyncio.run_coroutine_threadsafe() does.
 _GO_BETWEENS = ("asyncio", "_asyncio", "concurrent", "contextvars", "functools", "threading")
@@ -263,10 +261,8 @@ class OwningMixin(LoopBase):
         """Whether the code that calls call_at() is known to be the code of the owner in the context.
 
         Fast path: a walk through the frames makes an object of each, and those of coroutines stay as long as these are
-        suspended. In a task that sleeps they would take 400 bytes.
+        suspended. In a task that sleeps they would take 400 bytes. Needs Python 3.12.
         """
-        if not _STACK_TELLS:
-            return False
         known, depth = self._as_owners_by_module, 2
         while True:
             owner = known.get(

@@ -72,6 +72,9 @@ _Interrupt = (SystemExit, KeyboardInterrupt)
 
 _new_handle = Handle.__new__
 
+# Whether Python names the module at a depth of the stack.
+_STACK_TELLS = sys.version_info >= (3, 12)
+
 
 class SteppingMixin(LoopBase):
     """The part of an event loop that runs callbacks, in steps.
@@ -190,7 +193,7 @@ class SteppingMixin(LoopBase):
             self._check_thread()
             self._check_callback(callback, "call_at")
         if context is None:
-            if not self._as_is_carriers():
+            if not (_STACK_TELLS and self._as_is_carriers()):
                 owner = self._as_owner_of_frames(sys._getframe(1))
                 if owner is not None and owner is not self._as_owner.get():
                     context = owner.context()

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from asyncslot import _steps
-from asyncslot._tasks import run_task
 from faulty import fail_polls
 from toy_host import Clock, ToyLoop
 
@@ -503,7 +502,7 @@ def test_run_task_runs_the_first_step_at_once(loop):
         await asyncio.sleep(0)
         log.append(("second", asyncio.current_task()))
 
-    task = run_task(loop, coro())
+    task = loop.run_task(coro())
     assert log == [("first", task)]
     loop.turns()
     assert log == [("first", task), ("second", task)]
@@ -518,7 +517,7 @@ def test_run_task_inside_a_task_suspends_it_for_the_first_step(loop):
 
     async def outer():
         me = asyncio.current_task()
-        task = run_task(loop, inner())
+        task = loop.run_task(inner())
         assert asyncio.current_task() is me
         await task
         return task
@@ -542,7 +541,7 @@ def test_run_task_takes_no_one_elses_callback(loop):
         ran.append("first step")
 
     loop.set_task_factory(factory)
-    run_task(loop, coro())
+    loop.run_task(coro())
     assert ran == ["first step"]
     loop.turns()
     assert ran == ["first step", "from a thread", "from the factory"]
@@ -554,7 +553,7 @@ def test_run_task_that_finishes_at_once_wakes_nobody(loop):
     async def coro():
         return 1
 
-    assert run_task(loop, coro()).result() == 1
+    assert loop.run_task(coro()).result() == 1
     assert loop._as_wait.take() == []
 
 
@@ -564,5 +563,5 @@ def test_what_the_first_step_raises_is_in_the_task(loop):
     async def coro():
         raise KeyError("x")
 
-    task = run_task(loop, coro())
+    task = loop.run_task(coro())
     assert isinstance(task.exception(), KeyError)
