@@ -68,6 +68,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
+        gc.collect()  # what earlier tests have left to the collector is not ours
         self.descriptors = descriptors()
         self.reports = []
         self.complaints = []
