@@ -237,6 +237,7 @@ WAYS = [
 ]
 
 
+@unix_only
 @pytest.mark.parametrize("way", WAYS)
 def test_a_naive_loop_over_much_that_is_there_at_once_costs_no_frame(run, screen, certificate, way):
     """Qt has its turn after some tokens, and nothing of the stream is lost."""
@@ -296,6 +297,7 @@ def test_slow_reads_between_which_others_are_fast_change_nothing():
     assert pace.size == _reads._MOST
 
 
+@unix_only
 def test_a_stream_that_trickles_is_ready_for_the_day_when_much_comes(run, screen, certificate):
     """After much that was read fast, and a while of single tokens, a burst is read as the first one is."""
 

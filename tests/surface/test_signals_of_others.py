@@ -6,6 +6,7 @@ a connection that another thread is making.
 
 import asyncio
 import gc
+import sys
 import threading
 import weakref
 
@@ -97,6 +98,9 @@ def test_what_another_thread_is_about_to_connect_stays(app, run_coro):
         for _ in range(300):
             await wait_for_one_and_leave("an emission")
 
+    interval = sys.getswitchinterval()
+    # Each call of Qt's lets go of the GIL, and the thread keeps it for this long: so they take turns more often, too.
+    sys.setswitchinterval(interval / 50)
     thread = threading.Thread(target=connect_and_emit)
     thread.start()
     try:
@@ -104,6 +108,7 @@ def test_what_another_thread_is_about_to_connect_stays(app, run_coro):
     finally:
         is_over.set()
         thread.join()
+        sys.setswitchinterval(interval)
     assert missing == []
 
 
