@@ -34,6 +34,25 @@ def write_stderr(text: str) -> None:
         pass
 
 
+def write_from_any_thread(
+    text: str, is_gui_thread: Callable[[], bool], write: Callable[[str], None], relays: List[Any]
+) -> None:
+    """Write to a log that only the GUI thread may write: at once there, else through a relay. Never raises.
+
+    Args:
+        is_gui_thread: tells whether this is the GUI thread.
+        write: writes one text to the host's log. If it fails, the text goes to stderr.
+        relays: those of open_relay(); there is one while any plug-in is attached.
+    """
+    try:
+        if is_gui_thread():
+            write(text)
+        else:
+            relays[-1].send_threadsafe(text)
+    except Exception:
+        write_stderr(text)
+
+
 def open_relay(relays: List[Any], core: Any, write: Callable[[str], None]) -> Callable[[], None]:
     """Add an object to `relays` through which any thread can write to the host's log; return a function to close it.
 

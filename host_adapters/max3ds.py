@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any, Callable, List, Optional
 
 from ._qt import connect_about_to_quit, find_core, hook_once, is_gui_thread
-from ._reports import add_traceback, open_relay, write_stderr
+from ._reports import add_traceback, open_relay, write_from_any_thread, write_stderr
 
 NAME = "3ds Max"
 
@@ -87,13 +87,7 @@ def report(message: str, exc: Optional[BaseException]) -> None:
     Called in another thread than the GUI thread, it has the GUI thread write the text a moment later.
     """
     text = add_traceback(message, exc)
-    try:
-        if is_gui_thread(qt_core()):
-            _write_log(text)
-        else:
-            _relays[-1].send_threadsafe(text)  # there is a relay while any plug-in is attached
-    except Exception:
-        write_stderr(text)
+    write_from_any_thread(text, lambda: is_gui_thread(qt_core()), _write_log, _relays)
 
 
 def progress(title: str, cancel: Callable[[], None]) -> None:

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any, Callable, List, Optional
 
 from ._qt import connect_about_to_quit, find_core, hook_once, is_gui_thread
-from ._reports import add_traceback, open_relay, write_stderr
+from ._reports import add_traceback, open_relay, write_from_any_thread
 
 NAME = "Substance 3D Painter"
 
@@ -60,13 +60,7 @@ def report(message: str, exc: Optional[BaseException]) -> None:
     no message any more, the text goes to stderr.
     """
     text = add_traceback(message, exc)
-    try:
-        if is_gui_thread(qt_core()):
-            _write_log(text)
-        else:
-            _relays[-1].send_threadsafe(text)  # there is a relay while any plug-in is attached
-    except Exception:
-        write_stderr(text)
+    write_from_any_thread(text, lambda: is_gui_thread(qt_core()), _write_log, _relays)
 
 
 def progress(title: str, cancel: Callable[[], None]) -> None:
