@@ -69,15 +69,18 @@ def module_of(thing: Any) -> str:
 def library_of(callback: Any) -> str:
     """Return the top-level package of a callback's code, if it is installed for the whole process; else nothing."""
     top = module_of(callback).partition(".")[0]
-    path = _path_of(top)
-    return top if "site-packages" in path or "dist-packages" in path else ""
+    return top if _is_library(_path_of(top)) else ""
 
 
 def is_installed(module: str) -> bool:
     """Whether a module is Python's own, or installed for the whole process."""
     path = _path_of(module.partition(".")[0])
     home = os.path.dirname(getattr(os, "__file__", None) or "")  # a frozen program may have none
-    return "site-packages" in path or "dist-packages" in path or (home != "" and path.startswith(home))
+    return _is_library(path) or (home != "" and path.startswith(home))
+
+
+def _is_library(path: str) -> bool:
+    return "site-packages" in path or "dist-packages" in path
 
 
 def _path_of(module: str) -> str:

@@ -487,7 +487,7 @@ class SteppingMixin(LoopBase):
     def _as_run_now(self, handle: Handle) -> None:
         """Run a task's first step at once, inside the caller's own callback or slot. Never raises."""
         stack = self._as_stack
-        found = stack.enter_from(events._get_running_loop())
+        found = stack.enter_from(events._get_running_loop())  # enter(), without the call of it
         stack.handle = handle
         try:
             handle._context.run(handle._callback)
