@@ -21,6 +21,7 @@ import pytest
 import own_programs
 from asyncslot import _meeting
 from callers import call_as
+from descriptors import open_descriptors
 from mini_host_user import MiniHost
 
 
@@ -247,22 +248,9 @@ def certificate():
     return str(Path(__file__).with_name("support") / "localhost.pem")
 
 
-def _descriptors():
-    """Return what this process has open, by number."""
-    if sys.platform != "linux":  # not: if there is no such directory; wine shows Linux's
-        return {}
-    found = {}
-    for fd in os.listdir("/proc/self/fd"):
-        try:
-            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
-        except OSError:
-            pass  # the one that listdir() itself had open
-    return found
-
-
 def _connections(before):
     """Return what is open now and was not before: sockets, pipes, epolls and the like."""
-    new = {fd: target for fd, target in _descriptors().items() if before.get(fd) != target}
+    new = {fd: target for fd, target in open_descriptors().items() if before.get(fd) != target}
     return {fd: target for fd, target in new.items() if target.startswith(("socket:", "anon_inode:[", "pipe:"))}
 
 
@@ -276,7 +264,7 @@ def nothing_left_over(request):
     """Every test leaves the process as it found it: descriptors, our threads, leases."""
     if "app" in request.fixturenames:
         request.getfixturevalue("app")  # Qt opens descriptors of its own, once
-    before = _descriptors()
+    before = open_descriptors()
     yield
     gc.collect()
     assert not _meeting._all_places(), f"the test left leases: {_meeting._all_places()}"
@@ -285,7 +273,7 @@ def nothing_left_over(request):
             thread.join(5)
             assert not thread.is_alive(), f"the test left the thread {thread.name} running"
     if "windows" in request.fixturenames:
-        before.update({fd: target for fd, target in _descriptors().items() if target == "anon_inode:[eventfd]"})
+        before.update({fd: target for fd, target in open_descriptors().items() if target == "anon_inode:[eventfd]"})
     deadline = time.monotonic() + 5
     while _connections(before) and time.monotonic() < deadline:
         time.sleep(0.01)  # a library (grpc) may close its own in a thread
