@@ -182,6 +182,9 @@ def main():
     # One after the other: all of them write the project's one egg-info directory.
     ready = [cell for cell in cells if prepare(cell)]
     prepared = time.monotonic()
+    if options.setup_only:
+        say(f"set-up: {prepared - start:.0f} s")
+        return 1 if options.require and len(ready) < len(cells) else 0
     with_cpythons = not options.quick and not options.pytest
     with ThreadPoolExecutor(options.jobs) as pool:
         # The long ones first, or one of them is left alone at the end.
@@ -207,6 +210,7 @@ def _parse_arguments():
     )
     parser.add_argument("--quick", action="store_true", help="run one cell for each binding")
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="run these cells, or all cells of these bindings")
+    parser.add_argument("--setup-only", action="store_true", help="make the environments and run nothing")
     parser.add_argument("--require", action="store_true", help="fail if a cell cannot be made here")
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time; 2 by default, as tests look at the clock")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE, too")

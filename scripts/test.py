@@ -27,6 +27,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--hosts", action="store_true", help="install QGIS, and fail if the tests in it did not run")
+    parser.add_argument("--setup-only", action="store_true", help="set the machine up and run nothing")
     arguments, for_pytest = parser.parse_known_args()
     try:
         need_packages(QT_LIBRARIES + XVFB + venv_packages() + (QGIS if arguments.hosts else []), "the tests")
@@ -34,6 +35,8 @@ def main():
     except SetupError as exc:
         say(f"\n{exc}")
         return 2
+    if arguments.setup_only:
+        return 0
     report = WORK / "test-report.xml"
     report.unlink(missing_ok=True)
     # All of it takes long enough for both cores of a small machine, and waits for half of its time. A file's tests stay
