@@ -6,8 +6,6 @@ share the loop.
 
 While no Qt loop runs, a task that waits until Qt calls one of its functions (`_dialogs`) would wait for ever. If
 somebody blocks for that task, we therefore have it refused, see _as_ask_qt().
-
-Relies on `Task._fut_waiter`, there in Python 3.7 to 3.14.
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ from typing import Any, Callable, Dict, Optional, Tuple
 from ._asyncio import monotonic
 from ._binding import enum_member
 from ._steps import SteppingMixin
+from ._tasks import those_that_wait_for
 from ._wakeup import LONGEST
 
 # Milliseconds from one check of the deadline to the next, while only Qt's events wake us.
@@ -35,8 +34,8 @@ class AloneMixin(SteppingMixin):
 
     def __init__(self) -> None:
         # For each caller who blocks while no Qt loop runs, the innermost last: the owner of the code that is waited
-        # for; the future, or None for all of the owner's code; the caller's token.
-        self._as_waits: Tuple[Tuple[Any, Any, Any], ...] = ()
+        # for; and a function that tells, by a task and its token, whether the caller waits for the task.
+        self._as_waits: Tuple[Tuple[Any, Callable[[Any, Any], bool]], ...] = ()
         # For each task that waits until Qt calls a function: the task, its owner, the token of the caller who blocks
         # for it, and the function that refuses. The keys are ours, since a plug-in's class of tasks may compare as it
         # likes.
@@ -52,7 +51,7 @@ class AloneMixin(SteppingMixin):
 
     def _as_is_alone_for(self, owner: Any) -> bool:
         """Whether a caller blocks for this owner's code, with no Qt loop running meanwhile."""
-        return any(whose is owner for whose, _, _ in self._as_waits)
+        return any(whose is owner for whose, _ in self._as_waits)
 
     def _as_ask_qt(self, owner: Any, refuse: Callable[[], None]) -> Callable[[], object]:
         """Note that the calling task waits until Qt calls a function; return a function that ends this note.
@@ -70,11 +69,8 @@ class AloneMixin(SteppingMixin):
 
         An owner's other tasks may wait: Qt goes on when the caller who blocks has its result.
         """
-        for task, owner, waited_for_by, refuse in list(self._as_askers.values()):
-            if any(
-                whose is owner if future is None else by is waited_for_by or _awaits(future, task)
-                for whose, future, by in self._as_waits
-            ):
+        for task, _, token, refuse in list(self._as_askers.values()):
+            if any(waits_for(task, token) for _, waits_for in self._as_waits):
                 refuse()
 
     def _as_run_alone_for(
@@ -88,10 +84,14 @@ class AloneMixin(SteppingMixin):
 
         It may not be done: the run also ends when `is_over()`, and at `deadline`.
         """
-        by, context = object(), copy_context()
-        context.run(_WAITED_FOR_BY.set, by)
+        own_token, context = object(), copy_context()
+        context.run(_WAITED_FOR_BY.set, own_token)
         future = context.run(start)
-        self._as_run_alone(lambda: future.done() or is_over(), deadline, owner, (future, by))
+
+        def waits_for(task: Any, token: Any) -> bool:
+            return token is own_token or any(waiting is future for waiting in those_that_wait_for(task))
+
+        self._as_run_alone(lambda: future.done() or is_over(), deadline, owner, waits_for)
         return future
 
     def _as_run_alone(
@@ -99,7 +99,7 @@ class AloneMixin(SteppingMixin):
         is_done: Callable[[], bool],
         deadline: Optional[float],
         owner: Any = None,
-        what: Tuple[Any, Any] = (None, None),
+        waits_for: Callable[[Any, Any], bool] = lambda task, token: False,
     ) -> bool:
         """Run asyncio without Qt until `is_done()`, or until `deadline` (the loop's clock); return is_done().
 
@@ -109,7 +109,8 @@ class AloneMixin(SteppingMixin):
         Args:
             deadline: seconds, on the loop's clock; None: no limit.
             owner: the owner of the code that is waited for; None: it is no plug-in's.
-            what: the future that is waited for and the caller's token; by default, all of the owner's code.
+            waits_for: tells of a task, and of the token in its context, whether the caller waits for it; by default
+                for none.
         """
         self._as_notice_end_of_qt()
         stack = self._as_stack
@@ -117,7 +118,7 @@ class AloneMixin(SteppingMixin):
             stack.note_qt()  # not Qt, but we have others' callbacks run inside this one
         found = stack.enter()
         outer_waits = self._as_waits
-        self._as_waits += ((owner, *what),)
+        self._as_waits += ((owner, waits_for),)
         self._as_idle = False
         try:
             if self._as_wait is not None:
@@ -185,10 +186,3 @@ class AloneMixin(SteppingMixin):
                 self._as_collect(time_left)
         finally:
             self._as_is_blocked = self._as_idle = False
-
-
-def _awaits(future: Any, task: Any) -> bool:
-    """Whether a future is the task, or awaits the task, directly or by way of other tasks."""
-    while future is not None and future is not task:
-        future = getattr(future, "_fut_waiter", None)
-    return future is not None

@@ -27,7 +27,7 @@ from ._asyncio import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._report import AbandonedTask, DetachReport, describe, safe_repr
-from ._tasks import awaited_by, coro_of, freeze, in_order, is_alive
+from ._tasks import awaited_by, coro_of, freeze, in_order, is_alive, those_that_wait_for
 
 # Phase deadlines, as fractions of `timeout` from the start. When one has passed we go on to the next phase, whether
 # the last has succeeded or not. The time after the last one is for killing and reaping, which takes milliseconds.
@@ -81,7 +81,7 @@ class Ending:
         self._timeout = timeout
         self._spent = 0.0  # seconds of `timeout` that are used up
         self._then = then
-        self._run_alone = functools.partial(loop._as_run_alone, owner=owner)
+        self._run_alone = functools.partial(loop._as_run_alone, owner=owner, waits_for=self._waits_for)
         # Without the host's Qt loop unless that is asked for: the caller may be in the middle of tearing Qt down.
         self._run: Callable[[Callable[[], bool], float], bool] = (
             loop._as_run_with_events if process_events else self._run_alone
@@ -271,6 +271,14 @@ class Ending:
         own = [task for task in self._own_tasks if is_alive(task)]
         clean_up = set(map(id, awaited_by(own, tasks))) if own else ()
         self._cancel(task for task in tasks if id(task) not in clean_up)
+
+    def _waits_for(self, task: Any, _: Any) -> bool:
+        """Whether we wait for a task that clean-up waits for, or that cleans up itself.
+
+        Others we shall cancel. If such a task has just come to a dialog, it may wait there until then, and need not
+        fail.
+        """
+        return any(id(each) in self._cancelled or _closes_generator(each) for each in those_that_wait_for(task))
 
     def _cancel(self, tasks: Iterable[asyncio.Task[Any]]) -> None:
         """Cancel tasks, each once: a second time would interrupt the clean-up that the first has begun."""

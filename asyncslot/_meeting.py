@@ -70,7 +70,8 @@ TREATY: Dict[str, Dict[str, str]] = {
         " to which is added what must stay; None: all stays that its tasks need to clean up",
         "_as_has_ready": "(): whether something is to be run in the next turn",
         "_as_stack": "what of the loop is on its thread's stack",
-        "_as_run_alone": "(is_done, deadline, owner): run asyncio without Qt",
+        "_as_run_alone": "(is_done, deadline, owner, waits_for): run asyncio without Qt;"
+        " waits_for(task, token): whether the caller waits for a task, which then must not wait for Qt",
         "_as_run_with_events": "(is_done, deadline): run asyncio with Qt's events, the user's excluded",
         "_as_run_alone_for": "(owner, start, is_over, deadline): run asyncio without Qt until a future of its is done;"
         " return the future",

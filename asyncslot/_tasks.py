@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from typing import Any, Iterable, Iterator, List, Optional, Set
+from typing import Any, Dict, Iterable, Iterator, List, Optional
 
 # asyncio's registries of tasks: the first up to Python 3.11, the others from 3.12 on.
 _REGISTRIES = ("_all_tasks", "_scheduled_tasks", "_eager_tasks")
@@ -82,40 +82,32 @@ def all_tasks(loop: Any) -> List[asyncio.Task[Any]]:
 
 
 def awaited_by(waiting: Iterable[Any], tasks: Iterable[Any]) -> List[Any]:
-    """Return those of `tasks` for which a task of `waiting` waits, itself or by way of others of `tasks`. Never raises.
+    """Return those of `tasks` for which a task of `waiting` waits, itself or by way of others. Never raises.
 
-    It may wait by `await`, gather(), wait() or wait_for(). When it is cancelled, it passes that on, and waits for their
-    clean-up.
+    When it is cancelled, it passes that on, and waits for their clean-up.
     """
-    found: List[Any] = []
-    left, waiters = list(tasks), _futures_awaited_by(waiting)
-    while waiters:
-        reached = [task for task in left if not waiters.isdisjoint(_futures_that_wait_for(task))]
-        found += reached
-        ids = set(map(id, reached))
-        left, waiters = [task for task in left if id(task) not in ids], _futures_awaited_by(reached)
-    return found
+    ids = set(map(id, waiting))
+    return [task for task in tasks if any(id(future) in ids for future in those_that_wait_for(task))]
 
 
-def _futures_awaited_by(tasks: Iterable[Any]) -> Set[int]:
-    futures = (getattr(task, "_fut_waiter", None) for task in tasks)
-    return {id(future) for future in futures if future is not None}
+def those_that_wait_for(task: Any) -> List[asyncio.Future[Any]]:
+    """Return a task, and each task and future that cannot be done before it is. Never raises.
 
-
-def _futures_that_wait_for(task: Any) -> Set[int]:
-    """Return the id() of a task, and of each future that is done when the task is: gather()'s result, and the like."""
-    found: Set[int] = set()
+    A task may wait by `await`, gather(), wait() or wait_for(), itself or by way of others.
+    """
+    found: Dict[int, Any] = {}
     futures = [task]
     while futures:
         future = futures.pop()
         if id(future) in found:
             continue
-        found.add(id(future))
+        found[id(future)] = future
         for callback, _ in list(getattr(future, "_callbacks", None) or ()):
-            # wait_for() passes its future to functools.partial(); gather() and wait() have theirs in a closure.
-            things = (*getattr(callback, "args", ()), *closure_of(callback))
+            # A task that awaits has its wake-up among the callbacks. wait_for() passes its future to
+            # functools.partial(); gather() and wait() have theirs in a closure.
+            things = (getattr(callback, "__self__", None), *getattr(callback, "args", ()), *closure_of(callback))
             futures += [thing for thing in things if isinstance(thing, asyncio.Future)]
-    return found
+    return list(found.values())
 
 
 def closure_of(function: Any) -> Iterator[Any]:

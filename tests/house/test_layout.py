@@ -52,7 +52,7 @@ LAYERS = {
     "_hosts": ["_errors", "_binding", "host_adapters"],
     "_meeting": ["_errors"],
     "_wakeup": ["_binding", "_asyncio"],
-    "_alone": ["_binding", "_asyncio", "_steps", "_wakeup"],
+    "_alone": ["_binding", "_asyncio", "_steps", "_tasks", "_wakeup"],
     "_selector": ["_asyncio", "_packages", "_wakeup"],
     "_unix": ["_reads", "_selector", "_wakeup"],
     "_windows": ["_asyncio", "_selector", "_wakeup"],
