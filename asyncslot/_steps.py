@@ -43,6 +43,7 @@ from contextvars import copy_context
 from typing import Any, Callable, Coroutine, Deque, Optional, Tuple, Type, TypeVar
 
 from ._asyncio import Handle, LoopBase, TimerHandle, Ts, Unpack, monotonic
+from ._owners import OWNER, current
 from ._reads import Reads
 from ._stack import Stack, ThreadSafeHandle
 from ._tasks import describe_callback, has_begun, is_first_step, resume, set_name
@@ -164,7 +165,7 @@ class SteppingMixin(LoopBase):
         if self._debug:
             self._check_callback(callback, "call_soon_threadsafe")
         if context is None:
-            context = self._as_callers_context()
+            context = self._as_registry.callers_context()
         handle = self._as_make_handle(callback, args, context, 2, ThreadSafeHandle)
         self._ready.append(handle)
         # We queue first and read the flag then; _as_rest() sets the flag first and reads the queue
@@ -193,12 +194,12 @@ class SteppingMixin(LoopBase):
             self._check_thread()
             self._check_callback(callback, "call_at")
         if context is None:
-            if not (_STACK_TELLS and self._as_is_carriers()):
-                owner = self._as_owner_of_frames(sys._getframe(1))
-                if owner is not None and owner is not self._as_owner.get():
+            if not (_STACK_TELLS and self._as_registry.is_carriers()):
+                owner = self._as_registry.owner_of_frames(sys._getframe(1))
+                if owner is not None and owner is not current():
                     context = owner.context()
-        elif context.get(self._as_owner) is None:
-            self._as_give_owner(context)
+        elif context.get(OWNER) is None:
+            self._as_registry.give_owner(context)
         timer = TimerHandle(when, callback, args, self, context)
         if timer._source_traceback:
             del timer._source_traceback[-1]
@@ -225,9 +226,9 @@ class SteppingMixin(LoopBase):
             self._check_callback(callback, "call_soon")
         # The caller is outside of callbacks, or Qt has called it from inside one: its context may not tell the owner.
         if context is None:
-            context = self._as_callers_context()
-        elif context.get(self._as_owner) is None or (self._as_stack.is_open and not args and is_first_step(callback)):
-            self._as_give_owner(context)
+            context = self._as_registry.callers_context()
+        elif context.get(OWNER) is None or (self._as_stack.is_open and not args and is_first_step(callback)):
+            self._as_registry.give_owner(context)
         handle = self._as_make_handle(callback, args, context, 3, Handle)
         if self._as_wanted_coro is not None and not args:
             task = getattr(callback, "__self__", None)

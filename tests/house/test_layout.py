@@ -45,7 +45,7 @@ LAYERS = {
     "host_adapters": [],
     "_binding": ["_errors"],
     "_reads": [],
-    "_steps": ["_asyncio", "_reads", "_stack", "_tasks"],
+    "_steps": ["_asyncio", "_owners", "_reads", "_stack", "_tasks"],
     "_calls": ["_tasks"],
     "_slots": ["_asyncio", "_errors", "_binding", "_calls"],
     "_signals": ["_errors", "_binding"],

@@ -143,7 +143,7 @@ def test_owners_of_async_generators_are_not_kept_for_ever(leases):
                 pass
 
     leases[0].run_until_complete(run_many())
-    assert len(leases[0].loop._as_generator_owners) < 400
+    assert len(leases[0].loop._as_registry.generator_owners) < 400
 
 
 def test_an_owner_that_has_left_is_not_kept_by_its_async_generators(app):
