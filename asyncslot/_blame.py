@@ -16,7 +16,7 @@ from typing import Any, Dict, Optional
 
 from ._owners import is_in
 from ._packages import is_installed, plugin_of
-from ._report import safe_repr
+from ._tasks import safe_repr
 
 _DETAILS = ("task", "future", "handle", "transport")
 

@@ -26,8 +26,8 @@ from typing import Any, Callable, Dict, Iterable, List
 from ._asyncio import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
-from ._report import AbandonedTask, DetachReport, describe, safe_repr
-from ._tasks import awaited_by, coro_of, freeze, in_order, is_alive
+from ._report import AbandonedTask, DetachReport, describe
+from ._tasks import awaited_by, coro_of, freeze, in_order, is_alive, safe_repr
 
 # Phase deadlines, as fractions of `timeout` from the start. When one has passed we go on to the next phase, whether
 # the last has succeeded or not. The time after the last one is for killing and reaping, which takes milliseconds.

@@ -36,9 +36,9 @@ from ._hosts import find_host, name_of_host, report_safely
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._packages import nearest, plugin_of
-from ._report import DetachReport, where
+from ._report import DetachReport
 from ._slots import Options, Starter, make_slot
-from ._tasks import set_name
+from ._tasks import set_name, where
 
 if TYPE_CHECKING:
     from ._slots import CoroFn, Slot, SlotDecorator

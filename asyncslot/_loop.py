@@ -40,7 +40,7 @@ from ._errors import ApplicationQuitError, ArgumentError, AttachedLoopError, NoA
 from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch
 from ._owners import ExceptionHandler, Owner, OwningMixin
-from ._report import safe_repr, where
+from ._tasks import safe_repr, where
 
 if sys.platform == "win32":
     from ._windows import PlatformLoop

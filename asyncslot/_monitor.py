@@ -29,7 +29,7 @@ from ._binding import require_application
 from ._errors import NoApplicationError, NoLoopError
 from ._hosts import find_host, find_parent, report_safely
 from ._monitor_view import Row, View
-from ._report import frames_of
+from ._tasks import frames_of
 from ._watch import Watch
 
 _PERIOD_MS = 250

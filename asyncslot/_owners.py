@@ -36,8 +36,7 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Set, TypeVar
 
 from ._asyncio import Handle, LoopBase, Task
 from ._packages import bound_to, is_purged, library_of, module_of, nearest, plugin_of
-from ._report import frames_of
-from ._tasks import all_tasks, closure_of, is_alive
+from ._tasks import all_tasks, closure_of, frames_of, is_alive
 
 _T = TypeVar("_T")
 

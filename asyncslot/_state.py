@@ -21,8 +21,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from . import _lease, _meeting
 from ._facts import Fact, First, Section, each, fact, first
-from ._report import frames_of
 from ._surroundings import describe_host
+from ._tasks import frames_of
 
 # How often we try to read a set that another thread may change meanwhile.
 _ATTEMPTS = 100
