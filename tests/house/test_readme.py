@@ -74,7 +74,7 @@ SHOWN_BY = {
         "What it runs on": "test_matrix.py test_copies.py",
         "What it replaces": "",
         "What there is": "test_docs.py test_monitor.py test_report.py",
-        "What ends when": "test_ownership.py test_lease.py test_slot_lifetimes.py test_signal_lifetimes.py",
+        "What ends when": "test_ownership.py test_detach.py test_slot_lifetimes.py test_signal_lifetimes.py",
         "What it does not do": "test_never_stopped.py",
         "Where to go on": "",
         "Licence": "test_promises.py",
@@ -83,7 +83,7 @@ SHOWN_BY = {
     "MIGRATING.md": {"Coming from qasync and others": "test_programs.py"},
     "examples/README.md": {
         "In your host": "test_hosts.py test_example_plugins.py test_stand_in_hosts.py",
-        "Put it into your plug-in": "test_vendor.py test_wheel.py test_qgis_zip.py",
+        "Put it into your plug-in": "test_vendor.py test_vendored_copies.py test_wheel.py test_qgis_zip.py",
         "Where it goes": "test_readme_vendoring.py",
         "Test your plug-in": "test_testing.py",
     },
