@@ -23,12 +23,6 @@ def nested(app):
     gc.collect()
 
 
-@pytest.fixture(params=["nested", "attached"])
-def run(request, app):
-    """Both ways of running a coroutine."""
-    return request.getfixturevalue(request.param)
-
-
 async def echo(reader, writer):
     """Send back each line until the peer closes."""
     while True:

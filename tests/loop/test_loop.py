@@ -1,6 +1,7 @@
 """All that asyncio's own Unix loop has, on a real Qt loop, attached and nested."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -12,6 +13,29 @@ import time
 import pytest
 
 from asyncslot import AsyncSlotEventLoop
+
+
+@pytest.fixture
+def nested(app):
+    """A function that runs a coroutine to its end in nested mode."""
+    loop = AsyncSlotEventLoop()
+    yield lambda coro: loop.run_until_complete(asyncio.wait_for(coro, 30))
+    if hasattr(loop, "shutdown_default_executor"):  # Python 3.9
+        loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    gc.collect()
+
+
+@pytest.fixture
+def attached(lease, spin):
+    """A function that runs a coroutine to its end in attached mode, in a Qt loop that is not ours."""
+
+    def run(coro):
+        task = lease.create_task(coro)
+        spin(task.done, timeout=30)
+        return task.result()
+
+    return run
 
 
 @pytest.fixture(params=["nested", "attached"])
