@@ -6,8 +6,6 @@ share the loop.
 
 While no Qt loop runs, a task that waits until Qt calls one of its functions (`_dialogs`) would wait for ever. If
 somebody blocks for that task, we therefore have it refused, see _as_ask_qt().
-
-Relies on `Task._fut_waiter`, there in Python 3.7 to 3.14.
 """
 
 from __future__ import annotations
@@ -176,7 +174,9 @@ class AloneMixin(SteppingMixin):
             ends.append(deadline)
         if self._scheduled:
             ends.append(self._scheduled[0]._when)
-        self._as_is_blocked = self._as_idle = True
+        # In this order: a thread that finds the loop idle looks where it waits, and wakes it there.
+        self._as_is_blocked = True
+        self._as_idle = True
         try:
             if not self._ready and not self._as_batch:  # read after the flag is set, as in _as_rest()
                 time_left = max(0.0, min(ends) - now)

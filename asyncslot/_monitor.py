@@ -12,7 +12,6 @@ whichever comes first:
     the end of the last lease, if the opener has no lease (say, a console that imports a copy of no plug-in)
 
 This file connects the parts. How steps are measured is in `_watch`, and how the window looks is in `_monitor_view`.
-It relies on `Task._fut_waiter`, there in Python 3.7 to 3.14.
 """
 
 from __future__ import annotations

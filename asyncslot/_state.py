@@ -5,8 +5,6 @@ of their attributes only. We describe a task by its own name, its coroutine's na
 and the lines at which it stands. We show no arguments and no local variables, which
 may be secrets, and no directories that lead to the plug-in.
 
-Relies on `Task._coro`, there in Python 3.7 to 3.14.
-
 This module does not know how a report is laid out.
 """
 

@@ -19,7 +19,7 @@ Promises. A step is *promised* when we have asked `_as_wait` for it; `_as_idle` 
 
 Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which the host calls `_as_step()` again.
 For that we promise a step before we run a callback with others queued behind it, and when a callback queues another.
-So the nested Qt loop has a wake-up of ours to deliver. All else about nesting is in `_stack`.
+So the nested Qt loop has a wake-up of ours to deliver. How we enter and leave the loop is in `_stack`.
 
 First steps. A slot is expected to have an effect before the emission returns: a button that starts a download must
 be disabled before a second click can come. asyncio's create_task() only queues a task's first step. run_task() keeps

@@ -1,4 +1,4 @@
-"""CONTRIBUTING's reading order is the order of things: a profile of each walk finds the files that it names, and no others.
+"""CONTRIBUTING's reading order is true: a profile of each walk finds the files that it names, and no others.
 
 But for HELPERS, of whose functions a reader need only know the names.
 """
@@ -22,13 +22,9 @@ PACKAGE = os.path.dirname(asyncslot.__file__)
 
 HELPERS = {"__init__", "_binding", "_packages", "_reads", "_report", "_tasks", "_unix"}
 
-ORDER = (
-    (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("\n## Where to begin to read\n")[1].split("\n## ")[0]
-)
-WALKS = {
-    what: set(re.findall(r"`(_\w+)`", files))
-    for what, files in re.findall(r"^\| (a [^|]*) \| (.*) \|$", ORDER, re.MULTILINE)
-}
+ORDER = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("\n## Where to begin to read\n")[1]
+ROWS = re.findall(r"^\| (a [^|]*) \| (.*) \|$", ORDER.split("\n## ")[0], re.MULTILINE)
+WALKS = {what: set(re.findall(r"`(_\w+)`", files)) for what, files in ROWS}
 
 
 class Profile:

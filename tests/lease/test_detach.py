@@ -334,10 +334,12 @@ lease = asyncslot.attach("plugin")
 async def busy():
     await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     lease.to_thread(time.sleep, 1000)
+    while not lease._owner.executor.running():
+        await asyncio.sleep(0.001)
+    QtCore.QTimer.singleShot(0, app.quit)
     await asyncio.sleep(1000)
 
 lease.create_task(busy())
-QtCore.QTimer.singleShot(100, app.quit)
 (getattr(app, "exec", None) or app.exec_)()
 print(lease.is_attached, lease.loop.is_closed())
 print(asyncslot.detach("plugin"))
