@@ -177,7 +177,9 @@ class AloneMixin(SteppingMixin):
             ends.append(deadline)
         if self._scheduled:
             ends.append(self._scheduled[0]._when)
-        self._as_is_blocked = self._as_idle = True
+        # In this order: a thread that finds the loop idle looks where it waits, and wakes it there.
+        self._as_is_blocked = True
+        self._as_idle = True
         try:
             if not self._ready and not self._as_batch:  # read after the flag is set, as in _as_rest()
                 time_left = max(0.0, min(ends) - now)

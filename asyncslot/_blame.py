@@ -16,7 +16,7 @@ from typing import Any, Dict, Optional
 
 from ._owners import is_in
 from ._packages import is_installed, plugin_of
-from ._report import safe_repr
+from ._tasks import safe_repr
 
 _DETAILS = ("task", "future", "handle", "transport")
 
@@ -35,9 +35,9 @@ def report_error(loop: Any, context: Dict[str, Any]) -> None:
             return
     if owner is not None:
         message = f"{owner.name}: {context['message']}"
-    elif loop._as_owners:
+    elif loop._as_registry.owners:
         # An error without an owner. We report it through any of them: all reach the users of the same host.
-        owner = loop._as_owners[0]
+        owner = loop._as_registry.owners[0]
         message = f"asyncslot: {context['message']}"
     else:
         asyncio.BaseEventLoop.default_exception_handler(loop, context)
@@ -75,9 +75,9 @@ def _owner_of(loop: Any, context: Dict[str, Any]) -> Optional[Any]:
     suspects.append(getattr(getattr(handle, "_callback", None), "__self__", None))
     for suspect in suspects:
         if isinstance(suspect, asyncio.Task):
-            owner = loop._as_owner_of_task(suspect)
+            owner = loop._as_registry.owner_of_task(suspect)
         else:
-            owner = next((owner for owner in loop._as_owners if is_in(suspect, owner.resources)), None)
+            owner = next((owner for owner in loop._as_registry.owners if is_in(suspect, owner.resources)), None)
         if owner is not None:
             return owner
     # Below Python 3.12 a task that has ended gives no context, but its traceback tells whose code it ran.
@@ -85,7 +85,7 @@ def _owner_of(loop: Any, context: Dict[str, Any]) -> Optional[Any]:
     is_strangers = False
     for frame, _ in traceback.walk_tb(None if exc is None else exc.__traceback__):
         module = frame.f_globals.get("__name__") or ""
-        owners = loop._as_owners_of_module(module)
+        owners = loop._as_registry.owners_of_module(module)
         is_strangers = is_strangers or not (owners or is_installed(module))
         if owners:
             # Of several leases of one package we prefer the one in the current context, and the one that has its name.

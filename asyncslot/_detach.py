@@ -7,7 +7,8 @@ We take these steps in this order, each of them whatever became of the one befor
     2. cancel the other tasks, which libraries made for it, and wait for these
     3. close its async generators
     4. close what is left open, and give the protocols time to hear of it
-    5. drop what is still scheduled or registered, and freeze the tasks that will not end
+    5. end the tasks and connections that were begun meanwhile, and drop the executor's jobs
+    6. drop what is still scheduled or registered, and freeze the tasks that will not end
 
 While a callback of the owner is on the stack, not everything can end. Its task may call detach(),
 quit the application, or sit in a dialog; neither that task can end then, nor a task that waits for
@@ -26,8 +27,8 @@ from typing import Any, Callable, Dict, Iterable, List
 from ._asyncio import monotonic
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
-from ._report import AbandonedTask, DetachReport, describe, safe_repr
-from ._tasks import awaited_by, coro_of, freeze, in_order, is_alive, those_that_wait_for
+from ._report import AbandonedTask, DetachReport, describe
+from ._tasks import awaited_by, coro_of, freeze, in_order, is_alive, safe_repr, those_that_wait_for
 
 # Phase deadlines, as fractions of `timeout` from the start. When one has passed we go on to the next phase, whether
 # the last has succeeded or not. The time after the last one is for killing and reaping, which takes milliseconds.
@@ -110,7 +111,7 @@ class Ending:
         self._is_put_off = True
         self._end = min(self._end, self._start + _FOR_WHAT_CAN_END)
         self._try("cancelling its tasks", self._end_what_can_end)
-        self._end_time()
+        self._note_time_spent()
         self._loop._as_stack.when_unwound(self.finish)
 
     def finish(self) -> None:
@@ -131,7 +132,7 @@ class Ending:
                 self._report.closed += self._loop._as_forget(self._owner, self._report.kept)
             except BaseException as exc:
                 self._owner.report(f"{self._owner.name}: dropping what it has scheduled failed", exc)
-            self._report.seconds = self._spent = self._spent + monotonic() - self._start
+            self._note_time_spent()
             if self._abandoned:
                 self._owner.report(str(self._report), None)
                 self._try("freezing what would not end", self._freeze)
@@ -146,7 +147,7 @@ class Ending:
 
     # -- time ------------------------------------------------------------------
 
-    def _end_time(self) -> None:
+    def _note_time_spent(self) -> None:
         self._spent += monotonic() - self._start
         self._report.seconds = self._spent
 
@@ -461,8 +462,8 @@ class _AllEnded:
 
 def tasks_on_stack(loop: AsyncSlotEventLoop) -> List[asyncio.Task[Any]]:
     """Return the tasks that are being stepped right now, further out on the calling thread's stack."""
-    owners_of_callbacks = (getattr(handle._callback, "__self__", None) for handle in loop._as_stack.handles())
-    return [task for task in owners_of_callbacks if isinstance(task, asyncio.Task)]
+    stepped = (getattr(handle._callback, "__self__", None) for handle in loop._as_stack.handles())
+    return [task for task in stepped if isinstance(task, asyncio.Task)]
 
 
 def _closes_generator(task: Any) -> bool:

@@ -36,9 +36,9 @@ from ._hosts import find_host, name_of_host, report_safely
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._packages import nearest, plugin_of
-from ._report import DetachReport, where
+from ._report import DetachReport
 from ._slots import Options, Starter, make_slot
-from ._tasks import set_name
+from ._tasks import set_name, where
 
 if TYPE_CHECKING:
     from ._slots import CoroFn, Slot, SlotDecorator
@@ -74,7 +74,7 @@ class Lease:
         # asyncio itself keeps no task alive. A dict, because it keeps their order, in which they are to be cancelled.
         self._tasks: Dict[asyncio.Task[Any], None] = {}
         self._forget_task = _forgetting(self._tasks)
-        self._context = self._owner.context()  # that function's; tasks share it, for each copy would take memory
+        self._context = self._owner.context()  # for `_forget_task`: one for all tasks, as each copy would take memory
         self._report: Optional[DetachReport] = None
         self._ending: Optional[Ending] = None
         self._unhook: Callable[[], None] = _unhook_nothing

@@ -40,7 +40,7 @@ from ._errors import ApplicationQuitError, ArgumentError, AttachedLoopError, NoA
 from ._executor import DaemonExecutor
 from ._interrupts import SignalWatch
 from ._owners import ExceptionHandler, Owner, OwningMixin
-from ._report import safe_repr, where
+from ._tasks import safe_repr, where
 
 if sys.platform == "win32":
     from ._windows import PlatformLoop
@@ -400,7 +400,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         owner's lease, and cannot use up the threads of others.
         """
         if executor is None and self._default_executor is None:
-            owner = self._as_current_owner()
+            owner = self._as_registry.current_owner()
             if owner is None:
                 self._default_executor = DaemonExecutor()
             else:
@@ -463,7 +463,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     def set_exception_handler(self, handler: Optional[ExceptionHandler]) -> None:
         """Have `handler` called for errors; in a host only for those of the calling plug-in, until its lease ends."""
-        owner = self._as_current_owner()
+        owner = self._as_registry.current_owner()
         if owner is None:
             super().set_exception_handler(handler)
         else:
@@ -471,7 +471,7 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
 
     def get_exception_handler(self) -> Optional[ExceptionHandler]:
         """Return the handler that set_exception_handler() was given, in a host that of the calling plug-in."""
-        owner = self._as_current_owner()
+        owner = self._as_registry.current_owner()
         return super().get_exception_handler() if owner is None else owner.exception_handler
 
     def call_exception_handler(self, context: Any) -> None:
@@ -533,9 +533,10 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
             kept: a list, to which we add descriptions of those that stay for the sake of others. None: callbacks of
                 asyncio and of libraries stay, because the owner's tasks still need them to clean up.
         """
-        self._as_unset(owner)
+        registry = self._as_registry
+        registry.unset(owner)
         for handle in [*tuple(self._ready), *tuple(self._as_batch), *self._as_stack.held, *self._scheduled]:
-            if self._as_owner_of_handle(handle) is owner and (kept is not None or self._as_is_plain(handle)):
+            if registry.owner_of_handle(handle) is owner and (kept is not None or registry.is_plain(handle)):
                 handle.cancel()
         return self._as_forget_io(owner, kept)
 

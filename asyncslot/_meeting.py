@@ -86,16 +86,18 @@ TREATY: Dict[str, Dict[str, str]] = {
         " descriptors",
         "_as_monitor": "the Monitor of whichever copy has opened it; not there before",
         "_as_wait": "what calls it back; None if it is not attached",
-        "_as_run_now": "(handle): run a first step; replaced by who measures",
-        "_as_on_overrun": "(seconds, what): called when a callback was too long; None, or set by who measures",
+        "_as_watch": "None, or what measures its steps",
     },
     "stack": {
         "handles": "(): the handles that are being run",
         "when_unwound": "(fn): call when no entry of the loop is on the stack",
         "published_loop": "the loop itself while a program of its own runs it",
     },
-    "wait": {
-        "_step": "(running): what it calls for a step; replaced by who measures",
+    # The loop's copy asks this of the copy that has opened the monitor.
+    "watch": {
+        "begin_step": "(handle): a task's first step begins, or if None a step; return None or end_step()'s `step`",
+        "end_step": "(step, handle): it is over",
+        "overran": "(seconds, what): a callback was too long",
     },
     "monitor": {
         "show_again": "(): bring the window to the front; false if it is gone",

@@ -12,7 +12,6 @@ whichever comes first:
     the end of the last lease, if the opener has no lease (say, a console that imports a copy of no plug-in)
 
 This file connects the parts. How steps are measured is in `_watch`, and how the window looks is in `_monitor_view`.
-It relies on `Task._fut_waiter`, there in Python 3.7 to 3.14.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from ._binding import require_application
 from ._errors import NoApplicationError, NoLoopError
 from ._hosts import find_host, find_parent, report_safely
 from ._monitor_view import Row, View
-from ._report import frames_of
+from ._tasks import frames_of
 from ._watch import Watch
 
 _PERIOD_MS = 250

@@ -1,20 +1,17 @@
-"""DetachReport: what became of a plug-in's work when it was detached.
+"""DetachReport: what became of a plug-in's work when it was detached; and a resource in words.
 
-Here is also how we put a task, its place in the code, and a resource into words, for reports and for error
-messages. All of these may be of a plug-in's or a library's own class, so nothing here trusts them.
-
-This module only describes; it knows nothing of leases and loops.
+A resource may be of a library's own class, so nothing here trusts it. This module only describes; it knows nothing of
+leases and loops.
 """
 
 from __future__ import annotations
 
 import asyncio
-import gc
 import traceback
 import types
 from typing import Any, Dict, Iterable, List, Optional
 
-from ._tasks import coro_of
+from ._tasks import closed_by, coro_of, frames_of, name_of, safe_repr
 
 # How many tasks that stand at the same line a report names; it counts the others.
 _MOST_NAMES = 10
@@ -42,7 +39,7 @@ class AbandonedTask:
         self.owner = owner
         self.name = name_of(task)
         self.was_told = _was_told(task)
-        generator = _closed_by(coro_of(task))
+        generator = closed_by(coro_of(task))
         if generator is not None:
             self.name += f" (closes {describe(generator)})"
         frames = frames_of(task)
@@ -128,61 +125,6 @@ def _was_told(task: Any) -> bool:
         return not (task._must_cancel or (waiter is not None and waiter.cancelled()))
     except BaseException:
         return True
-
-
-def where(future: asyncio.Future[Any]) -> Optional[str]:
-    """Return the innermost line at which a task is suspended; None for a plain future."""
-    frames = frames_of(future)
-    if not frames:
-        return None
-    frame = frames[-1]
-    return f"{frame.f_code.co_name}() ({frame.f_code.co_filename}:{frame.f_lineno})"
-
-
-# The attributes in which a coroutine, a generator that serves as one, and an async generator have their frame and the
-# object that they await. The names are spelled out, for CPython's cache of methods keeps names that are put together
-# at run time, thousands of them.
-_SUSPENDED = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
-
-
-def frames_of(future: Any) -> List[Any]:
-    """Return the frames of a suspended task: its coroutine's, that of the coroutine which this one awaits, and so on.
-
-    Task.get_stack() has the first of them only.
-    """
-    frames, awaited = [], coro_of(future)
-    awaited = _closed_by(awaited) or awaited
-    while awaited is not None:
-        names = next((names for names in _SUSPENDED if hasattr(awaited, names[0])), None)
-        if names is None:
-            break
-        frame, awaits = names
-        frames.append(getattr(awaited, frame))
-        awaited = getattr(awaited, awaits, None)
-    return [frame for frame in frames if frame is not None]
-
-
-def _closed_by(coro: Any) -> Any:
-    """Return the async generator that an aclose() closes, else None; the aclose() only refers to it."""
-    if type(coro).__name__ != "async_generator_athrow":
-        return None
-    return next((item for item in gc.get_referents(coro) if hasattr(item, "ag_frame")), None)
-
-
-def safe_repr(thing: Any) -> str:
-    """Return repr(), or say that it raises: it is a plug-in's or a library's own code."""
-    try:
-        return repr(thing)
-    except BaseException as exc:
-        return f"<{type(thing).__name__}, whose repr() raises {type(exc).__name__}>"
-
-
-def name_of(task: Any) -> str:
-    """Return a task's name; below Python 3.8, where tasks have none, its repr()."""
-    try:
-        return str(task.get_name())
-    except BaseException:  # Python 3.7, or a plug-in's own class
-        return safe_repr(task)
 
 
 def describe(resource: Any) -> str:

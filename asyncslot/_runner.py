@@ -15,7 +15,7 @@ from typing import Any, Callable, Coroutine, Optional
 
 from ._asyncio import monotonic
 from ._loop import AsyncSlotEventLoop
-from ._report import name_of, where
+from ._tasks import name_of, where
 
 # Seconds that we wait beyond `shutdown_timeout`, for a shutdown that stops waiting by itself when that is over.
 _GRACE = 1.0

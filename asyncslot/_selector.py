@@ -262,16 +262,16 @@ class SelectorMixin(LoopBase):
             kept: a list, to which we add descriptions of those that stay; None: as in _as_forget().
         """
         removed = []
-        is_alone = self._as_owners == [owner]
+        is_alone = self._as_registry.owners == [owner]
         own_fd = self._ssock.fileno()
         for key in list(self._selector.get_map().values()):
             for handle, kind in zip(key.data, ("reader", "writer")):
-                if handle is None or key.fd == own_fd or self._as_owner_of_handle(handle) is not owner:
+                if handle is None or key.fd == own_fd or self._as_registry.owner_of_handle(handle) is not owner:
                     continue
-                if kept is None and not self._as_is_plain(handle):
+                if kept is None and not self._as_registry.is_plain(handle):
                     continue
                 library = library_of(handle._callback)
-                if kept is not None and library and not self._as_leads_to(owner, handle._callback):
+                if kept is not None and library and not self._as_registry.leads_to(owner, handle._callback):
                     if not is_alone:
                         kept.append(f"{kind} of descriptor {key.fd}, registered by {library}")
                     continue
@@ -286,7 +286,7 @@ class SelectorMixin(LoopBase):
         for key in list(self._selector.get_map().values()):
             for handle in key.data:
                 transport = None if handle is None else bound_to(handle._callback)
-                if isinstance(transport, asyncio.BaseTransport) and self._as_owner_of_handle(handle) is owner:
+                if isinstance(transport, asyncio.BaseTransport) and self._as_registry.owner_of_handle(handle) is owner:
                     found[id(transport)] = transport
         return list(found.values())
 

@@ -5,8 +5,6 @@ of their attributes only. We describe a task by its own name, its coroutine's na
 and the lines at which it stands. We show no arguments and no local variables, which
 may be secrets, and no directories that lead to the plug-in.
 
-Relies on `Task._coro`, there in Python 3.7 to 3.14.
-
 This module does not know how a report is laid out.
 """
 
@@ -21,8 +19,8 @@ from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from . import _lease, _meeting
 from ._facts import Fact, First, Section, each, fact, first
-from ._report import frames_of
 from ._surroundings import describe_host
+from ._tasks import frames_of
 
 # How often we try to read a set that another thread may change meanwhile.
 _ATTEMPTS = 100

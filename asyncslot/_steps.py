@@ -19,7 +19,7 @@ Promises. A step is *promised* when we have asked `_as_wait` for it; `_as_idle` 
 
 Nesting. A callback may open a modal dialog: a Qt loop inside our step, in which the host calls `_as_step()` again.
 For that we promise a step before we run a callback with others queued behind it, and when a callback queues another.
-So the nested Qt loop has a wake-up of ours to deliver. All else about nesting is in `_stack`.
+So the nested Qt loop has a wake-up of ours to deliver. How we enter and leave the loop is in `_stack`.
 
 First steps. A slot is expected to have an effect before the emission returns: a button that starts a download must
 be disabled before a second click can come. asyncio's create_task() only queues a task's first step. run_task() keeps
@@ -43,6 +43,7 @@ from contextvars import copy_context
 from typing import Any, Callable, Coroutine, Deque, Optional, Tuple, Type, TypeVar
 
 from ._asyncio import Handle, LoopBase, TimerHandle, Ts, Unpack, monotonic
+from ._owners import OWNER, STACK_TELLS, current
 from ._reads import Reads
 from ._stack import Stack, ThreadSafeHandle
 from ._tasks import describe_callback, has_begun, is_first_step, resume, set_name
@@ -72,29 +73,20 @@ _Interrupt = (SystemExit, KeyboardInterrupt)
 
 _new_handle = Handle.__new__
 
-# Whether Python names the module at a depth of the stack.
-_STACK_TELLS = sys.version_info >= (3, 12)
-
 
 class SteppingMixin(LoopBase):
     """The part of an event loop that runs callbacks, in steps.
 
-    A mixin for an asyncio loop. It needs from the class that it is mixed into:
-
-        _as_wait                    an object with `wake_soon()`, `wake_at(when)`, `rest(until)` and `pause(when)`
-        _as_poll_now()              polls without blocking, in the system's own way
-        _as_without_running(events) and _as_unmute(): for the descriptors of callbacks that are on the stack
-        _as_wake_threadsafe()       wakes the loop from any thread
-        _as_stop()                  ends the Qt loop if that is ours to end
-        _as_interrupted(exc)        is told of errors that must not reach the host: SystemExit, KeyboardInterrupt,
-                                    a poll that failed
+    A mixin for one of asyncio's loops. The rest of the loop is elsewhere: `_wakeup` has what calls us back
+    (`_as_wait`), `_selector` and `_windows` what polls (`_as_poll_now()`, `_as_unmute()`), and `_loop` what ends the
+    Qt loop (`_as_stop()`) and deals with what must not reach the host (`_as_interrupted()`).
 
     Attributes:
         step_budget: seconds, >= 0, that one step may spend on callbacks. We look at the clock after each callback,
             so a step lasts this long plus the rest of the callback that is running then. The callbacks that are
             left run in the next step, in their order; with 0 a step runs one callback. The default, 0.001, is the
-            longest that a click waits for us, and throughput is as good as with 0.002 (measured 2026-11). It is read
-            when a step begins, and may be set on a loop at any time. It then holds for all who share the loop.
+            longest that a click waits for us, and throughput is as good as with 0.002 (measured 2026-11). It may be
+            set at any time, from the next step on, and holds for all who share the loop.
     """
 
     step_budget = 0.001
@@ -115,7 +107,7 @@ class SteppingMixin(LoopBase):
         self._as_is_dense = False  # we assume a burst of I/O, see _DENSE
         self._as_failed_polls = 0  # how many polls in a row have failed
         self._as_longest: Tuple[float, str] = (0.0, "")  # of the callbacks that overran a budget: seconds, and name
-        self._as_on_overrun: Optional[Callable[[float, str], None]] = None
+        self._as_watch: Any = None  # measures the steps, see `_watch`; None: nobody does
         self._as_reads = Reads(self)
         super().__init__()
 
@@ -164,7 +156,7 @@ class SteppingMixin(LoopBase):
         if self._debug:
             self._check_callback(callback, "call_soon_threadsafe")
         if context is None:
-            context = self._as_callers_context()
+            context = self._as_registry.callers_context()
         handle = self._as_make_handle(callback, args, context, 2, ThreadSafeHandle)
         self._ready.append(handle)
         # We queue first and read the flag then; _as_rest() sets the flag first and reads the queue
@@ -193,12 +185,12 @@ class SteppingMixin(LoopBase):
             self._check_thread()
             self._check_callback(callback, "call_at")
         if context is None:
-            if not (_STACK_TELLS and self._as_is_carriers()):
-                owner = self._as_owner_of_frames(sys._getframe(1))
-                if owner is not None and owner is not self._as_owner.get():
+            if not (STACK_TELLS and self._as_registry.is_carriers()):
+                owner = self._as_registry.owner_of_frames(sys._getframe(1))
+                if owner is not None and owner is not current():
                     context = owner.context()
-        elif context.get(self._as_owner) is None:
-            self._as_give_owner(context)
+        elif context.get(OWNER) is None:
+            self._as_registry.give_owner(context)
         timer = TimerHandle(when, callback, args, self, context)
         if timer._source_traceback:
             del timer._source_traceback[-1]
@@ -225,9 +217,9 @@ class SteppingMixin(LoopBase):
             self._check_callback(callback, "call_soon")
         # The caller is outside of callbacks, or Qt has called it from inside one: its context may not tell the owner.
         if context is None:
-            context = self._as_callers_context()
-        elif context.get(self._as_owner) is None or (self._as_stack.is_open and not args and is_first_step(callback)):
-            self._as_give_owner(context)
+            context = self._as_registry.callers_context()
+        elif context.get(OWNER) is None or (self._as_stack.is_open and not args and is_first_step(callback)):
+            self._as_registry.give_owner(context)
         handle = self._as_make_handle(callback, args, context, 3, Handle)
         if self._as_wanted_coro is not None and not args:
             task = getattr(callback, "__self__", None)
@@ -270,9 +262,8 @@ class SteppingMixin(LoopBase):
                 self._as_wait.wake_soon()
             self._as_idle = False
         else:
-            # Somebody has called, in another thread, what only the GUI thread may call. asyncio reports that in debug
-            # mode only. If we started Qt's timer in this thread, it would stop for good, and with it every plug-in
-            # that shares the loop.
+            # Somebody has called, in another thread, what only the GUI thread may call; asyncio tells of it in debug
+            # mode only. Started in this thread, Qt's timer would stop for good, and with it all who share the loop.
             self._as_idle = False
             self._as_wake_threadsafe()
 
@@ -324,6 +315,8 @@ class SteppingMixin(LoopBase):
         """Run one step. Called by the host's Qt loop; `running` is the thread's running loop. Never raises."""
         if self._closed or self._as_wait is None:
             return  # a wake-up that was under way when the loop was closed
+        watch = self._as_watch
+        measured = None if watch is None else watch.begin_step(None)
         stack = self._as_stack
         if stack.handle is not None:
             stack.note_qt()  # a callback of ours has opened a nested Qt loop, which calls us now
@@ -340,6 +333,8 @@ class SteppingMixin(LoopBase):
         finally:
             stack.leave(found)
             self._as_rest()
+            if measured is not None:
+                watch.end_step(measured, None)
         if stack.afters:
             stack.unwind()
 
@@ -486,6 +481,8 @@ class SteppingMixin(LoopBase):
 
     def _as_run_now(self, handle: Handle) -> None:
         """Run a task's first step at once, inside the caller's own callback or slot. Never raises."""
+        watch = self._as_watch
+        measured = None if watch is None else watch.begin_step(handle)
         stack = self._as_stack
         found = stack.enter_from(events._get_running_loop())  # enter(), without the call of it
         stack.handle = handle
@@ -496,13 +493,12 @@ class SteppingMixin(LoopBase):
         except BaseException as exc:
             self._as_callback_failed(handle, exc)
         finally:
+            if measured is not None:
+                watch.end_step(measured, handle)
             del handle  # see the end of _as_drain()
             stack.leave(found)
-        if stack.is_nested:
-            self._as_unnest()
-            self._as_rest()
-        if stack.afters:
-            stack.unwind()
+        if stack.is_nested or stack.afters:
+            self._as_settle()
 
     def _as_call_inside(self, handle: Handle, fn: Callable[[], Any]) -> Any:
         """Call `fn` with ours as the running loop; on the stack `handle` stands for the call."""
@@ -515,11 +511,17 @@ class SteppingMixin(LoopBase):
         finally:
             self._as_alert = alert
             stack.leave(found)
-            if stack.is_nested:
-                self._as_unnest()
-                self._as_rest()
-            if stack.afters:
-                stack.unwind()
+            if stack.is_nested or stack.afters:
+                self._as_settle()
+
+    def _as_settle(self) -> None:
+        """Do what an entry that was no step has left: queue what was held, and call what waited for the stack."""
+        stack = self._as_stack
+        if stack.is_nested:
+            self._as_unnest()
+            self._as_rest()
+        if stack.afters:
+            stack.unwind()
 
     def _as_unnest(self) -> None:
         """Queue all held handles, and report all muted descriptors again, after a callback has ended.
@@ -593,5 +595,6 @@ class SteppingMixin(LoopBase):
         self._as_reads.overran(handle, seconds, self.step_budget)
         if seconds > self._as_longest[0]:
             self._as_longest = (seconds, describe_callback(handle._callback))
-        if self._as_on_overrun is not None:
-            self._as_on_overrun(seconds, describe_callback(handle._callback))
+        watch = self._as_watch
+        if watch is not None:
+            watch.overran(seconds, describe_callback(handle._callback))

@@ -1,4 +1,4 @@
-"""How to look at tasks of whatever class, and how to stop one that will not end.
+"""How to look at tasks of whatever class, how to put them into words, and how to stop one that will not end.
 
 A plug-in's or a library's own class of tasks may raise anything, so nothing here raises because of one.
 """
@@ -6,6 +6,7 @@ A plug-in's or a library's own class of tasks may raise anything, so nothing her
 from __future__ import annotations
 
 import asyncio
+import gc
 import inspect
 from typing import Any, Dict, Iterable, Iterator, List, Optional
 
@@ -148,6 +149,61 @@ def describe_callback(callback: Any) -> str:
     """Name a callback or, if it is a task's step, the coroutine. Without arguments: they may be secret."""
     callback = coro_of(getattr(callback, "__self__", None)) or callback
     return getattr(callback, "__qualname__", None) or type(callback).__name__
+
+
+def where(future: asyncio.Future[Any]) -> Optional[str]:
+    """Return the innermost line at which a task is suspended; None for a plain future."""
+    frames = frames_of(future)
+    if not frames:
+        return None
+    frame = frames[-1]
+    return f"{frame.f_code.co_name}() ({frame.f_code.co_filename}:{frame.f_lineno})"
+
+
+# The attributes in which a coroutine, a generator that serves as one, and an async generator have their frame and the
+# object that they await. The names are spelled out, for CPython's cache of methods keeps names that are put together
+# at run time, thousands of them.
+_SUSPENDED = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
+
+
+def frames_of(future: Any) -> List[Any]:
+    """Return the frames of a suspended task: its coroutine's, that of the coroutine which this one awaits, and so on.
+
+    Task.get_stack() has the first of them only.
+    """
+    frames, awaited = [], coro_of(future)
+    awaited = closed_by(awaited) or awaited
+    while awaited is not None:
+        names = next((names for names in _SUSPENDED if hasattr(awaited, names[0])), None)
+        if names is None:
+            break
+        frame, awaits = names
+        frames.append(getattr(awaited, frame))
+        awaited = getattr(awaited, awaits, None)
+    return [frame for frame in frames if frame is not None]
+
+
+def closed_by(coro: Any) -> Any:
+    """Return the async generator that an aclose() closes, else None; the aclose() only refers to it."""
+    if type(coro).__name__ != "async_generator_athrow":
+        return None
+    return next((item for item in gc.get_referents(coro) if hasattr(item, "ag_frame")), None)
+
+
+def safe_repr(thing: Any) -> str:
+    """Return repr(), or say that it raises: it is a plug-in's or a library's own code."""
+    try:
+        return repr(thing)
+    except BaseException as exc:
+        return f"<{type(thing).__name__}, whose repr() raises {type(exc).__name__}>"
+
+
+def name_of(task: Any) -> str:
+    """Return a task's name; below Python 3.8, where tasks have none, its repr()."""
+    try:
+        return str(task.get_name())
+    except BaseException:  # Python 3.7, or a plug-in's own class
+        return safe_repr(task)
 
 
 def freeze(task: Any) -> Optional[BaseException]:

@@ -1,25 +1,22 @@
 """Watch: measures how long a loop's steps take, and which callback made a step long, while a monitor is open.
 
-begin() puts our measuring functions in place of the two ways by which the loop is entered: the callable that its
-`_as_wait` calls for a step, and `_as_run_now`, which runs the first step of a slot's task inside the emission. end()
-puts the original ones back. So a loop that nobody watches executes not one instruction more.
+While `_as_watch` of a loop is ours, the loop tells us when a step begins and ends, and which callback made it long. The
+first step of a slot's task, which is run inside the emission, is a step of its own here.
 
     column  a tenth of a second: how many steps it had, their total time, the longest of them
     lost    a step that took longer than a frame of a screen with 60 Hz
 
-The loop tells us through `_as_on_overrun` which callback made a step long. This module knows no Qt, and nothing of
-windows. GUI thread only.
+This module knows no Qt, and nothing of windows. GUI thread only.
 """
 
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections import deque
 from time import perf_counter
 from typing import Any, Callable, Deque, List, Optional
 
-from ._report import where
+from ._tasks import where
 
 # Seconds.
 COLUMN = 0.1
@@ -61,9 +58,10 @@ class Column:
 
 
 class _Running:
-    """A step that has begun and is not over."""
+    """A step that has begun, at `start`, and is not over."""
 
-    def __init__(self) -> None:
+    def __init__(self, start: float) -> None:
+        self.start = start
         self.has_run_qt = False
         self.what = ""
 
@@ -85,43 +83,20 @@ class Watch:
         self._clock = clock
         self._columns: Deque[Column] = deque(maxlen=COLUMNS + 1)
         self._running: List[_Running] = []
-        self._wait: Any = None
-        self._step: Any = None
-        self._run_now: Any = None
-        self._told_before: Any = None
-        # Each access of a method makes a new bound method. We keep one of each, so that end() can tell by identity
-        # whether the loop still has our function, or one that somebody has put there since.
-        self._our_step = self._measured_step
-        self._our_run_now = self._measured_run_now
-        self._our_on_overrun = self._on_overrun
 
     def begin(self) -> None:
-        """Begin to measure."""
-        loop = self._loop
-        self._wait = loop._as_wait
-        self._step, self._wait._step = self._wait._step, self._our_step
-        self._run_now, loop._as_run_now = loop._as_run_now, self._our_run_now
-        self._told_before = getattr(loop, "_as_on_overrun", None)
-        loop._as_on_overrun = self._our_on_overrun
+        """Begin to measure, in place of whoever does."""
+        self._loop._as_watch = self
 
     def end(self) -> None:
-        """Stop measuring, and leave the loop as we found it. May be called twice."""
-        wait, self._wait = self._wait, None
-        if wait is None:
-            return
-        if wait._step is self._our_step:  # if the loop has closed its wait, this is None and must stay so
-            wait._step = self._step
-        own = vars(self._loop)
-        if own.get("_as_run_now") is self._our_run_now:
-            del own["_as_run_now"]
-        if own.get("_as_on_overrun") is self._our_on_overrun:
-            own["_as_on_overrun"] = self._told_before
-        self._run_now = self._told_before = None
+        """Stop measuring. May be called twice."""
+        if self._loop._as_watch is self:
+            self._loop._as_watch = None
 
     @property
     def is_alive(self) -> bool:
-        """Whether the loop is still entered through the wait that we measure."""
-        return self._wait is not None and self._loop._as_wait is self._wait
+        """Whether we measure, and the loop is still called by Qt."""
+        return self._loop._as_watch is self and self._loop._as_wait is not None
 
     def qt_is_alive(self) -> None:
         """Note that Qt is running at this moment. A step that is being measured now does not block the screen."""
@@ -141,33 +116,31 @@ class Watch:
         first = int(self._clock() / COLUMN) - COLUMNS + 1
         return [lost for lost in self.lost if lost.at / COLUMN >= first]
 
-    def _measured_step(self, running: Any) -> None:
-        self.qt_is_alive()  # Qt has called us, so a step that is still on the stack has a Qt loop in it
-        if self._wait is None:
-            self._step(running)  # end() has found a function of somebody else's in our place, and it calls ours
-        else:
-            self._measure(functools.partial(self._step, running), None)
+    # -- what the loop calls ---------------------------------------------------
 
-    def _measured_run_now(self, handle: Any) -> None:
-        run_now = self._run_now
-        if run_now is None or self._running:
-            # We are inside a step that is being measured, and its time includes this.
-            type(self._loop)._as_run_now(self._loop, handle)
-        else:
-            self._measure(functools.partial(run_now, handle), handle)
-
-    def _measure(self, run: Callable[[], None], handle: Any) -> None:
-        running = _Running()
+    def begin_step(self, handle: Any) -> Optional[_Running]:
+        """Note that a step begins, or that `handle`, the first step of a task, does; return what end_step() needs."""
+        if handle is None:
+            self.qt_is_alive()  # Qt has called the loop, so a step that is still on the stack has a Qt loop in it
+        elif self._running:
+            return None  # the first step is inside a step that is being measured, and that one's time includes it
+        running = _Running(self._clock())
         self._running.append(running)
-        start = self._clock()
-        try:
-            run()
-        finally:
-            end = self._clock()
-            self._running.pop()
-            if not running.has_run_qt and end - start >= FRAME:
-                self.lost.append(Lost(end, end - start, running.what or _describe_first_step(handle)))
-            self._note(end, 0.0 if running.has_run_qt else end - start)
+        return running
+
+    def end_step(self, step: _Running, handle: Any) -> None:
+        """Note that it is over."""
+        self._running.remove(step)
+        end = self._clock()
+        seconds = end - step.start
+        if not step.has_run_qt and seconds >= FRAME:
+            self.lost.append(Lost(end, seconds, step.what or _describe_first_step(handle)))
+        self._note(end, 0.0 if step.has_run_qt else seconds)
+
+    def overran(self, seconds: float, what: str) -> None:
+        """Note which callback has made the step that runs now long."""
+        if self._running:
+            self._running[-1].what = what
 
     def _note(self, at: float, seconds: float) -> None:
         number = int(at / COLUMN)
@@ -177,12 +150,6 @@ class Watch:
         column.steps += 1
         column.busy += seconds
         column.longest = max(column.longest, seconds)
-
-    def _on_overrun(self, seconds: float, what: str) -> None:
-        if self._running:
-            self._running[-1].what = what
-        if self._told_before is not None:
-            self._told_before(seconds, what)
 
 
 def _describe_first_step(handle: Any) -> str:

@@ -178,6 +178,39 @@ def show_progress_in_status_bar(
         return None
 
 
+class Meter:
+    """A progress bar, and a Cancel button that can be pressed once, for a display of the host's.
+
+    Args:
+        width: in pixels, that the bar has at most.
+        cancel: called when the user presses Cancel.
+
+    Attributes:
+        widgets: the two of them, to be shown in this order.
+    """
+
+    def __init__(self, core: Any, width: int, cancel: Callable[[], None]) -> None:
+        widgets = find_widgets(core)
+        self._bar = widgets.QProgressBar()
+        self._bar.setRange(0, _PROGRESS_STEPS)
+        self._bar.setMaximumWidth(width)
+        # Qt's own dialogs look this word up in this context, so the user sees it in the language of the host.
+        self._button = widgets.QPushButton(core.QCoreApplication.translate("QPlatformTheme", "Cancel"))
+        self.widgets = (self._bar, self._button)
+
+        def clicked() -> None:
+            self._button.setEnabled(False)
+            cancel()
+
+        self._button.clicked.connect(lambda *_checked: clicked())
+
+    def show(self, fraction: Optional[float]) -> None:
+        """Show a fraction, 0..1, or by None that nobody can tell."""
+        self._bar.setMaximum(0 if fraction is None else _PROGRESS_STEPS)
+        if fraction is not None:
+            self._bar.setValue(round(fraction * _PROGRESS_STEPS))
+
+
 class StatusBarProgress:
     """A text, a progress bar and a Cancel button in a status bar.
 
@@ -205,21 +238,11 @@ class StatusBarProgress:
         self._label = widgets.QLabel(title)
         # The text is not HTML. The enum is scoped in Qt 6, and its members are in `Qt` itself before.
         self._label.setTextFormat(getattr(core.Qt, "TextFormat", core.Qt).PlainText)
-        self._meter = widgets.QProgressBar()
-        self._meter.setRange(0, _PROGRESS_STEPS)
-        self._meter.setMaximumWidth(200)
-        # Qt's own dialogs look this word up in this context, so the user sees it in the language of the host.
-        self._button = widgets.QPushButton(core.QCoreApplication.translate("QPlatformTheme", "Cancel"))
-
-        def clicked() -> None:
-            self._button.setEnabled(False)
-            cancel()
-
-        self._button.clicked.connect(lambda *_checked: clicked())
+        self._meter = Meter(core, 200, cancel)
 
         layout = widgets.QHBoxLayout(self._contents)
         layout.setContentsMargins(0, 0, 0, 0)
-        for widget in (self._label, self._meter, self._button):
+        for widget in (self._label, *self._meter.widgets):
             layout.addWidget(widget)
         self._place = widgets.QHBoxLayout(self._item)
         self._place.setContentsMargins(0, 0, 0, 0)
@@ -231,9 +254,7 @@ class StatusBarProgress:
     def update(self, fraction: Optional[float], text: str) -> None:
         """Show a fraction, 0..1 or None, and a few words behind the title."""
         try:
-            self._meter.setMaximum(0 if fraction is None else _PROGRESS_STEPS)
-            if fraction is not None:
-                self._meter.setValue(round(fraction * _PROGRESS_STEPS))
+            self._meter.show(fraction)
             self._label.setText(f"{self._title}: {text}" if text else self._title)
         except RuntimeError:  # the window was closed, which deleted its widgets
             pass

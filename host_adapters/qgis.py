@@ -18,15 +18,13 @@ import sys
 from types import ModuleType
 from typing import Any, Callable, Optional
 
-from ._qt import connect, guard, is_gui_thread
+from ._qt import Meter, connect, guard, is_gui_thread
 from ._reports import add_traceback, first_line, write_stderr
 
 NAME = "QGIS"
 
 # The tab of the log panel in which users find our messages, and the title of our messages in the message bar.
 _LOG_TAG = "asyncslot"
-
-_PROGRESS_STEPS = 1000
 
 
 def is_running() -> bool:
@@ -105,33 +103,17 @@ class _BarProgress:
     """An item of the message bar with a progress bar and a button in it."""
 
     def __init__(self, bar: Any, title: str, cancel: Callable[[], None]) -> None:
-        from qgis.PyQt.QtCore import QCoreApplication
-        from qgis.PyQt.QtWidgets import QProgressBar, QPushButton
-
         self._bar = bar
-        self._meter = QProgressBar()
-        self._meter.setRange(0, _PROGRESS_STEPS)
-        self._meter.setMaximumWidth(300)
-        # Qt's own dialogs look this word up in this context, so the user sees it in the language of QGIS.
-        self._button = QPushButton(QCoreApplication.translate("QPlatformTheme", "Cancel"))
-
-        def clicked() -> None:
-            self._button.setEnabled(False)
-            cancel()
-
-        self._button.clicked.connect(lambda *_checked: clicked())
-
+        self._meter = Meter(qt_core(), 300, cancel)
         self._item = bar.createMessage(html.escape(title), "")
-        self._item.layout().addWidget(self._meter)
-        self._item.layout().addWidget(self._button)
+        for widget in self._meter.widgets:
+            self._item.layout().addWidget(widget)
         bar.pushWidget(self._item, _level("Info"), 0)
 
     def update(self, fraction: Optional[float], text: str) -> None:
         """Show a fraction, 0..1 or None, and a few words beside the bar."""
         try:
-            self._meter.setMaximum(0 if fraction is None else _PROGRESS_STEPS)
-            if fraction is not None:
-                self._meter.setValue(round(fraction * _PROGRESS_STEPS))
+            self._meter.show(fraction)
             self._item.setText(html.escape(text))
         except RuntimeError:  # the user dismissed the message, which deleted its widgets
             pass

@@ -60,7 +60,7 @@ GUEST_PACKAGES = ["redis-server"]
 TIMEOUT = 2400
 
 # The tests for bindings that are only promised to import and to attach.
-ATTACH_TESTS = ("tests/lease/test_lease.py",)
+ATTACH_TESTS = tuple(f"tests/lease/test_{name}.py" for name in ("lease", "detach", "lease_errors"))
 
 # Characters of a failed test's message that are shown beside its name.
 SHOWN = 600

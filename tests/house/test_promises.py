@@ -38,8 +38,8 @@ ELSEWHERE = {
     33: "test_slot_lifetimes.py::test_cancelled_error_makes_no_noise",
     34: "test_slots.py::test_the_first_step_is_in_a_task",
     35: "test_slots.py::test_a_task_can_be_cancelled_by_another_slot",
-    37: "test_loop.py::test_nested_mode_runs_qt",  # Qt's timers run where asyncio alone would block
-    44: "test_loop.py::test_an_idle_loop_sleeps",  # no busy wake-ups
+    37: "test_attached_and_nested.py::test_nested_mode_runs_qt",  # Qt's timers run where asyncio alone would block
+    44: "test_attached_and_nested.py::test_an_idle_loop_sleeps",  # no busy wake-ups
 }
 
 UNTESTED = {

@@ -1,4 +1,4 @@
-"""README's section on putting it into a plug-in: each way to a copy works, and the places are the examples'."""
+"""examples/README.md on putting it into a plug-in: each way to a copy works, and the places are the examples'."""
 
 import re
 import sys

@@ -98,7 +98,7 @@ class World:
             "hooks for async generators": sys.get_asyncgen_hooks(),
             "places": {thread: list(place["leases"]) for thread, place in _meeting._all_places().items()},
             "ending": [len(place["ending"]) for place in _meeting._all_places().values()],
-            "owners": [owner.name for owner in loop._as_owners] if loop else None,
+            "owners": [owner.name for owner in loop._as_registry.owners] if loop else None,
             "leases": [lease.name for lease in _lease.held],
         }
 

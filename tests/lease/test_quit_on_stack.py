@@ -7,8 +7,8 @@ more for what is to be done then. Clean-up runs, and the host ends with 0 and wi
 import os
 
 import pytest
-from test_detach_on_stack import PLACES, ending_in, sitting, work
 
+from on_stack import PLACES, ending_in, sitting, work
 from stories import IN_A_PROCESS, plugin, tell
 
 pytestmark = pytest.mark.slow

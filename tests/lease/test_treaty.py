@@ -39,15 +39,15 @@ ASYNCIO = {
 }
 
 # What an expression stands for, by its last name, and a call by its function's; leading underscores do not count.
-NAMES = re.compile(r"_*(loop|owner|lease|place|executor)$")
+NAMES = re.compile(r"_*(loop|owner|lease|place|executor|watch)$")
 FUNCTIONS = re.compile(r"(?:.*_)?(?<!qt_)(loop|owner|lease|place)(?:_of)?$|_*(here)$")
 COLLECTIONS = {"leases": "lease"}
 
 # What is kept by another thing, and is the same copy's.
 PARTS = {
-    ("loop", "_as_wait"): "wait",
     ("loop", "_as_stack"): "stack",
     ("loop", "_as_monitor"): "monitor",
+    ("loop", "_as_watch"): "watch",
     ("owner", "executor"): "executor",
     ("lease", "_owner"): "owner",
     ("lease", "loop"): "loop",
@@ -59,7 +59,7 @@ LOOP = [
     *("_alone", "_asyncio", "_blame", "_interrupts", "_loop", "_owners", "_reads", "_selector", "_stack"),
     *("_steps", "_tasks", "_unix", "_wakeup", "_windows"),
 ]
-OF_THE_LOOP = ("loop", "stack", "wait", "owner", "executor")
+OF_THE_LOOP = ("loop", "stack", "owner", "executor")
 AT_A_TERMINAL = ["__main__", "_doctor", "_vendor_record", "_vendor_source", "_vendoring"]
 
 # Names that look like another copy's and are not: (module, or module.function; text): what it is.
@@ -68,6 +68,7 @@ OWN = {
     ("_attach._open_place", "loop"): "just made",
     ("_binding", "owner"): "the object whose a signal is",
     ("_lease", "lease"): "given out by this copy",
+    ("_monitor", "self._watch"): "made by itself",
     ("_runner", "loop"): "made by itself",
     ("testing.__enter__", "lease"): "given out by this copy",
 }
@@ -113,7 +114,7 @@ class Reader:
         return sorted(found, key=lambda finding: finding.line)
 
     def _learn_aliases(self, node):
-        """Note what is called otherwise: `wait = loop._as_wait`, `opened = self._monitor = loop._as_monitor`."""
+        """Note what is called otherwise: `stack = loop._as_stack`, `opened = self._monitor = loop._as_monitor`."""
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             pairs = [(target, node.value)]
             if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple):
@@ -297,7 +298,7 @@ def things(lease, windows):
         "place": types.SimpleNamespace(**_meeting._all_places()[threading.get_ident()]),
         "loop": loop,
         "stack": loop._as_stack,
-        "wait": loop._as_wait,
+        "watch": loop._as_watch,
         "monitor": loop._as_monitor,
         "owner": owner,
         "executor": owner.executor,
@@ -357,9 +358,9 @@ ASKED = {
     "def f(x):\n  x = asyncio.get_running_loop()\n  x._news": ["loop _news"],
     "run_qt_loop(loop).news": [],
     "qt_loop.news": [],
-    "wait = loop._as_wait\nwait.news": ["wait news"],
-    "self._x = loop._as_wait\ndef f(self):\n  self._x.news": ["wait news"],
-    "def f(x):\n  x = loop._as_wait\ndef g(x):\n  x.news": [],
+    "x = loop._as_stack\nx.news": ["stack news"],
+    "self._x = loop._as_stack\ndef f(self):\n  self._x.news": ["stack news"],
+    "def f(x):\n  x = loop._as_stack\ndef g(x):\n  x.news": [],
     "hasattr(lease._owner, 'news')": ["owner news"],
     "getattr(owner, name)": ["owner <computed>"],
     "self._owner.news": ["owner news"],

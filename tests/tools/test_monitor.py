@@ -91,10 +91,8 @@ def is_gone(window):
 
 
 def is_measured(loop):
-    """Whether anything is in the loop's way in that is not there without a monitor."""
-    way_in = getattr(loop._as_wait._step, "__func__", None)
-    names = {"_as_run_now", "_as_monitor"} & set(vars(loop))
-    return bool(names) or way_in is not type(loop)._as_step or getattr(loop, "_as_on_overrun", None) is not None
+    """Whether the loop knows of a monitor, or of anything that measures it."""
+    return loop._as_watch is not None or hasattr(loop, "_as_monitor")
 
 
 def test_tasks_are_shown_by_owner_with_where_they_stand(leases, spin):
@@ -361,15 +359,13 @@ def test_what_it_shows_is_also_there_in_words(leases, spin):
 class Loop:
     """As much of a loop as is measured."""
 
-    def __init__(self):
-        self._as_wait = Wait()
+    _as_watch = None
 
-    def _as_run_now(self, handle):
-        handle()
-
-
-class Wait:
-    _step = None
+    def step(self, inside):
+        watch = self._as_watch
+        running = watch.begin_step(None)
+        inside()
+        watch.end_step(running, None)
 
 
 @pytest.fixture
@@ -378,16 +374,14 @@ def watched():
     watch = Watch(loop, lambda: now[0])
 
     def step(seconds, inside=lambda: None):
-        def run(_):
+        def run():
             now[0] += seconds / 2
             inside()
             now[0] += seconds / 2
 
-        watch.end()
-        loop._as_wait._step = run
-        watch.begin()
-        loop._as_wait._step(None)
+        loop.step(run)
 
+    watch.begin()
     return loop, watch, step
 
 
@@ -403,8 +397,8 @@ def test_steps_are_counted_in_tenths_of_a_second(watched):
 def test_a_step_longer_than_a_frame_is_named_by_the_loop(watched):
     """What the loop says within the step is that step's."""
     loop, watch, step = watched
-    step(0.5, lambda: loop._as_on_overrun(0.498, "block() of 'feed'"))
-    step(FRAME / 2, lambda: loop._as_on_overrun(0.001, "quick()"))
+    step(0.5, lambda: loop._as_watch.overran(0.498, "block() of 'feed'"))
+    step(FRAME / 2, lambda: loop._as_watch.overran(0.001, "quick()"))
     assert [(round(lost.seconds, 6), lost.frames, lost.what) for lost in watch.recently_lost()] == [
         (0.5, 30, "block() of 'feed'")
     ]
@@ -414,42 +408,30 @@ def test_a_step_longer_than_a_frame_is_named_by_the_loop(watched):
 def test_a_step_in_which_a_qt_loop_runs_loses_no_frame(watched, sign):
     """A dialog that a coroutine opens is open for as long as the user likes."""
     loop, watch, step = watched
-    step(
-        5.0,
-        lambda: (
-            loop._as_wait._step(None) if sign == "another step" and len(watch._running) == 1 else watch.qt_is_alive()
-        ),
-    )
+    step(5.0, lambda: loop.step(lambda: None) if sign == "another step" else watch.qt_is_alive())
     assert list(watch.lost) == []
 
 
-def test_the_loops_own_listener_is_put_back(watched):
-    """Somebody else may have wanted to hear of overruns."""
-    loop, _, _ = watched
-    heard = []
-    loop._as_on_overrun = listener = lambda seconds, what: heard.append(what)
-    watch = Watch(loop)
-    watch.begin()
-    loop._as_on_overrun(0.1, "block()")
-    watch.end()
-    assert heard == ["block()"]
-    assert loop._as_on_overrun is listener
+def test_a_first_step_inside_a_step_is_that_steps(watched):
+    """Its time is in the step's; outside of any it counts for itself."""
+    _, watch, step = watched
+    first = object()
+    step(0.01, lambda: watch.begin_step(first) is None or pytest.fail("measured twice"))
+    watch.end_step(watch.begin_step(first), first)
+    assert [column.steps for column in watch.columns()[-1:]] == [2]
 
 
-def test_a_loop_goes_on_whoever_of_two_that_measure_it_ends_first():
-    """The second one calls what it has found, which was the first one's."""
-    loop, steps = Loop(), []
-    loop._as_wait._step = steps.append
+def test_a_step_in_which_another_one_begins_to_measure_is_counted_by_the_first():
+    """It is told of the end of what it was told the beginning of; the second measures from the next step on."""
+    loop = Loop()
     first, second = Watch(loop), Watch(loop)
     first.begin()
-    second.begin()
+    loop.step(second.begin)
     first.end()
-    loop._as_wait._step(1)
-    loop._as_run_now(lambda: steps.append(2))
+    loop.step(lambda: None)
+    assert [sum(column.steps for column in watch.columns()) for watch in (first, second)] == [1, 1]
     second.end()
-    loop._as_wait._step(3)
-    assert steps == [1, 2, 3]
-    assert sum(column.steps for column in second.columns()) == 2
+    assert loop._as_watch is None
 
 
 # -- on a screen
