@@ -1,0 +1,33 @@
+"""Async chat for QGIS: a dock that chats with a language model on the event loop that QGIS itself runs."""
+
+from ._vendor import asyncslot
+
+
+def classFactory(iface):  # QGIS looks for exactly this name
+    return Plugin(iface)
+
+
+class Plugin:
+    def __init__(self, iface):
+        self._iface = iface
+        self._dock = None
+
+    def initGui(self):
+        from qgis.core import QgsSettings
+        from qgis.PyQt.QtCore import Qt
+
+        # The lease is our hold on asyncio: what we start belongs to it, and ends with it.
+        lease = asyncslot.attach()
+        from .panel import TITLE, ChatDock
+
+        self._dock = ChatDock(lease, QgsSettings(), self._iface.mainWindow())
+        self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self._dock)
+        self._iface.addPluginToMenu(TITLE, self._dock.toggleViewAction())
+
+    def unload(self):
+        # First of all: answers that are under way are cancelled, and their last lines still find the panel.
+        asyncslot.detach()
+        self._iface.removePluginMenu(self._dock.windowTitle(), self._dock.toggleViewAction())
+        self._iface.removeDockWidget(self._dock)
+        self._dock.deleteLater()
+        self._dock = None
