@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             self.refuse(404, f"The model '{model}' does not exist.")
         else:
             messages = question["messages"]
-            way(f"You have asked {len(messages) // 2 + 1} times, the last time this:", messages[-1]["content"])
+            way(f"Question {len(messages) // 2 + 1} of this conversation:", messages[-1]["content"])
 
     def answer_words(self, *texts):
         self.begin()

@@ -1,10 +1,11 @@
 """examples/chat in real hosts of two bindings: QGIS and napari.
 
-The plug-in is installed as its README tells, and tests/hosts/real/chat plays its user, against the server that comes with
-the example. The tests below judge what it wrote. Where a host is not installed they are skipped, saying so;
-`--require-hosts` makes that a failure. `scripts/hosts.py` installs the hosts.
+The plug-in is installed as its README tells, and tests/hosts/real/chat plays its user, against the server that comes
+with the example. The tests below judge what it wrote. Where a host is not installed they are skipped, saying so;
+`--require-hosts` makes that a failure. `scripts/hosts.py` installs the hosts. Screenshots go to .work/screenshots.
 """
 
+import json
 import os
 import shutil
 import sys
@@ -100,24 +101,29 @@ def stories(tmp_path_factory):
 
 @pytest.fixture(params=NAMES)
 def story(request, stories, host_missing):
-    # Not `record_property`, which warns that the file's schema has no such thing.
-    request.node.user_properties.append(("host", request.param))
+    record(request, "host", request.param)
     found = stories(request.param)
     if isinstance(found, str):
         host_missing(found)
     return found
 
 
+def record(request, name, value):
+    """Leave something for the table of scripts/hosts.py, as test_hosts.py does."""
+    request.node.user_properties.append((name, value))
+
+
 def test_chat_shows_answers(story):
     """One question after the other; the second one's answer knows of the first."""
     act = story.act("ask")
-    assert "What is a map?\nYou have asked 1 times, the last time this: What is a map?" in act["said"]
-    assert "And a legend?\nYou have asked 2 times, the last time this: And a legend?" in act["said"]
+    assert "What is a map?\nQuestion 1 of this conversation: What is a map?" in act["said"]
+    assert "And a legend?\nQuestion 2 of this conversation: And a legend?" in act["said"]
 
 
-def test_chat_costs_no_frame(story):
+def test_chat_costs_no_frame(story, request):
     """While 2,000 tokens that are there at once are shown, a timer of 16 ms goes on ticking."""
     act = story.act("flood")
+    record(request, "facts", json.dumps({"ticks": len(act["tokens"]), "most_tokens_in_one": max(act["tokens"])}))
     assert sum(act["tokens"]) == try_server.FLOOD
     assert len([count for count in act["tokens"] if count]) > 1, act["tokens"]
     assert act["is_at_end"]
@@ -143,6 +149,7 @@ def test_chat_leaves_nothing(story):
         assert act["is_unloaded"]
         assert act["report"] == [1, 1, 0, 0]  # one task, cancelled; none abandoned, and nothing left to close
         assert (act["left"], act["modules"]) == ([], [])
+        assert story.server.gone.times[-1] < story.act("quitting")["at"]
     assert story.has_hung_up
     assert story.exit_code == 0, story.output
     assert [word for word in COMPLAINTS if word in story.output] == [], story.output

@@ -3,32 +3,39 @@
 import contextlib
 import importlib.util
 import json
+import ssl
 import threading
+import time
 from pathlib import Path
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "chat"
 
 
-def _load(path):
+def load(path):
+    """Import one file of the example, without its package."""
     spec = importlib.util.spec_from_file_location("example_" + path.stem, str(path))
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
-try_server = _load(EXAMPLE / "try_server.py")
+try_server = load(EXAMPLE / "try_server.py")
 
 
 class Count:
-    """How often something has happened in another thread."""
+    """How often something has happened in another thread, and at which `times` of the monotonic clock."""
 
     def __init__(self):
-        self.value = 0
+        self.times = []
         self._changed = threading.Condition()
+
+    @property
+    def value(self):
+        return len(self.times)
 
     def add(self):
         with self._changed:
-            self.value += 1
+            self.times.append(time.monotonic())
             self._changed.notify_all()
 
     def wait(self, value):
@@ -84,6 +91,13 @@ class Handler(try_server.Handler):
 
     def log_message(self, format, *args):
         pass
+
+
+def tls_context(certificate):
+    """Return what a server needs for TLS."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
 
 
 @contextlib.contextmanager

@@ -14,14 +14,15 @@ class Plugin:
 
     def initGui(self):
         from qgis.core import QgsSettings
-        from qgis.PyQt.QtCore import Qt
 
         # The lease is our hold on asyncio: what we start belongs to it, and ends with it.
         lease = asyncslot.attach()
-        from .panel import TITLE, ChatDock
+        from .panel import TITLE, ChatPanel, QtCore, QtWidgets
 
-        self._dock = ChatDock(lease, QgsSettings(), self._iface.mainWindow())
-        self._iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self._dock)
+        self._dock = QtWidgets.QDockWidget(TITLE, self._iface.mainWindow())
+        self._dock.setObjectName("AsyncChatDock")  # under this name QGIS remembers where the user has put it
+        self._dock.setWidget(ChatPanel(lease, QgsSettings(), self._dock))
+        self._iface.addDockWidget(QtCore.Qt.DockWidgetArea.RightDockWidgetArea, self._dock)
         self._iface.addPluginToMenu(TITLE, self._dock.toggleViewAction())
 
     def unload(self):

@@ -43,14 +43,17 @@ def _play():
 class User:
     def __init__(self):
         self.is_qgis = "qgis.utils" in sys.modules
+        self._begin()
+
+    def _begin(self):
         self.dock, self.panel = self._open()
         self.panel.address.setText(os.environ["ASYNCSLOT_SERVER"])
-        [self.chat] = self.panel.conversations()
+        self.chat = self.panel.conversations()[0]
 
     def _open(self):
         if self.is_qgis:
             dock = sys.modules["qgis.utils"].plugins["async_chat"]._dock
-            return dock, dock.panel
+            return dock, dock.widget()
         viewer = importlib.import_module("napari").current_viewer()
         return viewer.window.add_plugin_dock_widget("napari-async-chat")
 
@@ -100,11 +103,16 @@ class User:
         for chat in chats:
             self._send(chat, "Wait", "held")
         yield from until(lambda: all("Well, " in chat.view.toPlainText() for chat in chats), WAITED, "both have begun")
-        self.dock.close()
+        if self.is_qgis:
+            self.dock.close()
+        else:
+            self.dock.titleBarWidget().close_button.click()
         yield from until(lambda: all(map(is_idle, chats)), WAITED, "both have ended")
         yield from pause(0.3)
+        found = {"ends": [chat.view.toPlainText()[-18:] for chat in chats]}
+        self._begin()
         self.dock.show()
-        return {"ends": [chat.view.toPlainText()[-18:] for chat in chats]}
+        return found
 
     def fail(self):
         """Errors are in the conversation, and the host hears nothing of them."""

@@ -89,10 +89,15 @@ class ChatPanel(QtWidgets.QWidget):
         self.tabs.setCurrentIndex(self.tabs.addTab(conversation, f"Chat {self._count}"))
         conversation.question.setFocus()
 
-    def stop(self):
-        """Cancel all answers that are under way."""
-        for conversation in self.conversations():
-            conversation.stop()
+    def hideEvent(self, event):
+        """Cancel all answers that are under way: the dock has been closed, in whatever way the host does that.
+
+        A dock that lies behind another is not hidden, as Qt sees it, and nor is a minimized window.
+        """
+        if not event.spontaneous():
+            for conversation in self.conversations():
+                conversation.stop()
+        super().hideEvent(event)
 
     def conversations(self):
         return [self.tabs.widget(index) for index in range(self.tabs.count())]
@@ -112,23 +117,6 @@ class ChatPanel(QtWidgets.QWidget):
     def _save(self):
         for name, field in self._fields.items():
             self._settings.setValue("async_chat/" + name, field.text().strip())
-
-
-class ChatDock(QtWidgets.QDockWidget):
-    """A dock with a panel in it; closing it cancels the answers that are under way.
-
-    Args: as for ChatPanel; the parent is the host's main window.
-    """
-
-    def __init__(self, lease, settings, parent):
-        super().__init__(TITLE, parent)
-        self.setObjectName("AsyncChatDock")  # under this name hosts remember where the user has put it
-        self.panel = ChatPanel(lease, settings, self)
-        self.setWidget(self.panel)
-
-    def closeEvent(self, event):
-        self.panel.stop()
-        super().closeEvent(event)
 
 
 class Conversation(QtWidgets.QWidget):
