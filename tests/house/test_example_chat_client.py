@@ -7,7 +7,9 @@ import asyncio
 import json
 import re
 import socket
+import ssl
 import sys
+import threading
 from unittest import mock
 
 import pytest
@@ -302,6 +304,23 @@ def test_over_tls_the_answer_comes_as_well(client, tls, trusted):
     with serving(context=tls) as server:
         asyncio.run(collect(client, client.Service(server.address, "flood"), pieces))
     assert len(pieces) == try_server.FLOOD
+
+
+def test_reading_certificates_holds_nobody_up(client, monkeypatch):
+    """It takes many frames, so a thread does it; without TLS nobody does."""
+    threads = []
+
+    def make_context():
+        threads.append(threading.current_thread())
+        raise OSError("no certificates")
+
+    monkeypatch.setattr(ssl, "create_default_context", make_context)
+    with pytest.raises(client.ChatError, match="no certificates"):
+        asyncio.run(collect(client, client.Service("https://127.0.0.1:1"), []))
+    with pytest.raises(client.ChatError, match="refused"):
+        asyncio.run(collect(client, client.Service("http://127.0.0.1:1"), []))
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(client, tls):

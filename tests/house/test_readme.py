@@ -73,7 +73,7 @@ SHOWN_BY = {
         "In five minutes": "",
         "See it work": "test_mini_host.py test_qgis.py",
         "What it runs on": "test_matrix.py",
-        "In your host": "test_hosts.py test_example_plugins.py test_stand_in_hosts.py",
+        "In your host": "test_hosts.py test_chat.py test_example_plugins.py test_stand_in_hosts.py",
         "Put it into your plug-in": "test_vendor.py test_wheel.py test_qgis_zip.py test_copies.py",
         "What there is": "test_docs.py test_monitor.py test_report.py",
         "What ends when": "test_ownership.py test_lease.py test_slot_lifetimes.py test_signal_lifetimes.py",

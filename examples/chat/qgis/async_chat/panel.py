@@ -8,6 +8,7 @@ import asyncio
 import importlib
 import os
 import sys
+from time import perf_counter
 
 from .client import ChatError, Service, stream_answer
 
@@ -182,6 +183,7 @@ class Conversation(QtWidgets.QWidget):
         question = self.question.toPlainText().strip()
         if not question:
             return
+        service = self._find_service()
         self._task = asyncio.current_task()
         self._show_busy(True)
         self.question.clear()
@@ -189,7 +191,7 @@ class Conversation(QtWidgets.QWidget):
         self._write(question + "\n", self._of_user)
         messages = [*self._history, {"role": "user", "content": question}]
         pieces, note = [], ""
-        answer = stream_answer(self._find_service(), messages)
+        answer = stream_answer(service, messages)
         try:
             async for piece in answer:
                 pieces.append(piece)
@@ -227,8 +229,11 @@ class Conversation(QtWidgets.QWidget):
         if self._waiting:
             text = "".join(self._waiting)
             self._waiting.clear()
+            started = perf_counter()
             self._write(text, self._of_model)
-            self._frame.start(FRAME_MS)
+            # A paragraph of many pages takes Qt longer than a frame. Then the host has four times as long for itself.
+            took_ms = (perf_counter() - started) * 1000
+            self._frame.start(max(FRAME_MS, round(4 * took_ms)))
 
     def _finish(self, note, unanswered):
         self._frame.stop()
