@@ -207,29 +207,29 @@ def _plainly(name, what_broke="hung up without an answer"):
     """Say in a ChatError what has gone wrong with the connection."""
     try:
         yield
-    except ssl.SSLCertVerificationError as exc:
-        raise ChatError(f"The certificate of {name} is not to be trusted: {exc.verify_message}") from None
-    except ssl.SSLError as exc:
-        raise ChatError(f"No secure connection to {name}: {exc.reason or exc}. Is it http:// there?") from None
-    except socket.gaierror as exc:
-        raise ChatError(f"{name} cannot be found: {exc.strerror}") from None
-    except UnicodeError:  # an empty part between two dots, or a very long one
-        raise ChatError(f"{name} cannot be found: no host can have that name") from None
     except asyncio.IncompleteReadError:
         raise ChatError(f"{name} {what_broke}") from None
     except asyncio.LimitOverrunError:
         raise ChatError(f"What {name} sends is not HTTP: a line without end") from None
+    except UnicodeError:  # an empty part between two dots, or a very long one
+        raise ChatError(f"{name} cannot be found: no host can have that name") from None
     except OSError as exc:
-        if _is_refusal(exc):
-            raise ChatError(f"Nothing answers at {name}: the connection was refused. Is the server running?") from None
-        if isinstance(exc, ConnectionError):
-            raise ChatError(f"{name} {what_broke}") from None
-        raise ChatError(f"No connection to {name}: {exc.strerror or exc}") from None
+        raise ChatError(_in_words(exc, name, what_broke)) from None
 
 
-def _is_refusal(exc):
-    """Tell whether nobody listens there. For a name with several addresses asyncio makes one error of several."""
-    return isinstance(exc, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(exc)
+def _in_words(exc, name, what_broke):
+    # For a name with several addresses, at none of which anybody listens, asyncio makes one error of them.
+    if isinstance(exc, ConnectionRefusedError) or f"[Errno {errno.ECONNREFUSED}]" in str(exc):
+        return f"Nothing answers at {name}: the connection was refused. Is the server running?"
+    if isinstance(exc, ConnectionError):
+        return f"{name} {what_broke}"
+    if isinstance(exc, socket.gaierror):
+        return f"{name} cannot be found: {exc.strerror}"
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return f"The certificate of {name} is not to be trusted: {exc.verify_message}"
+    if isinstance(exc, ssl.SSLError):
+        return f"No secure connection to {name}: {exc.reason or exc}. Is it http:// there?"
+    return f"No connection to {name}: {exc.strerror or exc}"
 
 
 # -- HTTP --------------------------------------------------------------------
@@ -347,7 +347,7 @@ def _whole_answer(service, text):
     """Return the answer of a server that has sent it at once."""
     try:
         return _printable(json.loads(text)["choices"][0]["message"]["content"] or "")
-    except (ValueError, TypeError, KeyError, IndexError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
         raise ChatError(f"The server sends what is no answer: {service.without_key(text)[:60]!r}") from None
 
 
