@@ -177,7 +177,7 @@ BAD = {
     "no JSON": (HEAD + b"\r\ndata: <html>\n\n", "what is no answer: '<html>'"),
     "JSON of another kind": (HEAD + b"\r\ndata: [1]\n\n", "what is no answer"),
     "an answer in parts": (JSON_HEAD + b'\r\n{"choices": [{"message": {"content": [{}]}}]}', "what is no answer"),
-    "a piece of another kind": (HEAD + b'\r\ndata: {"choices": [{"delta": {"content": [1]}}]}\n\n', "what is no answer"),
+    "another piece": (HEAD + b'\r\ndata: {"choices": [{"delta": {"content": [1]}}]}\n\n', "what is no answer"),
     "an answer of another kind": (JSON_HEAD + b'\r\n{"choices": []}', "what is no answer"),
 }
 
