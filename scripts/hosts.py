@@ -1,8 +1,9 @@
 """Run asyncslot in real host applications: `python3 scripts/hosts.py [HOST ...]`, by default in all that are described.
 
 Sets this machine up (hosts from Debian, as root; everything else that is made lies under .work/), runs
-tests/hosts/test_hosts.py for these hosts, and prints a table of host and check. What each check claims is written
-there; how a host is described, in scripts/lib/hosts.py. Screenshots of progress in each host go to .work/screenshots.
+tests/hosts/test_hosts.py and test_chat.py for these hosts, and prints a table of host and check. What each check claims
+is written there; how a host is described, in scripts/lib/hosts.py. Screenshots of progress, and of the chat, go to
+.work/screenshots.
 
 Exit codes: 0; 1 if a check failed or did not run; 2 if this machine could not be set up.
 """
@@ -72,6 +73,7 @@ def _run_pytest(python, names, report):
         f"--junitxml={report}",
         "--require-hosts",
         "tests/hosts/test_hosts.py",
+        "tests/hosts/test_chat.py",
     ]
     # A screen for each host comes from hosts.lasting_display(), and not from pytest-xvfb.
     env = {**os.environ, "QT_API": "pyqt5", "ASYNCSLOT_HOSTS": " ".join(names)}

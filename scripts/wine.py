@@ -52,6 +52,8 @@ NOT_WITH_PYODIDE = dict.fromkeys(
         "tests/loop/test_reads.py::test_what_came_before_the_end_of_a_tls_connection_is_handed_over[the peer]",
         "tests/loop/test_reads.py::test_what_came_before_the_end_of_a_tls_connection_is_handed_over[we]",
         "tests/loop/test_reads.py::test_what_a_tls_connection_had_left_when_its_reader_was_paused_is_handed_over",
+        "tests/house/test_example_chat.py::test_detach_in_mid_stream_ends_all[https]",
+        "tests/house/test_example_chat.py::test_a_host_that_deletes_the_panel_in_mid_stream_hears_no_error[https]",
     ),
     "the standard library is pyodide's, whose ssl is empty",
 )

@@ -82,7 +82,7 @@ SHOWN_BY = {
     "SUPPORT.md": {"When something goes wrong": "test_troubleshooting.py"},
     "MIGRATING.md": {"Coming from qasync and others": "test_programs.py"},
     "examples/README.md": {
-        "In your host": "test_hosts.py test_example_plugins.py test_stand_in_hosts.py",
+        "In your host": "test_hosts.py test_chat.py test_example_plugins.py test_stand_in_hosts.py",
         "Put it into your plug-in": "test_vendor.py test_vendored_copies.py test_wheel.py test_qgis_zip.py",
         "Where it goes": "test_readme_vendoring.py",
         "Test your plug-in": "test_testing.py",
