@@ -55,7 +55,7 @@ __path__ = [
 ]
 
 from ._attach import asyncSlot, attach, create_task, detach, progress, run_until_complete
-from ._dialogs import asyncModal
+from ._dialogs import asyncDialog, asyncModal
 from ._errors import ELSEWHERE as _ELSEWHERE
 from ._errors import (
     AdapterError,
@@ -72,7 +72,9 @@ from ._errors import (
     NoLoopError,
     NoQtLoopError,
     NotCoroutineFunctionError,
+    NotDialogError,
     NotFunctionError,
+    NotOpenedError,
     NotSignalError,
     OptionError,
     OutsideCoroutineError,
@@ -106,7 +108,9 @@ __all__ = [
     "NoLoopError",
     "NoQtLoopError",
     "NotCoroutineFunctionError",
+    "NotDialogError",
     "NotFunctionError",
+    "NotOpenedError",
     "NotSignalError",
     "OptionError",
     "OutsideCoroutineError",
@@ -114,6 +118,7 @@ __all__ = [
     "SenderDeletedError",
     "TaskTimeoutError",
     "ThreadError",
+    "asyncDialog",
     "asyncModal",
     "asyncSignal",
     "asyncSignals",

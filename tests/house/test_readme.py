@@ -304,17 +304,19 @@ def test_what_it_replaces_works(app, lease, spin):
         "fn": lambda: ran.append("fn"),
     }
     names.update(dialog=QtWidgets.QDialog(), reply=Reply(), coro=work())
+    user = QtCore.QTimer()
+    user.timeout.connect(lambda: names["dialog"].isVisible() and names["dialog"].accept())
+    user.start(1)
     rest = {"@": "\n    async def fn(): pass", ":": " pass"}  # of what is only the beginning of a statement
     for code in snippets:
         exec(f"async def play():\n    {code}{rest.get(code[0], rest.get(code[-1], ''))}", names)
         task = lease.create_task(names["play"]())
-        QtCore.QTimer.singleShot(10, names["dialog"].accept)
         QtCore.QTimer.singleShot(10, names["reply"].click)
         spin(task.done)
         task.result()
     spin(lambda: "create_task" in ran)
     assert "fn" in ran
-    assert len(snippets) == 10
+    assert len(snippets) == 8
 
 
 def test_every_public_name_is_told():
