@@ -324,6 +324,7 @@ def test_what_it_replaces_works(app, lease, spin):
         "asyncio": asyncio,
         "lease": lease,
         "fn": lambda: ran.append("fn"),
+        "talk": lambda reader, writer: None,
     }
     names.update(dialog=QtWidgets.QDialog(), reply=Reply(), coro=work())
     user = QtCore.QTimer()
@@ -338,7 +339,7 @@ def test_what_it_replaces_works(app, lease, spin):
         task.result()
     spin(lambda: "create_task" in ran)
     assert "fn" in ran
-    assert len(snippets) == 8
+    assert len(snippets) == 9
 
 
 def test_every_public_name_is_told():
