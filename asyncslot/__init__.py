@@ -13,7 +13,8 @@ and without polling. The map of the house, from the front door to the cellar:
     _lease      Lease: one plug-in's hold on the loop; which this copy gave out   _detach   how its work is ended
     _runner     AsyncSlotRunner: for a program that owns its application
     _slots, _calls   a coroutine function as a slot             _report   what detach() tells
-    _signals    a signal as an awaitable                       _dialogs  a dialog as an awaitable; progress
+    _signals    a signal as an awaitable                       _dialogs  a dialog as an awaitable
+    _progress   how far a task is
     _hosts      the adapter contract, and plain Qt with a progress dialog      host_adapters/  one file per host
     _monitor, _monitor_view   a window that shows all tasks     _watch   how long steps take
     _meeting    where those who share a loop find each other
@@ -54,7 +55,7 @@ __path__ = [
 ]
 
 from ._attach import asyncSlot, attach, create_task, detach, progress, run_until_complete
-from ._dialogs import Progress, asyncModal
+from ._dialogs import asyncDialog, asyncModal
 from ._errors import ELSEWHERE as _ELSEWHERE
 from ._errors import (
     AdapterError,
@@ -71,7 +72,9 @@ from ._errors import (
     NoLoopError,
     NoQtLoopError,
     NotCoroutineFunctionError,
+    NotDialogError,
     NotFunctionError,
+    NotOpenedError,
     NotSignalError,
     OptionError,
     OutsideCoroutineError,
@@ -81,6 +84,7 @@ from ._errors import (
 )
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
+from ._progress import Progress
 from ._report import AbandonedTask, DetachReport
 from ._signals import asyncSignal, asyncSignals
 
@@ -104,7 +108,9 @@ __all__ = [
     "NoLoopError",
     "NoQtLoopError",
     "NotCoroutineFunctionError",
+    "NotDialogError",
     "NotFunctionError",
+    "NotOpenedError",
     "NotSignalError",
     "OptionError",
     "OutsideCoroutineError",
@@ -112,6 +118,7 @@ __all__ = [
     "SenderDeletedError",
     "TaskTimeoutError",
     "ThreadError",
+    "asyncDialog",
     "asyncModal",
     "asyncSignal",
     "asyncSignals",

@@ -22,7 +22,6 @@ from ._asyncio import P, overload
 from ._binding import require_application
 from ._blame import report_error
 from ._calls import failed, report_failure, unstarted
-from ._dialogs import Progress
 from ._errors import (
     AmbiguousLeaseError,
     DetachedError,
@@ -45,6 +44,7 @@ from ._hosts import (
 from ._lease import Lease
 from ._loop import AsyncSlotEventLoop
 from ._packages import plugin_of
+from ._progress import Progress
 from ._report import DetachReport
 from ._slots import Options, Starter, make_slot
 from ._tasks import set_name

@@ -197,12 +197,15 @@ class OutsideCoroutineError(AsyncSlotError, RuntimeError):
 
 
 class NoQtLoopError(AsyncSlotError, RuntimeError):
-    """Qt was to call a function, and no Qt loop is running that could call it."""
+    """Qt was to call a function or to run a dialog, and no Qt loop is running that could do so."""
 
     def __init__(self, what: str, why: str) -> None:
+        is_dialog = what == "asyncDialog()"
+        wanted = "lets the user answer" if is_dialog else "can call the function"
+        advice = "Call dialog.exec(), which" if is_dialog else "Call the function as it is: a dialog's exec()"
         super().__init__(
-            f"{what} was awaited where no Qt loop can call the function, and would wait for ever: {why}. "
-            "Call the function as it is: a dialog's exec() runs a Qt loop of its own"
+            f"{what} was awaited where no Qt loop {wanted}, and would wait for ever: {why}. "
+            f"{advice} runs a Qt loop of its own"
         )
 
 
@@ -233,6 +236,27 @@ class NotFunctionError(AsyncSlotError, TypeError):
         super().__init__(
             f"asyncModal() was given {found!r}; it takes a plain function, and calls it itself: "
             "asyncModal(dialog.exec), not asyncModal(dialog.exec()). A coroutine function can be awaited as it is"
+        )
+
+
+class NotDialogError(AsyncSlotError, TypeError):
+    """asyncDialog() was given something that is no dialog."""
+
+    def __init__(self, found: object) -> None:
+        super().__init__(
+            f"asyncDialog() was given {found!r}; it takes a QDialog (QMessageBox, QFileDialog, one of your own) and "
+            "opens it itself: asyncDialog(dialog), not asyncDialog(dialog.exec()). For a function that opens a dialog, "
+            "QMessageBox.question say, there is asyncModal(fn, ...)"
+        )
+
+
+class NotOpenedError(AsyncSlotError, RuntimeError):
+    """asyncDialog() could not open the dialog that it was given."""
+
+    def __init__(self, dialog: object, found: str, advice: str) -> None:
+        super().__init__(
+            f"asyncDialog() cannot open {dialog!r}, {found}; it takes a dialog that is closed, opens it by its open(), "
+            f"and waits until it is closed again. {advice}"
         )
 
 

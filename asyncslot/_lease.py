@@ -30,12 +30,12 @@ from . import _meeting
 from ._asyncio import P, Ts, Unpack, monotonic, overload
 from ._calls import failed, report_failure, unstarted
 from ._detach import Ending
-from ._dialogs import Progress
 from ._errors import AmbiguousLeaseError, DetachedError, TaskTimeoutError, ThreadError
 from ._hosts import find_host, name_of_host, report_safely
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._packages import nearest, plugin_of
+from ._progress import Progress
 from ._report import DetachReport
 from ._slots import Options, Starter, make_slot
 from ._tasks import set_name, where

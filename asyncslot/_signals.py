@@ -24,7 +24,7 @@ from ._errors import NotSignalError, OutsideCoroutineError, SenderDeletedError
 
 # Seconds between two looks at a connection that does not tell when it goes.
 _LOOK_INTERVAL = 0.5
-# The same for a connection that does tell. Here the timer only makes the loop refer to the wait: see _Wait._look().
+# The same for a connection that does tell. Here the timer only makes the loop refer to the wait: see Wait._look().
 _LONG_INTERVAL = 24 * 3600.0
 
 # Seconds that an iteration over emissions may take without giving way, on a loop that has no budget of its own.
@@ -79,7 +79,7 @@ def asyncSignal(signal: Any) -> asyncio.Future[Arguments]:
             future.set_exception(error)
             future.exception()  # marks it as seen: if nobody awaits the future, asyncio is to report nothing
 
-    wait = _Wait("asyncSignal()", signal, loop, on_emission, on_end)
+    wait = Wait("asyncSignal()", signal, loop, on_emission, on_end)
     future.add_done_callback(lambda _: wait.close())
     return future
 
@@ -129,7 +129,7 @@ class asyncSignals:
         self._gave_way = 0.0  # when this iteration did so last
         # The connection must refer to the queue only, and not to us: our __del__() disconnects when nobody iterates
         # any more.
-        self._wait = _Wait("asyncSignals()", signal, loop, emissions.put_nowait, on_end)
+        self._wait = Wait("asyncSignals()", signal, loop, emissions.put_nowait, on_end)
 
     def __aiter__(self) -> asyncSignals:
         return self
@@ -176,8 +176,8 @@ class _End:
         self.error = error
 
 
-class _Wait:
-    """A connection on behalf of one future or queue, until close() or the sender's death.
+class Wait:
+    """A connection on behalf of one future, queue or dialog, until close() or the sender's death.
 
     It calls back in the loop's thread: `on_emission(arguments)` for each emission, and
     `on_end(error)` once, with None after close().
@@ -221,6 +221,10 @@ class _Wait:
     def is_closing(self) -> bool:
         """Whether the wait has ended."""
         return self._is_closed
+
+    def stands(self) -> bool:
+        """Whether an emission can still come, and so whether the sender lives: asked without a touch of the sender."""
+        return not self._is_closed and self._connection.stands()
 
     def close(self) -> None:
         """Disconnect. Loop's thread only; a second call does nothing."""

@@ -44,6 +44,7 @@ PUBLIC = {
     "DetachReport",
     "Lease",
     "Progress",
+    "asyncDialog",
     "asyncModal",
     "asyncSignal",
     "asyncSignals",

@@ -79,13 +79,14 @@ async def waits():
 def begin(): create_task(waits())
 """
     + IN_RUNNER,
-    "await asyncModal(dialog.exec)": """
+    "await asyncDialog(dialog)": """
 async def asks():
     app.setQuitOnLastWindowClosed(False)
     class Dialog(QtWidgets.QDialog):
         def showEvent(self, event):
             QtCore.QTimer.singleShot(0, self.accept)
     dialog = Dialog()
+    assert await asyncDialog(dialog)
     assert await asyncModal(getattr(dialog, "exec", None) or dialog.exec_) == 1
     await main()
 def begin(): create_task(asks())

@@ -19,7 +19,16 @@ ROOT = Path(__file__).resolve().parents[2]
 # The package is the same for every binding.
 pytestmark = pytest.mark.once
 
-FILES = ("CHANGELOG.md", "LICENSE", "MANIFEST.in", "MIGRATING.md", "README.md", "SUPPORT.md", "pyproject.toml")
+FILES = (
+    "CHANGELOG.md",
+    "COOKBOOK.md",
+    "LICENSE",
+    "MANIFEST.in",
+    "MIGRATING.md",
+    "README.md",
+    "SUPPORT.md",
+    "pyproject.toml",
+)
 PACKAGES = ("asyncslot", "host_adapters")
 
 

@@ -92,6 +92,32 @@ async def a_dialog_keeps_its_types() -> None:
     await asyncslot.asyncModal(spell, "Latin", 1)  # type: ignore[arg-type]
 
 
+class Box:
+    """What a type checker knows of a dialog, of whichever binding."""
+
+    def exec(self) -> int:
+        """Return a code."""
+        return 1
+
+    def accept(self) -> None:
+        """End."""
+
+    def reject(self) -> None:
+        """End."""
+
+    def isHidden(self) -> bool:
+        """Return whether it is closed."""
+        return True
+
+
+async def a_dialog_is_asked_for_and_not_what_executes_it(box: Box) -> None:
+    """The answer is Qt's: no checker can know which binding's."""
+    if await asyncslot.asyncDialog(box):
+        await asyncslot.asyncDialog(box.exec())  # type: ignore[arg-type]
+        await asyncslot.asyncDialog(box.exec)  # type: ignore[arg-type]
+        await asyncslot.asyncDialog(Box)  # type: ignore[arg-type]
+
+
 def a_loop_is_asyncios(lease: asyncslot.Lease) -> asyncio.AbstractEventLoop:
     """It goes wherever an event loop is wanted."""
     return lease.loop

@@ -110,6 +110,27 @@ async def main():
     async for _ in asyncslot.asyncSignals(timer.timeout):
         return "done"
 """,
+    "asyncDialog": """
+async def main():
+    box = QtWidgets.QMessageBox()
+    buttons = QtWidgets.QMessageBox.StandardButton
+    box.setStandardButtons(buttons.Yes | buttons.No)
+    def click_when_open():
+        box.button(buttons.Yes).click() if box.isVisible() else QtCore.QTimer.singleShot(1, click_when_open)
+    click_when_open()
+    return "done" if await asyncslot.asyncDialog(box) == buttons.Yes else "something else"
+""",
+    "asyncDialog, cancelled": """
+async def main():
+    app.setQuitOnLastWindowClosed(False)
+    dialog = QtWidgets.QDialog()
+    task = asyncio.ensure_future(asyncslot.asyncDialog(dialog))
+    while not dialog.isVisible():
+        await asyncio.sleep(0.001)
+    task.cancel()
+    await asyncio.wait([task])
+    return "something else" if dialog.isVisible() else "done"
+""",
     "asyncModal": """
 async def main():
     return await asyncslot.asyncModal(lambda: "done")

@@ -244,4 +244,101 @@ spin(is_done)
 asyncslot.detach()
 """,
     ),
+    "has no attribute 'isatty'": (
+        """
+start()
+async def logs_in_colours():
+    out, sys.stdout = sys.stdout, None
+    try:
+        sys.stdout.isatty()
+    finally:
+        sys.stdout = out
+run(logs_in_colours())
+""",
+        """
+import logging
+async def logs():
+    out, sys.stdout = sys.stdout, None
+    logging.getLogger("my_plugin").info("so far")
+    sys.stdout = out
+    await fine()
+run(logs())
+""",
+    ),
+    # In the words of anyio 4, which is not there on every Python that we run on; guests/test_anyio.py has the real one.
+    "Already running asyncio in this thread": (
+        """
+start()
+def anyio_run(fn):
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(fn())
+    raise RuntimeError("Already running asyncio in this thread")
+async def serves():
+    anyio_run(fine)
+run(serves())
+""",
+        """
+async def serves():
+    await fine()
+run(serves())
+""",
+    ),
+    "SystemExit in a callback": (
+        """
+start()
+async def serves():
+    sys.exit(3)
+task = lease.create_task(serves())
+spin(task.done)
+turns = iter(range(20))
+spin(lambda: next(turns, None) is None)
+""",
+        """
+async def serves():
+    try:
+        sys.exit(3)
+    except SystemExit:
+        await fine()
+run(serves())
+""",
+    ),
+    "new parent is in a different thread": (
+        """
+start()
+window = Window()
+def tool():
+    child = QtCore.QObject()
+    child.setParent(window)
+in_thread(tool)
+""",
+        """
+async def tool():
+    child = QtCore.QObject()
+    child.setParent(window)
+    assert await lease.to_thread(len, "four") == 4
+    await fine()
+run(tool())
+""",
+    ),
+    # As pydantic does it, in an older pydantic_core that another plug-in has brought.
+    "validate_core_schema": (
+        """
+start()
+import types
+sys.modules["pydantic_core"] = types.ModuleType("pydantic_core")
+async def models():
+    from pydantic_core import validate_core_schema
+run(models())
+""",
+        """
+sys.modules["pydantic_core"].validate_core_schema = len
+async def models():
+    import pydantic_core
+    assert getattr(pydantic_core, "validate_" "core_schema") is len
+    await fine()
+run(models())
+""",
+    ),
 }

@@ -356,4 +356,50 @@ async def opens():
 run(opens())
 """,
     ),
+    "it takes a QDialog (QMessageBox, QFileDialog": (
+        """
+start()
+async def asks():
+    dialog = QtWidgets.QDialog()
+    QtCore.QTimer.singleShot(1, dialog.accept)
+    await asyncslot.asyncDialog((getattr(dialog, "exec", None) or dialog.exec_)())
+run(asks())
+""",
+        """
+async def asks():
+    dialog = QtWidgets.QDialog()
+    asyncslot.create_task(accept(dialog))
+    assert await asyncslot.asyncDialog(dialog)
+    await fine()
+async def accept(dialog):
+    while not dialog.isVisible():
+        await asyncio.sleep(0.001)
+    dialog.accept()
+run(asks())
+""",
+    ),
+    "it takes a dialog that is closed": (
+        """
+start()
+async def asks():
+    dialog.show()
+    await asyncslot.asyncDialog(dialog)
+dialog = QtWidgets.QDialog()
+run(asks())
+dialog.hide()
+""",
+        """
+@asyncslot.asyncSlot(on_repeat="drop")
+async def on_click():
+    assert await asyncslot.asyncDialog(dialog)
+    await fine()
+async def click_twice():
+    on_click()
+    on_click()
+    assert dialog.isVisible()
+    dialog.accept()
+lease.create_task(click_twice())
+spin(is_done)
+""",
+    ),
 }

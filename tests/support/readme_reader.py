@@ -16,6 +16,7 @@ DOCUMENTS = {
     path: (ROOT / path).read_text(encoding="utf-8")
     for path in (
         "README.md",
+        "COOKBOOK.md",
         "SUPPORT.md",
         "MIGRATING.md",
         "examples/README.md",

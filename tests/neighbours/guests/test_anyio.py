@@ -206,3 +206,13 @@ def test_detach_ends_a_task_group(unload, anyio):
 
     unload(main(), lambda: len(trace) == 3)
     assert sorted(trace[3:]) == ["end 0", "end 1", "end 2"]
+
+
+def test_its_run_refuses_in_a_coroutine(run, anyio):
+    """In the words that SUPPORT.md explains."""
+
+    async def main():
+        with pytest.raises(RuntimeError, match="Already running asyncio in this thread"):
+            anyio.run(asyncio.sleep, 0)
+
+    run(main())
