@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import asyncio.constants
+import functools
 import sys
 import threading
 from asyncio import events
@@ -399,17 +400,19 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         Unless set_default_executor() was called, each owner has a default executor of its own. Its jobs end with the
         owner's lease, and cannot use up the threads of others.
         """
-        if executor is None and self._default_executor is None:
-            owner = self._as_current_owner()
-            if owner is None:
-                self._default_executor = DaemonExecutor()
-            else:
-                executor = owner.executor = owner.executor or DaemonExecutor()
+        needs_one = executor is None and self._default_executor is None
+        owner = self._as_current_owner() if needs_one else None
+        if owner is not None:
+            executor = owner.executor = owner.executor or DaemonExecutor()
+        elif needs_one:
+            self._default_executor = DaemonExecutor()
         if isinstance(executor, DaemonExecutor):
             self._check_closed()
             if self._debug:
                 self._check_callback(func, "run_in_executor")
-            return executor.submit_for(self, func, *args)
+            # Threads begin with an empty context: what a library calls in the loop from there would be nobody's (paho).
+            call = (func, *args) if owner is None else (functools.partial(owner.own_context().run, func, *args),)
+            return executor.submit_for(self, *call)
         return super().run_in_executor(executor, func, *args)
 
     async def shutdown_default_executor(self, timeout: Optional[float] = None) -> None:

@@ -96,6 +96,10 @@ class Owner:
         context.run(OWNER.set, self)
         return context
 
+    def own_context(self) -> Context:
+        """Return a new context that carries this owner and nothing else."""
+        return self._only_owner.copy()
+
     def pending(self) -> List[asyncio.Task[Any]]:
         """Return this owner's tasks that are alive. GUI thread only."""
         tasks: List[asyncio.Task[Any]] = self._loop._as_tasks_of(self)
