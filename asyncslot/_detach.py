@@ -24,7 +24,7 @@ import asyncio
 import functools
 from typing import Any, Callable, Dict, Iterable, List
 
-from ._asyncio import monotonic
+from ._asyncio import Handle, monotonic
 from ._loop import AsyncSlotEventLoop
 from ._owners import Owner
 from ._report import AbandonedTask, DetachReport, describe
@@ -36,6 +36,9 @@ _FOR_OWN_TASKS = 0.5
 _FOR_CLOSING = 0.7
 _FOR_TASKS = 0.8
 _FOR_ASYNC_GENERATORS = 0.9
+
+# How long tasks that are made while others clean up may go on before they are cancelled, too; a fraction of `timeout`.
+_FOR_NEWCOMERS = 0.1
 
 # Seconds that connections have to hear of their end, and children to die, if the time was over before.
 _FOR_TURNS = 0.05
@@ -174,6 +177,19 @@ class Ending:
             more_time = max(self._end - self._start, len(tasks) * _FOR_A_TURN)
             self._run(lambda: have_ended() or turns.are_over, self._end + more_time)
 
+    def _wait_for_newcomers(self, part: float) -> None:
+        """Run asyncio for a while, or until the tasks have ended that were made since the beginning.
+
+        A library may clean up in a task of its own: serial_asyncio_fast (0.16) has one that flushes and closes the
+        port, in a thread. Cancelled at once, such a task would leave open what it was made to close.
+        """
+        known = set(map(id, self._tasks))
+        newcomers = [task for task in self._pending() if id(task) not in known and id(task) not in self._cancelled]
+        if newcomers:
+            a_while = (self._end - self._start) * _FOR_NEWCOMERS
+            end = min(self._start + (self._end - self._start) * part, monotonic() + a_while)
+            self._run(_AllEnded(newcomers), end)
+
     def _is_time_over(self, part: float) -> bool:
         return monotonic() >= self._start + (self._end - self._start) * part
 
@@ -253,8 +269,10 @@ class Ending:
             waited_for = [task for task in others if _closes_generator(task)]
             if not waited_for or self._is_time_over(_FOR_CLOSING):
                 break
+        self._wait_for_newcomers(_FOR_TASKS)
         # Tasks may start others while they clean up, so we look again each time. We do so only when they have ended,
         # for they may wait for the tasks that they have started.
+        others = self._pending()
         while others and not self._is_time_over(_FOR_TASKS):
             self._cancel(others)
             self._wait_for(others, _FOR_TASKS)
@@ -347,15 +365,21 @@ class Ending:
             is_told: False: protocols do not hear that their connection is lost.
         """
         count = len(self._report.closed)
+        # Inside the loop, for a library's transport may make a task when it is closed (serial_asyncio_fast 0.16).
+        close = functools.partial(self._close_each, is_told)
+        self._loop._as_run_now(Handle(close, (), self._loop, self._owner.context()))
+        return len(self._report.closed) > count
+
+    def _close_each(self, is_told: bool) -> None:
         transports = self._try("looking for its transports", self._loop._as_transports_of, self._owner) or ()
         for resource in (*self._owner.resources, *transports):
             if not is_told and isinstance(resource, asyncio.BaseTransport) and not resource.is_closing():
                 self._try("forgetting a connection", _silence, resource)
             self._close(resource)
-        return len(self._report.closed) > count
 
     def _end_latecomers(self) -> None:
         """End what was begun meanwhile, by callbacks scheduled before and by protocols that heard of their end."""
+        self._wait_for_newcomers(1.0)
         late = [task for task in self._pending() if id(task) not in self._abandoned]
         self._cancel(late)
         self._wait_for(late)

@@ -399,17 +399,19 @@ class AsyncSlotEventLoop(AloneMixin, OwningMixin, PlatformLoop):
         Unless set_default_executor() was called, each owner has a default executor of its own. Its jobs end with the
         owner's lease, and cannot use up the threads of others.
         """
-        if executor is None and self._default_executor is None:
-            owner = self._as_registry.current_owner()
-            if owner is None:
-                self._default_executor = DaemonExecutor()
-            else:
-                executor = owner.executor = owner.executor or DaemonExecutor()
+        needs_one = executor is None and self._default_executor is None
+        owner = self._as_registry.current_owner() if needs_one else None
+        if owner is not None:
+            executor = owner.executor = owner.executor or DaemonExecutor()
+        elif needs_one:
+            self._default_executor = DaemonExecutor()
         if isinstance(executor, DaemonExecutor):
             self._check_closed()
             if self._debug:
                 self._check_callback(func, "run_in_executor")
-            return executor.submit_for(self, func, *args)
+            # Threads begin with an empty context: what a library calls in the loop from there would be nobody's (paho).
+            call = (func, *args) if owner is None else (owner.bind(func, *args),)
+            return executor.submit_for(self, *call)
         return super().run_in_executor(executor, func, *args)
 
     async def shutdown_default_executor(self, timeout: Optional[float] = None) -> None:

@@ -86,6 +86,7 @@ TREATY: Dict[str, Dict[str, str]] = {
         " descriptors",
         "_as_monitor": "the Monitor of whichever copy has opened it; not there before",
         "_as_wait": "what calls it back; None if it is not attached",
+        "_as_run_now": "(handle): run a callback now, with the loop running; never raises",
         "_as_watch": "None, or what measures its steps",
     },
     "stack": {

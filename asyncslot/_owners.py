@@ -100,6 +100,10 @@ class Owner:
         context.run(OWNER.set, self)
         return context
 
+    def bind(self, fn: Callable[..., Any], *args: Any) -> Callable[[], Any]:
+        """Return a function that calls `fn(*args)` in a context which carries this owner and nothing else."""
+        return functools.partial(self._only_owner.copy().run, fn, *args)
+
     def pending(self) -> List[asyncio.Task[Any]]:
         """Return this owner's tasks that are alive. GUI thread only."""
         return self._registry.tasks_of(self)

@@ -179,6 +179,16 @@ _RETRY = 0.1
 class SelectorMixin(LoopBase):
     """The part of a loop on a selector that `_steps` and `_wakeup` need from it."""
 
+    async def _accept_connection2(
+        self, protocol_factory: Any, conn: Any, extra: Any, sslcontext: Any = None, server: Any = None, *args: Any
+    ) -> None:
+        # asyncio runs this in a task. The server may have been closed since it accepted the connection; asyncio then
+        # fails at an assertion, and the connection stays open until the garbage collector finds it (3.7 to 3.13).
+        if server is not None and not server.sockets:
+            conn.close()
+            return
+        await super()._accept_connection2(protocol_factory, conn, extra, sslcontext, server, *args)
+
     def _make_socket_transport(self, *args: Any, **kwargs: Any) -> Any:
         transport = super()._make_socket_transport(*args, **kwargs)
         self._as_reads.pace_socket(transport)

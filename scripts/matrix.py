@@ -54,7 +54,7 @@ from lib.machine import (
 )
 
 # What tests/neighbours/guests needs besides what pip installs.
-GUEST_PACKAGES = ["redis-server"]
+GUEST_PACKAGES = ["dbus", "mosquitto", "postgresql", "redis-server"]
 
 # Seconds for all tests of one cell; each single test has a far shorter limit of its own in pyproject.toml.
 TIMEOUT = 2400

@@ -103,6 +103,25 @@ def test_streams_over_unix_sockets(run, tmp_path):
     assert run(main()) == b"hello\n"
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the proactor makes the transport as it accepts")
+def test_a_connection_is_closed_whose_server_closes_as_it_accepts(run, caplog):
+    """Between accept() and the protocol lies a turn of the loop; a server that closes in it leaves no connection."""
+
+    async def main():
+        server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0)
+        with socket.create_connection(server.sockets[0].getsockname()) as client:
+            while not any("_accept_connection2" in repr(task) for task in asyncio.all_tasks()):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+            server.close()
+            client.setblocking(False)
+            loop = asyncio.get_running_loop()
+            loop.set_debug(True)  # asyncio then reports what it fails at
+            return await asyncio.wait_for(loop.sock_recv(client, 1), 10)
+
+    assert run(main()) == b""
+    assert caplog.records == []
+
+
 def test_tls(run, certificate):
     """A handshake, data both ways and an orderly end."""
     there = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -6,14 +6,19 @@ leave nothing for us to close, and nothing may reach the exception handler.
 """
 
 import asyncio
+import contextlib
+import gc
 import importlib
 import logging
 import ssl
+import sys
 import warnings
 
 import pytest
 
 import asyncslot
+import guest_servers
+import guest_stories
 
 
 @pytest.fixture
@@ -24,14 +29,20 @@ def guest(request):
     """
 
     def load(name):
+        if name in sys.modules:
+            return sys.modules[name]
         try:
             with warnings.catch_warnings():
                 # What a library deprecates while it is imported is its own affair.
                 warnings.simplefilter("ignore")
-                return importlib.import_module(name)
+                module = importlib.import_module(name)
         except ImportError as exc:
             missing = request.getfixturevalue("guest_missing")
             return missing(f"{name} cannot be imported ({exc}); the extra 'guests' installs it")
+        # Each look for what is left would otherwise take longer by the library's objects, which stay.
+        gc.collect()
+        gc.freeze()
+        return module
 
     return load
 
@@ -99,6 +110,38 @@ def unload(app, spin):
         assert report.seconds < 2, str(report)
 
     return unload
+
+
+@pytest.fixture(params=guest_stories.STORIES, ids=lambda story: story.__name__)
+def live(request, app):
+    """Return a function that plays one of the stories that every library goes through, with a library's work."""
+    return lambda work: guest_stories.tell(request.param, work)
+
+
+@pytest.fixture(scope="module")
+def running_servers():
+    """The servers of guest_servers that the module's tests have started, with their addresses; they end with it."""
+    with contextlib.ExitStack() as stack:
+        yield stack, {}
+
+
+@pytest.fixture
+def server(running_servers, guest_missing):
+    """Return a function that starts a server of guest_servers, unless it runs already, and gives its address.
+
+    Where it is not installed, the test is skipped; with --require-guests it fails.
+    """
+    stack, addresses = running_servers
+
+    def start(serve):
+        try:
+            if serve not in addresses:
+                addresses[serve] = stack.enter_context(serve())
+        except guest_servers.NotInstalledError as exc:
+            guest_missing(str(exc))
+        return addresses[serve]
+
+    return start
 
 
 @pytest.fixture

@@ -1,12 +1,10 @@
 """aiosqlite, whose database lives in a thread, and redis, whose server is Debian's."""
 
 import asyncio
-import shutil
-import socket
-import subprocess
-import time
 
 import pytest
+
+import guest_servers
 
 
 @pytest.fixture
@@ -21,43 +19,11 @@ def redis(guest):
     return guest("redis.asyncio")
 
 
-@pytest.fixture(scope="module")
-def redis_server(request, tmp_path_factory):
-    """A redis-server of our own on a Unix socket, which holds nothing on disk; gives the socket's path, or None."""
-    program = shutil.which("redis-server")
-    if program is None:
-        yield None
-        return
-    place = tmp_path_factory.mktemp("redis")
-    path = place / "socket"
-    command = [program, "--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(place)]
-    with (place / "log").open("wb") as log:
-        server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    try:
-        _wait_until_it_answers(path, server)
-        yield str(path)
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-def _wait_until_it_answers(path, server, timeout=10):
-    deadline = time.monotonic() + timeout
-    while True:
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(str(path)) == 0:
-                return
-        assert server.poll() is None, f"redis-server ended with exit code {server.returncode}"
-        assert time.monotonic() < deadline, f"redis-server does not answer after {timeout} s"
-        time.sleep(0.01)  # there is nothing to wait for but the socket
-
-
 @pytest.fixture
-def connect(redis, redis_server, guest_missing):
+def connect(redis, server):
     """A function that makes a client of the server."""
-    if redis_server is None:
-        guest_missing("redis-server is not installed; on Debian: apt-get install redis-server")
-    return lambda: redis.Redis(unix_socket_path=redis_server, decode_responses=True)
+    path = server(guest_servers.redis)
+    return lambda: redis.Redis(unix_socket_path=path, decode_responses=True)
 
 
 def test_sqlite_in_its_thread(run, aiosqlite, tmp_path):
