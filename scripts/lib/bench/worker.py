@@ -108,7 +108,9 @@ PACKAGES = {
     for package in reads.PACKAGES
     if name.startswith(f"tokens-{package}")
 }
-PACKAGES.update({name: "aiohttp" for name in JOBS if name.startswith("tiles-")})
+
+# So may a way of fetching tiles; a loop does it by the last one.
+_FETCHERS = {"asyncslot-streams": None, "Qt": None, "Qt-more": None, "threads": "urllib3"}
 
 # Where it matters how our loop waits.
 WAITING = {name for name in WORKLOADS if name.startswith("wake")}
@@ -142,6 +144,13 @@ def fits(loop, workload, binding):
     if workload.startswith("gui-idle"):
         return loop in ("asyncslot", "qtinter")  # about the machine, and not the contender
     return not (loop in ("plain", "uvloop") and workload in ONLY_WITH_QT)
+
+
+def needs(loop, workload):
+    """Return the name of the package that has to be installed; None if there is none."""
+    if workload.startswith("tiles-"):
+        return _FETCHERS.get(loop, "aiohttp")
+    return PACKAGES.get(workload)
 
 
 def _does_job(loop, workload, binding):
