@@ -11,6 +11,9 @@ PySide6's QtAsyncio, and the timer pumps of 20 ms and 0 ms that plug-ins use. Th
 for it; the report says so. Those that are far from asyncio, near another's figures, or for information, are asked in
 three rounds.
 
+Workloads tiles-0ms, tiles-5ms, feed and server are jobs, which can be done without asyncio, too. They have contenders
+of their own (lib/bench/job_ways.py): Qt's network classes, threads, and asyncio in a thread.
+
 Workloads tokens-... have a naive loop over 2,000 tokens that are there at once, by each client: -tls with a record for
 each, -tls-16k with as few records as can be.
 
@@ -40,7 +43,7 @@ import sys
 import time
 from pathlib import Path
 
-from lib.bench.worker import LOOPS, MMAP_THRESHOLD, ON_SCREEN, WORKLOADS, environment, fits
+from lib.bench.worker import JOBS, LOOPS, MMAP_THRESHOLD, ON_SCREEN, OURS, WORKLOADS, environment, fits
 from lib.machine import (
     QT6_LIBRARIES,
     QT_LIBRARIES,
@@ -69,8 +72,8 @@ BINDINGS = {
 # With these, another process moves the pointer.
 XTEST = ["libx11-6", "libxtst6"]
 CONTENDERS = ["qtinter==0.11.0", "qasync==0.28.0", "uvloop"]
-# What streams tokens.
-CLIENTS = ["aiohttp", "httpx", "websockets"]
+# What streams tokens, and fetches tiles.
+CLIENTS = ["aiohttp", "httpx", "urllib3", "websockets"]
 NAMESAKE = "asyncslot==0.3.1"
 
 QUICK_LOOPS = ["plain", "asyncslot", "qtinter", "qasync", "pump-0ms"]
@@ -84,8 +87,10 @@ QUICK_ROUNDS = 3
 TIMEOUT = 60
 # Seconds after which one is not asked again: no figure is worth an hour. An idle loop takes a bit more than five.
 PATIENCE = 5.8
+# The same for a job, which is of a size, and not of a time.
+JOB_PATIENCE = 30
 # Whose figures are near another's, or far from all, or for information only: they are asked in the first rounds only.
-SELDOM = ["QtAsyncio", "asyncslot-0.3.1", "pump-0ms", "pump-20ms", "qasync", "uvloop"]
+SELDOM = ["QtAsyncio", "asyncslot-0.3.1", "pump-0ms", "pump-20ms", "qasync", "threads", "uvloop"]
 # Where figures of peers are the same in each round: there, these only are asked in all.
 SETTLED = ["idle", "nested", "nested-unix"]
 ALWAYS = ["plain", "asyncslot", "asyncslot-thread"]
@@ -228,15 +233,15 @@ def _round(binding, python, number, screen, hopeless, options):
                 continue
             sample = _sample(python, binding, loop, workload, screen, options.malloc)
             samples[workload][loop] = sample
-            if loop != "asyncslot" and sample["seconds"] > PATIENCE:
+            if loop not in OURS and sample["seconds"] > (JOB_PATIENCE if workload in JOBS else PATIENCE):
                 hopeless[workload, loop] = {"error": f"took {sample['seconds']:.0f} s, not asked again"}
     return samples
 
 
 def _sample(python, binding, loop, workload, screen, malloc):
-    paths = {"asyncslot": ["ours"], "asyncslot-thread": ["ours"], "asyncslot-0.3.1": ["namesake"]}.get(loop, [])
+    place = "ours" if loop in OURS else "namesake" if loop == "asyncslot-0.3.1" else None
     request = {"workload": workload, "loop": loop, "binding": binding}
-    request["paths"] = [str(BENCH / binding / path) for path in paths]
+    request["paths"] = [str(BENCH / binding / place)] if place else []
     env = environment(workload, **screen, GLIBC_TUNABLES=MMAP_THRESHOLD if malloc == "fixed" else None)
     command = [python, "-m", "lib.bench.worker", json.dumps(request)]
     start = time.monotonic()

@@ -109,7 +109,7 @@ SHOWN_BY = {
         "Where it goes": "test_readme_vendoring.py",
         "Test your plug-in": "test_testing.py",
     },
-    "scripts/bench/README.md": {"How fast": "test_bench.py"},
+    "scripts/bench/README.md": {"Jobs": "test_bench.py", "How fast": "test_bench.py"},
     "tests/neighbours/README.md": {"Beside other plug-ins": "test_neighbours.py"},
     "tests/results/README.md": {"Where it was run": "test_matrix.py"},
 }

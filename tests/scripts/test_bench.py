@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from qtpy import API_NAME
+from qtpy.QtGui import QImage
 
 from readme_reader import section
 
@@ -32,7 +33,7 @@ with machine.display() as (screen, _):
     for name in worker.WORKLOADS:
         if not worker.fits(sys.argv[1], name, sys.argv[2]) or (name in worker.ON_SCREEN and "DISPLAY" not in screen):
             continue
-        if importlib.util.find_spec(worker.PACKAGES.get(name, "json").partition(".")[0]) is None:
+        if importlib.util.find_spec((worker.needs(sys.argv[1], name) or "json").partition(".")[0]) is None:
             continue
         request = {"workload": name, "loop": sys.argv[1], "binding": sys.argv[2], "seconds": 0.05, "size": 0.005}
         command = [sys.executable, "-m", "lib.bench.worker", json.dumps(request)]
@@ -53,6 +54,15 @@ def report(monkeypatch):
 
 
 @pytest.fixture
+def worker(monkeypatch):
+    """The module that knows what is measured."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from lib.bench import worker
+
+    return worker
+
+
+@pytest.fixture
 def goals(monkeypatch):
     """The module that says what is to be reached."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
@@ -61,10 +71,8 @@ def goals(monkeypatch):
     return goals
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("loop", ["plain", "asyncslot", "asyncslot-thread"])
-def test_every_workload_gives_possible_figures(loop):
-    """None fails or hangs, and each figure is a finite number that is not negative."""
+def sample_all(loop):
+    """Take a small sample of each workload of a loop; return {workload: result}, each of whose figures is possible."""
     done = subprocess.run(
         [sys.executable, "-c", SAMPLE_ALL, loop, API_NAME],
         # Never the user's own display: the pointer is moved.
@@ -73,13 +81,70 @@ def test_every_workload_gives_possible_figures(loop):
         timeout=100,
     )
     results = json.loads(done.stdout)
-    assert len(results) >= (10 if loop == "asyncslot-thread" else 20)
     for workload, result in results.items():
         assert result.get("figures"), f"{workload}: {result}"
         for name, value in result["figures"].items():
             assert math.isfinite(value), f"{workload}: {name} {value}"
             # Memory may shrink, and a loop of asyncio is early by less than its clock can tell.
             assert value >= 0 or name in ("KiB", "ms late p50"), f"{workload}: {name} {value}"
+    return results
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", ["plain", "asyncslot", "asyncslot-thread"])
+def test_every_workload_gives_possible_figures(loop):
+    """None fails or hangs, and each figure is a finite number that is not negative."""
+    assert len(sample_all(loop)) >= (10 if loop == "asyncslot-thread" else 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("way", "jobs"),
+    [
+        ("asyncslot-streams", {"tiles-0ms", "tiles-5ms"}),
+        ("asyncio-in-thread", {"feed", "server"}),  # and tiles, where there is aiohttp
+        ("threads", {"feed", "server"}),  # and tiles, where there is urllib3
+        ("Qt", {"tiles-0ms", "tiles-5ms", "feed", "server"}),
+    ],
+)
+def test_every_way_does_the_jobs_that_are_its_own(way, jobs):
+    """To the end: each tile is shown, each message is in the table, each call is answered."""
+    results = sample_all(way)
+    assert jobs <= set(results) <= {"tiles-0ms", "tiles-5ms", "feed", "server"}
+    assert all({"frame ms p99", "frame ms max"} <= set(result["figures"]) for result in results.values())
+
+
+def test_a_tile_is_a_picture_of_20_kilobytes(monkeypatch):
+    """What the server of the tiles sends can be decoded."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from lib.bench import job_peer
+
+    tile = job_peer.tile()
+    image = QImage.fromData(tile)
+    assert 20_000 <= len(tile) <= 21_000
+    assert (image.width(), image.height()) == (job_peer.SIDE, job_peer.SIDE)
+
+
+@pytest.mark.parametrize(
+    ("loop", "workload", "binding", "expected"),
+    [
+        *[("asyncslot", job, "PyQt5", True) for job in ("tiles-0ms", "tiles-5ms", "feed", "server")],
+        *[("Qt", "server", "PyQt5", True), ("Qt", "chain", "PyQt5", False), ("plain", "feed", "PyQt5", False)],
+        *[("Qt-more", "tiles-0ms", binding, binding == "PySide6") for binding in ("PyQt5", "PySide2", "PySide6")],
+        *[("asyncslot-streams", "tiles-0ms", "PyQt5", True), ("asyncslot-streams", "feed", "PyQt5", False)],
+        *[("QtAsyncio", "feed", "PySide6", False), ("asyncslot-0.3.1", "feed", "PyQt5", False)],
+    ],
+)
+def test_a_job_has_contenders_of_its_own(worker, loop, workload, binding, expected):
+    """Those that can do it, and of those that are alike one."""
+    assert worker.fits(loop, workload, binding) is expected
+
+
+def test_every_contender_has_its_place_in_the_report(report, worker):
+    """And what is drawn is measured."""
+    assert sorted(report._ORDER) == sorted(worker.LOOPS)
+    assert set(report.DRAWN) <= set(worker.LOOPS)
+    assert {row[0] for _, rows in report.PLOTTED for row in rows} <= set(worker.WORKLOADS)
 
 
 @pytest.mark.slow
@@ -183,12 +248,12 @@ class TestAnotherRound:
     def ask(self, bench, monkeypatch):
         """Take rounds in which qasync takes too long; return who was asked in each, and the samples."""
 
-        def ask(loops, rounds, workload="chain"):
+        def ask(loops, rounds, workload="chain", seconds=60.0):
             asked = []
 
             def answer(python, binding, loop, *_):
                 asked[-1].append(loop)
-                return {"figures": {"ms": 1.0}, "seconds": 60.0 if loop == "qasync" else 1.0}
+                return {"figures": {"ms": 1.0}, "seconds": seconds if loop == "qasync" else 1.0}
 
             monkeypatch.setattr(bench, "_sample", answer)
             options = argparse.Namespace(workloads=[workload], loops=loops, malloc="fixed")
@@ -206,6 +271,12 @@ class TestAnotherRound:
         assert asked == [["plain", "qasync"], ["plain"]]
         assert samples[0]["qasync"]["figures"] == {"ms": 1.0}
         assert samples[1]["qasync"] == {"error": "took 60 s, not asked again"}
+
+    @pytest.mark.parametrize(("workload", "expected"), [("chain", 1), ("tiles-0ms", 3)])
+    def test_lets_a_job_take_longer(self, ask, workload, expected):
+        """It is of a size: a slow way takes its time for it."""
+        asked, _ = ask(["asyncslot", "qasync"], 3, workload, seconds=20.0)
+        assert sum("qasync" in each for each in asked) == expected
 
     def test_asks_those_for_information_in_the_first_rounds(self, ask):
         """What they have found is compared with the plain asyncio of these rounds."""
@@ -228,3 +299,22 @@ def test_readme_shows_what_was_measured(monkeypatch):
     (results,) = set(re.findall(r"\((results-[\d-]+\.json)\)", told))
     rows = [line for line in told.splitlines() if line.startswith("|")][2:]
     assert rows == readme.table(json.loads((SCRIPTS / "bench" / results).read_text(encoding="utf-8")))
+
+
+@pytest.mark.once
+def test_readme_shows_the_jobs_in_all_ways(monkeypatch, worker):
+    """A table for each binding, with a row for each way that there is in it."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    from lib.bench import readme
+
+    shown = {}
+    for line in section("Jobs").splitlines():
+        name, *cells = [cell.strip() for cell in line.split("|")[1:-1]] or [""]
+        if cells == [column[0] for column in readme.JOB_COLUMNS]:
+            rows = shown[name.split()[0]] = []
+        elif cells and not name.startswith("---"):
+            rows.append(name)
+    assert list(shown) == ["PyQt5", "PySide6"]
+    for binding, rows in shown.items():
+        ways = [words for way, words in readme.JOB_WAYS.items() if worker.fits(way, "tiles-0ms", binding)]
+        assert rows == ways, binding

@@ -87,6 +87,19 @@ def _gui(where, suffix):
     yield Goal(f"bursts, {where}: input p99", f"gui-burst{suffix}", "input ms p99", 12, 5, how="value")
 
 
+def _jobs():
+    for delay in ("0ms", "5ms"):
+        workload = f"tiles-{delay}"
+        figures = {"tiles/s": "tiles", "µs CPU of a tile": "CPU"}
+        for loop in ("qtinter", "qasync", "pump-20ms", "asyncio-in-thread", "threads"):
+            for figure, words in figures.items():
+                yield Goal(f"tiles, {delay}: {words}, {loop}", workload, figure, 1.0, 1.0, to=loop)
+        for figure, words in figures.items():
+            if delay != "0ms" or figure != "tiles/s":
+                yield Goal(f"tiles, {delay}: {words}, Qt", workload, figure, 1.0, 1.0, to="Qt")
+        yield Goal(f"tiles, {delay}: frame p99", workload, "frame ms p99", 18, 18, how="value")
+
+
 def _reads():
     for client in ("streams", "httpx", "aiohttp", "websockets"):
         for suffix, words in (("", "at once"), ("-tls", "at once, TLS")):
@@ -98,6 +111,7 @@ def _reads():
 
 
 GOALS = [
+    *_jobs(),
     Goal("call_soon chain", "chain", "callbacks/s", 0.75, 0.60),
     Goal("switching, 1 task", "switch1", "switches/s", 0.75, 0.60),
     Goal("switching, 100 tasks", "switch100", "switches/s", 1.0, 0.80),

@@ -78,11 +78,27 @@ class Contender:
             raise exc
         return result
 
+    def do(self, job):
+        """Do one of the jobs of jobs.py.
+
+        Its coroutine is told how to call a function in the GUI thread, `call(fn, *args)`, and how to await what such a
+        function returns, `ask(fn, *args)`: here, it is in that thread itself.
+        """
+        self.run(job.with_asyncio(_call, _ask))
+
     def run_qt(self, qt_loop=None):
         """Run the application's Qt loop, or a nested one."""
         qt_loop = qt_loop or self.app
         run = getattr(qt_loop, "exec", None) or qt_loop.exec_
         return run()
+
+
+def _call(fn, *args):
+    fn(*args)
+
+
+async def _ask(fn, *args):
+    return fn(*args)
 
 
 class Plain(Contender):

@@ -1,15 +1,37 @@
-"""The table of scripts/bench/README.md, from what scripts/bench.py has measured.
+"""The tables of scripts/bench/README.md, from what scripts/bench.py has measured.
 
     cd scripts; python3 -m lib.bench.readme results.json
 
-A row shows one or more of the figures that are judged in goals.py, for each binding. tests/scripts/test_bench.py
-compares the two.
+First the jobs, a table for each binding: a row for each way, with the medians of what was measured. Then all else: a
+row shows one or more of the figures that are judged in goals.py, for each binding. tests/scripts/test_bench.py compares
+what the page has with this.
 """
 
 import json
+import statistics
 import sys
 
 from lib.bench.goals import GOALS
+
+# The ways for people, in the order of the table.
+JOB_WAYS = {
+    "asyncslot": "ours",
+    "asyncslot-streams": "ours, tiles by streams",
+    "qtinter": "qtinter",
+    "qasync": "qasync",
+    "pump-20ms": "a timer of 20 ms",
+    "asyncio-in-thread": "asyncio in a thread, a signal",
+    "threads": "threads, a signal",
+    "Qt": "Qt's own, without asyncio",
+    "Qt-more": "the same, 16 connections",
+}
+# A column for people, its workload, and the figures that it shows.
+JOB_COLUMNS = [
+    ("tiles, 0 ms: tiles/s; CPU; frame", "tiles-0ms", "tiles/s", "µs CPU of a tile", "frame ms p99"),
+    ("tiles, 5 ms: tiles/s; CPU; frame", "tiles-5ms", "tiles/s", "µs CPU of a tile", "frame ms p99"),
+    ("feed: late; CPU; frame", "feed", "ms late p50", "µs CPU of a message", "frame ms p99"),
+    ("server: calls/s; CPU; frame", "server", "calls/s", "µs CPU of a call", "frame ms p99"),
+]
 
 # The row for people, and which goals it shows.
 ROWS = [
@@ -33,6 +55,34 @@ ROWS = [
 ]
 
 
+def job_tables(result):
+    """Return, for each binding, the lines of Markdown below the head of its table of jobs."""
+    return {binding: list(_job_table(rounds)) for binding, rounds in result["bindings"].items()}
+
+
+def _job_table(rounds):
+    for loop, words in JOB_WAYS.items():
+        cells = [
+            "; ".join(_short(_median(rounds, workload, loop, figure)) for figure in figures)
+            for _, workload, *figures in JOB_COLUMNS
+        ]
+        if any(cell.strip("-; ") for cell in cells):
+            cells = [cell if cell.strip("-; ") else "" for cell in cells]
+            yield f"| {' | '.join([words, *cells])} |"
+
+
+def _median(rounds, workload, loop, figure):
+    found = [samples.get(workload, {}).get(loop, {}).get("figures", {}).get(figure) for samples in rounds]
+    found = [value for value in found if value is not None]
+    return statistics.median(found) if found else None
+
+
+def _short(value):
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def table(result):
     """Return the lines of Markdown below the table's head."""
     goals = {goal.row: goal for goal in GOALS}
@@ -53,4 +103,7 @@ def _show(value):
 
 if __name__ == "__main__":
     with open(sys.argv[1], encoding="utf-8") as file:
-        print("\n".join(table(json.load(file))))
+        measured = json.load(file)
+    for name, rows in job_tables(measured).items():
+        print(f"| {' | '.join([name, *(column[0] for column in JOB_COLUMNS)])} |", *rows, "", sep="\n")
+    print(*table(measured), sep="\n")

@@ -15,20 +15,45 @@ from lib.bench.goals import judge, more_is_better
 # The contender that the others are compared with; where it has no figure, the next one that has.
 BASELINES = ("plain", "qtinter")
 
-# What is drawn: the first figure of each, times plain asyncio, under the words for it.
-PLOTTED = {
-    "chain": "call_soon chain",
-    "switch100": "100 tasks switch",
-    "burst100k": "100,000 callbacks",
-    "echo1": "TCP round trip",
-    "echo100": "TCP, 100 connections",
-    "wake": "CPU of a wake-up",
-    "wake-fds5000": "same, 5,000 sockets",
-    "threadsafe": "call_soon_threadsafe",
-}
+# What is drawn, in a row of panels each: the words below it, and (workload, figure, the words for it). Where no figure
+# is named, it is the workload's first.
+PLOTTED = [
+    (
+        "times as bad as qtinter (left is better)",
+        [
+            ("tiles-0ms", "tiles/s", "tiles: time"),
+            ("tiles-0ms", "µs CPU of a tile", "CPU"),
+            ("tiles-5ms", "tiles/s", "tiles, 5 ms: time"),
+            ("tiles-5ms", "µs CPU of a tile", "CPU"),
+            ("feed", "µs CPU of a message", "feed: CPU"),
+            ("feed", "frame ms p99", "frames"),
+            ("server", "calls/s", "server: time"),
+            ("server", "µs CPU of a call", "CPU"),
+            ("server", "frame ms p99", "frames"),
+        ],
+    ),
+    (
+        "times plain asyncio's time (left is faster)",
+        [
+            ("chain", None, "call_soon chain"),
+            ("switch100", None, "100 tasks switch"),
+            ("burst100k", None, "100,000 callbacks"),
+            ("echo1", None, "TCP round trip"),
+            ("echo100", None, "TCP, 100 connections"),
+            ("wake", None, "CPU of a wake-up"),
+            ("wake-fds5000", None, "same, 5,000 sockets"),
+            ("threadsafe", None, "call_soon_threadsafe"),
+        ],
+    ),
+]
 # How each contender is drawn: ours is what one looks for.
 DRAWN = {
     "asyncslot": ("asyncslot", "D", "#c1121f"),
+    "asyncslot-streams": ("asyncslot, streams", "d", "#e5737b"),
+    "Qt": ("Qt's own", "P", "#000000"),
+    "Qt-more": ("Qt's own, 16 connections", "+", "#000000"),
+    "asyncio-in-thread": ("asyncio in a thread", "*", "#d4a017"),
+    "threads": ("threads", "X", "#8c5e58"),
     "qtinter": ("qtinter", "o", "#0077b6"),
     "asyncslot-0.3.1": ("asyncslot 0.3.1", "s", "#48cae4"),
     "qasync": ("qasync", "^", "#588157"),
@@ -111,8 +136,17 @@ def _goals(result):
 
 
 _ORDER = [
-    *("plain", "asyncslot", "asyncslot-thread", "qtinter", "asyncslot-0.3.1", "qasync", "QtAsyncio"),
-    *("pump-0ms", "pump-20ms", "uvloop"),
+    *(
+        "plain",
+        "asyncslot",
+        "asyncslot-streams",
+        "asyncslot-thread",
+        "qtinter",
+        "asyncslot-0.3.1",
+        "qasync",
+        "QtAsyncio",
+    ),
+    *("pump-0ms", "pump-20ms", "asyncio-in-thread", "threads", "Qt", "Qt-more", "uvloop"),
 ]
 
 
@@ -147,7 +181,7 @@ def _errors(rounds):
 
 
 def plot(result, file):
-    """Draw the ratios of the main workloads, one panel for each binding; logarithmic: from 0.2 to 1000."""
+    """Draw the ratios of the jobs and of the main workloads, one panel for each binding; logarithmic."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -155,23 +189,28 @@ def plot(result, file):
 
     # The same figures make the same file.
     matplotlib.rcParams.update({"svg.hashsalt": "bench", "font.size": 10})
-    panels = list(result["bindings"].items())
-    figure, axes = pyplot.subplots(1, len(panels), figsize=(1.5 + 4.5 * len(panels), 5), squeeze=False, sharey=True)
+    panels = [(binding, summarise(rounds)) for binding, rounds in result["bindings"].items()]
+    kinds = [(words, [row for row in rows if any(table.get(row[0]) for _, table in panels)]) for words, rows in PLOTTED]
+    kinds = [(words, rows) for words, rows in kinds if rows]
+    size = (1.5 + 4.5 * len(panels), 5 * len(kinds))
+    figure, axes = pyplot.subplots(len(kinds), len(panels), figsize=size, squeeze=False, sharey="row")
     names = {}
-    for (binding, rounds), axis in zip(panels, axes[0]):
-        _draw(axis, summarise(rounds), binding)
-        names.update({text: marker for marker, text in zip(*axis.get_legend_handles_labels())})
+    for (words, rows), line in zip(kinds, axes):
+        for (binding, table), axis in zip(panels, line):
+            _draw(axis, table, rows)
+            axis.set_title(binding)
+            axis.set_xlabel(words)
+            names.update({text: marker for marker, text in zip(*axis.get_legend_handles_labels())})
     columns = 3 if len(panels) == 1 else 4
-    figure.tight_layout(rect=(0, 0.06 * math.ceil(len(names) / columns), 1, 1))
+    figure.tight_layout(rect=(0, 0.06 * math.ceil(len(names) / columns) / len(kinds), 1, 1))
     figure.legend(names.values(), names.keys(), loc="lower center", ncol=columns, frameon=False)
     figure.savefig(file, metadata={"Date": None}, facecolor="white")
 
 
-def _draw(axis, table, binding):
-    workloads = [name for name in PLOTTED if table.get(name)]
-    rows = [next(iter(table[name].values())) for name in workloads]
+def _draw(axis, table, rows):
+    cells = [_row(table.get(workload, {}), figure) for workload, figure, _ in rows]
     for loop, (text, marker, colour) in DRAWN.items():
-        points = [(cells[loop][1], place) for place, cells in enumerate(rows) if loop in cells]
+        points = [(cell[loop][1], place) for place, cell in enumerate(cells) if loop in cell]
         points = [(ratio, place) for ratio, place in points if ratio]
         if points:
             is_ours = loop == "asyncslot"
@@ -181,10 +220,13 @@ def _draw(axis, table, binding):
     axis.xaxis.set_major_formatter("{x:g}")
     axis.axvline(1, color="black", linewidth=1)
     axis.grid(axis="both", color="#dddddd")
-    axis.set_yticks(range(len(workloads)), [PLOTTED[name] for name in workloads])
-    axis.set_ylim(len(workloads) - 0.5, -0.5)
-    axis.set_title(binding)
-    axis.set_xlabel("times plain asyncio's time (left is faster)")
+    axis.set_yticks(range(len(rows)), [words for _, _, words in rows])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+
+
+def _row(figures, name):
+    """Return the cells of a workload's figure, or of its first."""
+    return figures.get(name, {}) if name else next(iter(figures.values()), {})
 
 
 def main():

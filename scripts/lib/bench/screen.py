@@ -22,6 +22,51 @@ INPUT_PERIOD = 0.007
 POINTER = Path(__file__).resolve().with_name("pointer.py")
 
 
+class Frames:
+    """Frames: the gaps from one tick of the timer to the next.
+
+    Args: core: the binding's QtCore; begin_frame: what is called for each tick.
+    """
+
+    def __init__(self, core, begin_frame):
+        self._gaps = []
+        self._last = clock()
+        self._begin_frame = begin_frame
+        self._timer = core.QTimer()
+        kinds = getattr(core.Qt, "TimerType", core.Qt)
+        self._timer.setTimerType(kinds.PreciseTimer)
+        self._timer.timeout.connect(self._tick)
+
+    def start(self):
+        """Begin. The first gap is from now to the first tick."""
+        self._last = clock()
+        self._timer.start(FRAME_MS)
+
+    def _tick(self):
+        now = clock()
+        self._gaps.append(now - self._last)
+        self._last = now
+        self._begin_frame()
+
+    def stop(self):
+        """End. The last gap is from the last tick to now."""
+        self._timer.stop()
+        self._gaps.append(clock() - self._last)
+
+    def figures(self):
+        """Return the figures of what was seen."""
+        return summarise("frame", self._gaps)
+
+
+def summarise(name, seconds):
+    """Return the figures of what took some seconds each."""
+    return {
+        f"{name} ms p50": percentile(seconds, 50) * 1000,
+        f"{name} ms p99": percentile(seconds, 99) * 1000,
+        f"{name} ms max": max(seconds) * 1000,
+    }
+
+
 class Offscreen:
     """Frames and input without a window.
 
@@ -83,9 +128,7 @@ class Offscreen:
         found = {}
         for name, values in (("frame", self._frames), ("input", self._delays)):
             if values:
-                found[f"{name} ms p50"] = percentile(values, 50) * 1000
-                found[f"{name} ms p99"] = percentile(values, 99) * 1000
-                found[f"{name} ms max"] = max(values) * 1000
+                found.update(summarise(name, values))
         return found
 
 

@@ -11,12 +11,26 @@ import json
 import os
 import sys
 
-from lib.bench import gui, reads
+from lib.bench import gui, jobs, loops, reads
 from lib.bench import workloads as core
-from lib.bench.loops import LOOPS
+from lib.bench.job_ways import WAYS
+
+LOOPS = {**loops.LOOPS, **WAYS}
+
+# Those that are this project.
+OURS = {"asyncslot", "asyncslot-streams", "asyncslot-thread"}
+
+# Jobs come first: that is what users feel.
+JOBS = {
+    "tiles-0ms": functools.partial(jobs.tiles, delay=0.0),
+    "tiles-5ms": functools.partial(jobs.tiles, delay=0.005),
+    "feed": jobs.feed,
+    "server": jobs.calls,
+}
 
 # What there is to measure, in the order of the table. Those that are no coroutine functions run outside of the loop.
 WORKLOADS = {
+    **JOBS,
     "chain": core.chain,
     "switch1": functools.partial(core.switch, tasks=1),
     "switch100": functools.partial(core.switch, tasks=100),
@@ -76,10 +90,16 @@ WORKLOADS = {
     "nested": gui.nested,
     "nested-unix": gui.nested,
 }
-OUTSIDE = {"attach", "import"}
+OUTSIDE = {"attach", "import", *JOBS}
 ONLY_WITH_QT = {"signal", "gui-idle", "gui-idle-x", "import", "nested", "nested-unix"}
 ONLY_WITH_QT |= {name for name in WORKLOADS if name.startswith("tokens-")}
+ONLY_WITH_QT |= set(JOBS)
 ON_SCREEN = {name for name in WORKLOADS if name.endswith("-x")}
+
+WITH_WIDGETS = {*ON_SCREEN, *JOBS}
+
+# The loops that are asked for a job, besides the ways that know nothing else.
+USUAL = ["asyncslot", "qtinter", "qasync", "pump-20ms"]
 
 # A workload may need a package.
 PACKAGES = {
@@ -88,6 +108,9 @@ PACKAGES = {
     for package in reads.PACKAGES
     if name.startswith(f"tokens-{package}")
 }
+
+# So may a way of fetching tiles; a loop does it by the last one.
+_FETCHERS = {"asyncslot-streams": None, "Qt": None, "Qt-more": None, "threads": "urllib3"}
 
 # Where it matters how our loop waits.
 WAITING = {name for name in WORKLOADS if name.startswith("wake")}
@@ -108,6 +131,10 @@ ENVIRONMENT = {
 
 def fits(loop, workload, binding):
     """Whether there is anything to measure."""
+    if workload in JOBS:
+        return _does_job(loop, workload, binding)
+    if loop in WAYS:
+        return False
     if loop == "QtAsyncio" and binding != "PySide6":
         return False
     if loop == "asyncslot-thread":
@@ -119,6 +146,21 @@ def fits(loop, workload, binding):
     return not (loop in ("plain", "uvloop") and workload in ONLY_WITH_QT)
 
 
+def needs(loop, workload):
+    """Return the name of the package that has to be installed; None if there is none."""
+    if workload.startswith("tiles-"):
+        return _FETCHERS.get(loop, "aiohttp")
+    return PACKAGES.get(workload)
+
+
+def _does_job(loop, workload, binding):
+    if loop in ("asyncslot-streams", "Qt-more") and not workload.startswith("tiles-"):
+        return False  # in the other jobs there is one way only
+    if loop == "Qt-more" and binding not in ("PyQt6", "PySide6"):
+        return False
+    return loop in WAYS or loop in USUAL
+
+
 def environment(workload, **more):
     """Return the environment of a process that is to run this workload."""
     env = {**os.environ, "QT_QPA_PLATFORM": "offscreen", **more, **ENVIRONMENT.get(workload, {})}
@@ -128,7 +170,7 @@ def environment(workload, **more):
 def sample(workload, loop, binding, seconds=0.4, size=1.0):
     """Run one workload and return its figures."""
     contender = LOOPS[loop](binding)
-    contender.make_app(has_widgets=workload in ON_SCREEN)
+    contender.make_app(has_widgets=workload in WITH_WIDGETS)
     bench = core.Bench(contender, seconds, size)
     if workload != "import":
         contender.load()
