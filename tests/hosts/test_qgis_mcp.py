@@ -8,6 +8,7 @@ makes that a failure.
 
 import base64
 import contextlib
+import importlib.util
 import json
 import socket
 import struct
@@ -22,6 +23,7 @@ import pytest
 
 import mcp_client
 from mcp_client import STATELESS, WITH_SESSIONS
+from readme_reader import ADDRESS, code_blocks, shell
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -30,6 +32,8 @@ from lib import machine  # noqa: E402 (from scripts/, see above)
 from lib.qgis import QgisRun, missing  # noqa: E402
 
 pytestmark = pytest.mark.qgis
+
+README = (ROOT / "examples" / "qgis_mcp" / "README.md").read_text(encoding="utf-8")
 
 TOKEN = "a-token-for-the-tests"
 FIRST, SECOND = "qgis_mcp", "qgis_mcp_two"
@@ -484,6 +488,23 @@ def test_a_token_is_made_at_the_first_start(qgis):
     assert len(tokens[0]) >= 40
     assert mcp_client.Client(qgis.ports[SECOND], tokens[0]).call("list_layers") == {"layers": []}
     assert mcp_client.Client(qgis.ports[SECOND], TOKEN).send("tools/list").status == 401
+
+
+def test_readme_leads_from_an_empty_directory_to_a_picture(qgis, guest_missing, tmp_path):
+    """By ten commands at most; QGIS runs already here, and the official client is installed or not."""
+    (block,) = [code for _, code in code_blocks(README) if code.startswith("git clone")]
+    assert len(block.splitlines()) <= 10
+    *prepare, start, _, _, last = block.splitlines()
+    assert start == "qgis &"
+    shell("\n".join(prepare).replace(ADDRESS, str(ROOT)), tmp_path)
+    plugin = tmp_path / ".local/share/QGIS/QGIS3/profiles/default/python/plugins" / FIRST
+    assert (plugin / "metadata.txt").is_file()
+    assert (plugin / "_vendor" / "asyncslot" / "host_adapters" / "qgis.py").is_file()
+    if importlib.util.find_spec("mcp") is None:
+        guest_missing("mcp, the official client, is not installed; the extra 'guests' has it")
+    line = last.replace("venv/bin/python", sys.executable).replace("<token>", f"{TOKEN} {qgis.ports[FIRST]}")
+    assert "Tools: list_layers, " in shell(line, tmp_path)
+    assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_qgis_quits_with_clients_connected(qgis):

@@ -24,7 +24,10 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "qgis_mcp" / "qgis_
 PACKAGE = "example_mcp"
 TOKEN = "a-token"
 
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 9), reason="the example is for Python 3.9, as QGIS has it")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.version_info < (3, 9), reason="the example is for Python 3.9, as QGIS has it"),
+]
 
 each_revision = pytest.mark.parametrize("revision", [STATELESS, WITH_SESSIONS])
 
