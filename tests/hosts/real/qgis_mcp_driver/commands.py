@@ -93,7 +93,7 @@ def wait_for_question(iface, is_there):
 def click_cancel(iface):
     """Click Cancel beside the progress bar; wait for it first."""
     bar = iface.messageBar()
-    yield from until(lambda: _buttons(bar, "Cancel"), "there is a Cancel button")
+    yield from until(lambda: _buttons(bar, "Cancel"), f"there is a Cancel button, and not only {_messages(iface)}")
     _buttons(bar, "Cancel")[0].click()
 
 
@@ -176,7 +176,7 @@ def quit(iface):
     # Or QGIS asks whether to save it, and what is in memory only.
     QgsProject.instance().clear()
     QgsProject.instance().setDirty(False)
-    QTimer.singleShot(0, iface.actionExit().trigger)
+    QTimer.singleShot(200, iface.actionExit().trigger)  # not before this is written down
     yield lambda: True
 
 
