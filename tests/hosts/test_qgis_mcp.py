@@ -119,6 +119,13 @@ def client(qgis):
     return qgis.client()
 
 
+@pytest.fixture
+def trusting(qgis):
+    """QGIS, whose user has said that he is not to be asked."""
+    qgis.do("set_asking", name=FIRST, value=False)
+    return qgis
+
+
 def add_cities(client, name="Cities"):
     return client.call("add_layer", name=name, features=CITIES)["id"]
 
@@ -195,8 +202,9 @@ MISTAKES = {
 }
 
 
-def test_mistakes_are_told_to_the_model(client):
+def test_mistakes_are_told_to_the_model(trusting):
     """As results that say so, with what to do."""
+    client = trusting.client()
     layer = add_cities(client)
     for name, (tool, arguments, text) in MISTAKES.items():
         needs_layer = tool in ("query_layer", "style_layer") and "layer" not in arguments
@@ -271,13 +279,6 @@ def test_questions_come_one_at_a_time(qgis, client):
 
 
 # -- progress, and cancelling from both sides ----------------------------------
-
-
-@pytest.fixture
-def trusting(qgis):
-    """QGIS, whose user has said that he is not to be asked."""
-    qgis.do("set_asking", name=FIRST, value=False)
-    return qgis
 
 
 @each_revision

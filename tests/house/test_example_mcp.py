@@ -96,6 +96,13 @@ def make_toys(server):
             """Fail."""
             raise server.ToolError("try again") if how == "told" else ZeroDivisionError("a mistake")
 
+        @server.tool("Return at once")
+        async def hurry(self, call):
+            """Tell how far it is when all is done, as a thread may that has not heard yet."""
+            asyncio.get_running_loop().call_soon(call.report_progress, 1)
+            asyncio.get_running_loop().call_later(0.01, call.report_progress, 2)
+            return "done"
+
         @server.tool("Return")
         async def give_nonsense(self, call):
             """Return what is no JSON."""
@@ -364,6 +371,24 @@ def test_progress_is_sent_to_who_asks_for_it(serve, example, monkeypatch, revisi
     assert len(untold) == 1
 
 
+def test_progress_that_comes_too_late_is_not_told(serve, example, monkeypatch):
+    """Least of all in the answer to the next request on that connection."""
+    monkeypatch.setattr(example.server, "PROGRESS_INTERVAL", 0.0)
+
+    def play(port):
+        client = mcp_client.Client(port, TOKEN, WITH_SESSIONS)
+        head = HEAD.format(port=port) + f"Mcp-Session-Id: {client.headers['Mcp-Session-Id']}\r\n"
+        head += "Accept: application/json, text/event-stream\r\n"
+        hurry = json.dumps(message("tools/call", 1, name="hurry", _meta={"progressToken": 1})).encode()
+        wait = json.dumps(message("tools/call", 2, name="wait", arguments={"seconds": 0.05})).encode()
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as sock, sock.makefile("rb") as file:
+            for body in (hurry, wait):
+                sock.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+            return [read_answer(file)["result"]["content"][0]["text"] for _ in range(2)]
+
+    assert serve(play) == ["done", "waited"]
+
+
 def test_progress_does_not_flood(serve):
     """Twenty times a second, however often the tool says it."""
 
@@ -579,7 +604,7 @@ def test_what_is_no_http_is_refused_and_the_server_goes_on(serve):
 
 
 def test_who_is_refused_can_read_why_although_he_goes_on_sending(serve, example, monkeypatch):
-    """A body that is far too large is thrown away, and not met by a reset, which takes the answer along on some systems."""
+    """A body that is far too large is thrown away. A reset would take the answer along, on some systems."""
     monkeypatch.setattr(example.web, "LINGER_TIMEOUT", mcp_client.TIMEOUT)
 
     def play(port):

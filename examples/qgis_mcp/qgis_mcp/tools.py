@@ -246,12 +246,14 @@ class Tools:
             parameters.setdefault(each.name(), "TEMPORARY_OUTPUT")
         context, feedback = QgsProcessingContext(), QgsProcessingFeedback()
         context.setProject(QgsProject.instance())
-        is_right, problem = found.checkParameterValues(parameters, context)
-        if not is_right:
-            raise ToolError(f"{found.displayName()} cannot be run with these parameters: {problem}")
         # As literals, in which a client cannot hide lines of its own.
         shown = "\n".join(f"{name!r}: {value!r}"[:200] for name, value in parameters.items())[:2000]
         await self._ask(call, f"run {found.displayName()} ({found.id()}). It can read and write files.\n\n{shown}")
+        is_right, problem = found.checkParameterValues(
+            parameters, context
+        )  # which opens the files that are named there
+        if not is_right:
+            raise ToolError(f"{found.displayName()} cannot be run with these parameters: {problem}")
         async with self._work(call, found.displayName()) as show:
             feedback.progressChanged.connect(lambda percent: show(percent / 100))
             job = QgsProcessingAlgRunnerTask(found, parameters, context, feedback)

@@ -8,7 +8,7 @@ looks at: a browser sends its requests to 127.0.0.1, too. So before a request's 
 in this order, and what is wrong first is answered and ends the connection. A web page is known by its Origin, and one
 whose name was made to mean 127.0.0.1 (DNS rebinding) by its Host.
 
-    async def answer(exchange):  # one for each request, run as a task
+    async def answer(exchange):  # called for each request
         exchange.reply(200, {"seen": exchange.body.decode()})
 
     await WebServer(answer, token="...").serve(listen(8642))
@@ -184,6 +184,7 @@ class Exchange:
         self._stream = stream
         self._has_events = False
         self._is_answered = False
+        self._is_over = False
         self._gone = None
 
     def gone(self):
@@ -207,7 +208,12 @@ class Exchange:
             self._stream.send(200, None, "text/event-stream", ("Cache-Control", "no-store"))
 
     def send_event(self, content, *, may_be_dropped=False):
-        """Send JSON as one more event; one that may be dropped is, if the client does not read them as fast."""
+        """Send JSON as one more event, or not if all is said already.
+
+        One that may be dropped is, if the client does not read them as fast.
+        """
+        if self._is_over:  # what comes now would be in the middle of the next answer
+            return
         self.start_events()
         self._stream.send_event(b"data: " + json.dumps(content, allow_nan=False).encode(), may_be_dropped)
 
@@ -217,6 +223,7 @@ class Exchange:
             self.send_event(content)
         else:
             self.reply(200, content)
+        self._is_over = True
 
     def send_sign_of_life(self):
         """Send a comment, which clients ignore, for those who take a long silence for the end."""
@@ -230,6 +237,7 @@ class Exchange:
             await asyncio.wait({self._gone})  # a stream has one reader at a time
         if not self._is_answered:  # `answer` has failed
             self.reply(500)
+        self._is_over = True
 
 
 class _Stream:
