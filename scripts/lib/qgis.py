@@ -79,16 +79,17 @@ class QgisRun(HostRun):
         self._plugins.append(name)
         return target
 
-    def start(self, display, variables=None):
+    def start(self, display, variables=None, settings=""):
         """Start QGIS and return at once.
 
         Args:
             display: the environment variables that lead to the display, as `machine.display()` yields them.
             variables: more environment variables, for the driver.
+            settings: sections of QGIS3.ini, for the plug-ins.
         """
-        settings = self._profile / "QGIS" / "QGIS3.ini"
-        settings.parent.mkdir(parents=True)
-        settings.write_text(_SETTINGS + "".join(name + "=true\n" for name in self._plugins))
+        file = self._profile / "QGIS" / "QGIS3.ini"
+        file.parent.mkdir(parents=True)
+        file.write_text(_SETTINGS + "".join(name + "=true\n" for name in self._plugins) + settings)
         command = ["qgis", "--profiles-path", str(self.directory / "profiles"), "--profile", _PROFILE]
         command += ["--nologo", "--noversioncheck"]
         self._make_home()

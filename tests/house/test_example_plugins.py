@@ -82,7 +82,7 @@ def test_examples_share_their_parts(host, name):
     assert (package_directory(host) / name).read_bytes() == (package_directory("krita") / name).read_bytes()
 
 
-@pytest.mark.parametrize("host", [*sorted(PACKAGES), "qgis_dask"])
+@pytest.mark.parametrize("host", [*sorted(PACKAGES), "qgis_dask", "qgis_mcp"])
 def test_readme_tells_what_its_reader_needs(host):
     """Where to copy it on each system, how to vendor, what runs where, how to unload, where to look for errors."""
     text = (EXAMPLES / host / "README.md").read_text(encoding="utf-8")
