@@ -48,6 +48,7 @@ class Story:
             self.host = host
             self.bare_exit_code, self.bare_quit_seconds, _ = host.play(display, "bare")
             bare_output = host.output()
+            [self.bare_idle] = [record for record in host.records() if record["step"] == "idle"]
             host.close()
             played = host.play(display, "all", {"ASYNCSLOT_SERVER": server})
             self.exit_code, self.quit_seconds, self.last_words = played
@@ -123,6 +124,19 @@ def test_start_is_not_slowed(story, note):
     assert facts["attach_ms"] < max(50, facts["ready_ms"] / 20), facts
 
 
+def test_idle(story, note):
+    """While nothing happens the host's GUI goes on; how fast, with the plug-in and without it, is noted."""
+    facts = story.check("idle")
+    note(
+        p99_ms=facts["p99_ms"],
+        longest_gap_ms=facts["longest_gap_ms"],
+        bare_p99_ms=story.bare_idle["p99_ms"],
+        bare_longest_gap_ms=story.bare_idle["longest_gap_ms"],
+    )
+    assert facts["ticks"] > 10, facts
+    assert story.bare_idle["ticks"] > 10, story.bare_idle
+
+
 def test_download_and_subprocess(story, note):
     """A download and a subprocess give what they should, and the host's GUI goes on meanwhile."""
     facts = story.check("download_and_subprocess")
@@ -189,10 +203,11 @@ def test_reload(story):
 
 
 def test_batch(story):
-    """In the host without its GUI, attach() says what to use there."""
+    """In the host without its GUI, attach() says what to use there, also if it works because of a Qt application."""
     if story.batch is None:
-        pytest.skip(f"{story.host.NAME} always has a Qt application, or is not run without its GUI here")
-    assert story.batch.startswith("NoApplicationError: attach() found no QCoreApplication")
+        pytest.skip(f"{story.host.NAME} always has its GUI, or is not run without it here")
+    outcome = "<" if story.host.HAS_BATCH_APPLICATION else "NoApplicationError: attach() found no QCoreApplication"
+    assert story.batch.startswith(outcome), story.batch
     assert "asyncio.run()" in story.batch
 
 

@@ -1,7 +1,8 @@
 """Krita, as seen from inside. What story.py needs of it."""
 
 from krita import Krita
-from PyQt5 import QtCore, QtWidgets
+
+from .binding import QtCore, QtWidgets
 
 __all__ = ["QtCore", "QtWidgets"]
 
