@@ -163,10 +163,7 @@ class Application(HostRun):
         return {}
 
     def batch_command(self, script):
-        """Return the command line that runs a Python file in the host without its GUI; None if it cannot.
-
-        May put into the profile what leads to the file, which is not there yet.
-        """
+        """Return the command line that runs a Python file in the host without its GUI; None if it cannot."""
         return None
 
     # -- what a description and the tests use --------------------------------
@@ -213,7 +210,7 @@ class Application(HostRun):
         copies = self._guest / "_vendor"
         script.write_text(_BATCH.format(copies=str(copies), answer=str(answer)))
         self._launch(command, {**self._environment(display), **self.variables()})
-        self.wait_exit(QUIT_TIMEOUT)
+        self.wait_exit(STORY_TIMEOUT)  # kritarunner makes a database first, as Krita does
         return answer.read_text(encoding="utf-8") + "\n" + self.output()
 
     def _make_profile(self):

@@ -97,4 +97,5 @@ def grab(path):
 
 
 def quit():
-    Application.getInstance().closeApplication()
+    """As its window does when it is closed, and its menu. Cura 5 is told of no end by closeApplication() itself."""
+    Application.getInstance().checkAndExitApplication()

@@ -54,7 +54,7 @@ class Host(Application):
 
     def install(self):
         own = self.config / "MusicBrainz"
-        is_new = self.version() >= (3,)
+        is_new = self._is_new()
         guest = self.put_guest(self._plugins() if is_new else own / "Picard" / "plugins")
         with open(guest / "__init__.py", "a", encoding="utf-8") as source:
             source.write(_PLUGIN_3 if is_new else _PLUGIN)
@@ -67,8 +67,11 @@ class Host(Application):
         return [self.PROGRAM, "--no-restore"]
 
     def variables(self):
-        return {"PICARD_PLUGIN_DIR": str(self._plugins())}
+        return {"PICARD_PLUGIN_DIR": str(self._plugins())} if self._is_new() else {}
+
+    def _is_new(self):
+        return self.version() >= (3,)
 
     def _plugins(self):
-        """Return where Picard 3 is told to look; 2 does not ask."""
+        """Return where Picard 3 is told to look."""
         return self.data / "plugins3"
