@@ -60,7 +60,7 @@ def main():
     if options.setup_only:
         return 1 if missing else 0
     start = time.monotonic()
-    report = WORK / "hosts-report.xml"
+    report = WORK / f"hosts-report-{options.suite or 'here'}.xml"
     is_good = _run_pytest(place.python, [name for name in names if name not in missing], report)
     results = _read_report(report, names, options.suite, missing)
     say(f"\n{_table(results)}\n{_notes(results)}\ntests: {time.monotonic() - start:.0f} s")

@@ -99,7 +99,9 @@ def need_venv(*requirements, venv=None, interpreter=(sys.executable,)):
     venv = venv or WORK / f"venv-{sys.implementation.cache_tag}"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     note = venv / "installed.txt"
-    if not note.exists():
+    # Another Debian's environment is a link that may lead nowhere here.
+    is_there = python.is_symlink() if enter else python.exists()
+    if not is_there or not note.exists():
         _make_venv(venv, interpreter)
         note.write_text("")
     noted = note.read_text().splitlines()
