@@ -109,6 +109,14 @@ def test_a_host_of_this_machine_has_no_suite_in_its_head():
     assert command._table(results).split() == ["krita"]
 
 
+@pytest.mark.parametrize("name", hosts.names())
+def test_each_description_of_a_host_can_be_read(name):
+    """Also where none of its packages is installed: it says which they are, for every suite."""
+    host = hosts.find(name)
+    assert issubclass(host, hosts.Application)
+    assert [suite for suite in [None, *debian.SUITES] if not isinstance(host.packages(suite), tuple)] == []
+
+
 class Krita(hosts.Application):
     PACKAGES = ("krita",)
 
