@@ -42,6 +42,9 @@ Dpkg::Options {"--force-unsafe-io";};
 """
 
 PIP_SETTINGS = ["/etc/pip.conf", "/etc/xdg/pip/pip.conf", "~/.config/pip/pip.conf", "~/.pip/pip.conf"]
+# Begins a command whose mounts are its own. It is gone when the process (to be exact: the thread) is that started it.
+PRIVATELY = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
+
 CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 
@@ -102,9 +105,7 @@ class Debian:
             is_alone: whether the command sees no process but its own, no network but a loopback of its own, and an
                 empty /tmp. Whatever it has started ends with it, and no X server outside can be mixed up with its own.
         """
-        # When the process (the thread, to be exact) that starts this is gone, so is this.
-        words = ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--propagation", "private"]
-        words += ["--pid", "--kill-child", "--net"] if is_alone else []
+        words = [*PRIVATELY, *(["--pid", "--kill-child", "--net"] if is_alone else [])]
         words += ["sh", "-euc", _mounts(self.root, is_alone), str(self.root)]
         return [*words, "env", f"--chdir={ROOT}"]
 
@@ -114,7 +115,9 @@ class Debian:
         self.root.mkdir(parents=True)
         base, mirror = SUITES[self.suite], _mirror()
         # debootstrap of Debian 12 does not know the names of all suites to come; its recipe for them is sid's.
-        bootstrap = ["debootstrap", "--variant=minbase", "--include=ca-certificates", base, str(self.root), mirror]
+        # It mounts /proc in there, and would leave it mounted if it were killed.
+        bootstrap = [*PRIVATELY, "--pid", "--kill-child", "--mount-proc"]
+        bootstrap += ["debootstrap", "--variant=minbase", "--include=ca-certificates", base, str(self.root), mirror]
         run_quietly([*bootstrap, "/usr/share/debootstrap/scripts/sid"], timeout=1200)
         if base != self.suite:
             self._write("etc/apt/sources.list.d/asyncslot.list", f"deb {mirror} {self.suite} main\n")

@@ -34,7 +34,7 @@ GUEST = "asyncslot_guest"
 TOOLS = [*XVFB, "xdotool"]
 
 # From the start of a host to the end of the story, on a machine that does other things as well.
-STORY_TIMEOUT = 100.0
+STORY_TIMEOUT = 240.0
 # The longest that a host may take from being asked to quit to being gone; calibre needs 3 s by itself.
 QUIT_TIMEOUT = 20.0
 

@@ -70,6 +70,29 @@ def test_nothing_is_left_when_the_starter_is_killed(here, number, is_alone):
     assert Path("/proc/self/mounts").read_text() == mounts
 
 
+def test_what_makes_one_mounts_nothing_here(here, monkeypatch, tmp_path):
+    """debootstrap has /proc mounted in what it makes, while it works, and has it still when it is killed."""
+    seen = tmp_path / "mounts"
+    fake = tmp_path / "debootstrap"
+    lines = [
+        "#!/bin/sh -e",
+        "mkdir $4/proc",
+        "mount -t proc proc $4/proc",
+        f"grep $4/proc /proc/mounts >{seen}",
+        "exit 3",
+    ]
+    fake.write_text("\n".join(lines))
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(debian, "_mirror", lambda: "a mirror")
+    monkeypatch.setattr(here, "root", tmp_path / "made")
+    mounts = Path("/proc/self/mounts").read_text()
+    with pytest.raises(machine.SetupError, match="ended with exit code 3"):
+        here.make()
+    assert str(tmp_path) in seen.read_text()
+    assert Path("/proc/self/mounts").read_text() == mounts
+
+
 def test_who_cannot_make_one_is_told_what_it_takes(monkeypatch):
     """Nothing has been installed or made by then."""
     monkeypatch.setattr(debian, "_is_possible", lambda: False)
