@@ -6,7 +6,7 @@ from . import host
 
 CHECK_MS = 5
 HEARTBEAT_MS = 16
-IDLE_SECONDS = 2.0
+IDLE_TICKS = 120
 
 # The name of a list in `sys`: what has to live on when the host reloads this plug-in, and until the process ends, for
 # a binding may hold a slot's object weakly.
@@ -52,6 +52,9 @@ class Heartbeat:
         self._gaps.append(now - self._last)
         self._last = now
 
+    def has_ticked(self):
+        return len(self._gaps) >= IDLE_TICKS
+
     def facts(self):
         gaps = sorted(self._gaps) or [0.0]
         return {
@@ -65,5 +68,5 @@ class Heartbeat:
 def idle():
     """Do nothing for a while, and return how the GUI went on: the same with and without anything of ours."""
     with Heartbeat() as heartbeat:
-        yield from pause(IDLE_SECONDS)
+        yield from until(heartbeat.has_ticked, 60, f"the GUI has ticked {IDLE_TICKS} times")
     return heartbeat.facts()
