@@ -1,7 +1,7 @@
 """The adapter for Cura, from 4.13 (PyQt5) to 5 (PyQt6).
 
-It knows nothing of asyncio. README.md beside this file has the contract that it keeps. Run in a real Cura 4.13; what is
-said of Cura 5 was read in its sources (2026-11).
+It knows nothing of asyncio. README.md beside this file has the contract that it keeps. Run in a real Cura 4.13 and 5.0
+(2026-11).
 
 Cura is a Python program, made with Ultimaker's framework Uranium, whose package is `UM`. Its window is QML's, so there
 is no widget that could be a dialog's parent. `Message` is what it shows its users in that window. A Uranium signal
@@ -9,7 +9,9 @@ refers weakly to what is connected to it.
 
 The order in which Cura ends: the main window is hidden, `applicationShuttingDown`, `quit()`. Cura 4.13 then emits
 `aboutToQuit`; Cura 5 ends the process at once, by `os._exit()`, and nothing that comes later is called. Nobody can stop
-the end when `applicationShuttingDown` comes, unlike with Cura's own callbacks for its exit, any of which may.
+the end when `applicationShuttingDown` comes, unlike with Cura's own callbacks for its exit, any of which may. Only where
+those were not asked, as when the user declines the agreement of the first start, Cura 5.0 ends with no signal at all:
+its window refuses to be closed, and `closeApplication()` quits all the same.
 """
 
 from __future__ import annotations

@@ -5,22 +5,33 @@ tests/hosts/test_hosts.py and test_chat.py for these hosts, and prints a table o
 is written there; how a host is described, in scripts/lib/hosts.py. Screenshots of progress, and of the chat, go to
 .work/screenshots.
 
-Exit codes: 0; 1 if a check failed or did not run; 2 if this machine could not be set up.
+`--suite` runs the same in a newer Debian, with the hosts as they are there, by default in all that this suite has: as
+root on a Debian, which makes the other one under .work/ (scripts/lib/debian.py). trixie is stable, and has backports of
+some hosts; what is newer moves, and a host that cannot be had there today is a column that says why. Once all is
+installed there is no network in it.
+
+    python3 scripts/hosts.py --suite trixie                   Debian 13
+    python3 scripts/hosts.py --suite trixie-backports qgis    its newer QGIS
+    python3 scripts/hosts.py --suite experimental krita       on sid, with what is newer in experimental
+
+Exit codes: 0; 1 if a check failed or did not run, or if one of several hosts could not be installed; 2 if this machine
+could not be set up.
 """
 
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from lib import hosts
+from lib import debian, hosts
 from lib.machine import QT_LIBRARIES, ROOT, WORK, XVFB, SetupError, need_packages, need_venv, say, venv_packages
 
-TIMEOUT = 1800  # seconds; each single wait has a far shorter limit of its own
+TIMEOUT = 3600  # seconds; each single wait has a far shorter limit of its own
 
 # How an outcome is shown.
 MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "-", "missing": "missing"}
@@ -30,29 +41,29 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     # No `choices`: argparse up to 3.11 would check the empty list against it, too.
     parser.add_argument("hosts", nargs="*", metavar="HOST", help=", ".join(hosts.names()))
+    parser.add_argument("--suite", choices=debian.SUITES, help="run in this Debian, not on this machine")
     parser.add_argument("--setup-only", action="store_true", help="install the hosts and run nothing")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE, too")
     options = parser.parse_args()
     unknown = sorted(set(options.hosts) - set(hosts.names()))
     if unknown:
         parser.error(f"unknown: {', '.join(unknown)}; there are {', '.join(hosts.names())}")
-    names = options.hosts or hosts.names()
     start = time.monotonic()
     try:
-        need_packages([*QT_LIBRARIES, *XVFB, *venv_packages()], "the tests")
-        python = need_venv("-e .[PyQt5,test]")
-        for name in names:
-            hosts.find(name).set_up()
+        place = _Suite(options.suite) if options.suite else _Here()
+        names = options.hosts or place.names()
+        place.set_up()
+        missing = _set_up_hosts(place, names)
     except SetupError as exc:
         say(f"\n{exc}")
         return 2
     say(f"set-up: {time.monotonic() - start:.0f} s")
     if options.setup_only:
-        return 0
+        return 1 if missing else 0
     start = time.monotonic()
-    report = WORK / "hosts-report.xml"
-    is_good = _run_pytest(python, names, report)
-    results = _read_report(report, names)
+    report = WORK / f"hosts-report-{options.suite or 'here'}.xml"
+    is_good = _run_pytest(place.python, [name for name in names if name not in missing], report)
+    results = _read_report(report, names, options.suite, missing)
     say(f"\n{_table(results)}\n{_notes(results)}\ntests: {time.monotonic() - start:.0f} s")
     if options.json is not None:
         options.json.parent.mkdir(parents=True, exist_ok=True)
@@ -60,23 +71,91 @@ def main():
     return 0 if is_good and all(result["status"] == "passed" for result in results) else 1
 
 
+class _Here:
+    """This machine.
+
+    Attributes:
+        python: the words that begin a command with the Python of the tests' environment.
+    """
+
+    python = ()
+
+    def names(self):
+        """Return the hosts that are run if nobody names one."""
+        return hosts.names()
+
+    def set_up(self):
+        """Install what the tests need. Raises: SetupError."""
+        need_packages([*QT_LIBRARIES, *XVFB, *venv_packages()], "the tests")
+        self.python = [need_venv("-e .[PyQt5,test]")]
+
+    def set_up_host(self, host):
+        """Install a host. Raises: SetupError."""
+        host.set_up()
+
+
+class _Suite:
+    """A newer Debian. The attribute and the methods are those of _Here."""
+
+    python = ()
+
+    def __init__(self, suite):
+        self._debian = debian.need_suite(suite, "its hosts")
+
+    def names(self):
+        return [name for name in hosts.names() if hosts.find(name).packages(self._debian.suite)]
+
+    def set_up(self):
+        self._debian.need_packages([*hosts.TOOLS, "python3-venv"])
+        venv = WORK / "debian" / f"{self._debian.suite}-venv"
+        # The binding is for conftest.py alone; PyQt6's wheels are for every Python to come.
+        python = need_venv("-e .[PyQt6,test]", venv=venv, interpreter=[*self._debian.enter(), "/usr/bin/python3"])
+        self.python = [*self._debian.enter(is_alone=True), python]
+
+    def set_up_host(self, host):
+        packages = host.packages(self._debian.suite)
+        if not packages:
+            raise SetupError(f"{host.NAME} is no package of Debian's: it is the same on this machine, without --suite")
+        self._debian.need_packages(packages)
+
+
+def _set_up_hosts(place, names):
+    """Install the hosts; return why one could not be, by its name.
+
+    Raises: SetupError when that is so for all of them.
+    """
+    missing = {}
+    for name in names:
+        try:
+            place.set_up_host(hosts.find(name))
+        except SetupError as exc:
+            missing[name] = str(exc)
+    if len(missing) == len(names):
+        raise SetupError("\n".join(missing.values()))
+    return missing
+
+
 def _run_pytest(python, names, report):
     """Run the tests in these hosts; return whether all is well."""
     if report.exists():
         report.unlink()
     command = [
-        python,
+        *python,
         "-m",
         "pytest",
         "-q",
         "--no-xvfb",
         f"--junitxml={report}",
         "--require-hosts",
+        # The first test of a host plays all that the others judge. Each of its waits has a limit of its own.
+        f"--timeout={3 * (hosts.STORY_TIMEOUT + hosts.QUIT_TIMEOUT)}",
+        f"--override-ini=faulthandler_timeout={3 * hosts.STORY_TIMEOUT}",
         "tests/hosts/test_hosts.py",
         "tests/hosts/test_chat.py",
     ]
     # A screen for each host comes from hosts.lasting_display(), and not from pytest-xvfb.
-    env = {**os.environ, "QT_API": "pyqt5", "ASYNCSLOT_HOSTS": " ".join(names)}
+    env = {name: value for name, value in os.environ.items() if name != "QT_API"}
+    env["ASYNCSLOT_HOSTS"] = " ".join(names)
     try:
         return subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, timeout=TIMEOUT).returncode == 0
     except subprocess.TimeoutExpired:
@@ -84,13 +163,20 @@ def _run_pytest(python, names, report):
         return False
 
 
-def _read_report(report, names):
+def _read_report(report, names, suite, missing):
     """Return what happened in each host, from pytest's JUnit file.
 
-    Returns: for each host {"host", "status": passed, failed or missing, "checks": outcomes by name, "facts": what was
-        measured, by the check that did it, "failures": the first line of each}.
+    Args: missing: why a host could not be installed, by its name.
+    Returns: for each host {"host", "suite": of the Debian that it was run in, or None for this machine, "status":
+        passed, failed or missing, "checks": outcomes by name, "facts": what was measured, by the check that did it,
+        "failures": the first line of each}.
     """
-    results = {name: {"host": name, "status": "missing", "checks": {}, "facts": {}, "failures": []} for name in names}
+    results = {
+        name: {"host": name, "suite": suite, "status": "missing", "checks": {}, "facts": {}, "failures": []}
+        for name in names
+    }
+    for name, reason in missing.items():
+        results[name]["failures"].append(_first_error(reason))
     cases = ET.parse(report).iter("testcase") if report.exists() else []
     for case in cases:
         properties = {each.get("name"): each.get("value") for each in case.iter("property")}
@@ -112,6 +198,16 @@ def _read_report(report, names):
     return list(results.values())
 
 
+def _first_error(text):
+    """Return the line of a set-up's failure that says why: apt-get's first `E:`, or else the first of all."""
+    lines = text.strip().splitlines()
+    return next((line for line in lines if re.match("E: ", line)), lines[0])
+
+
+def _title(result):
+    return f"{result['host']} ({result['suite']})" if result["suite"] else result["host"]
+
+
 def _check_of(name, host):
     """Return a check's name: `test_modal_dialog[asyncModal-krita]` is `modal_dialog asyncModal`."""
     function, _, rest = name.partition("[")
@@ -122,7 +218,7 @@ def _check_of(name, host):
 def _table(results):
     """Return a table of check and host, as text."""
     checks = list(dict.fromkeys(check for result in results for check in result["checks"]))
-    rows = [["", *(result["host"] for result in results)]]
+    rows = [["", *(_title(result) for result in results)]]
     rows += [[check, *(MARKS[result["checks"].get(check, "missing")] for result in results)] for check in checks]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
@@ -132,7 +228,7 @@ def _notes(results):
     """Return what was found in each host, a few lines each."""
     lines = []
     for result in results:
-        lines.append(f"\n{result['host']}: {result['status']}")
+        lines.append(f"\n{_title(result)}: {result['status']}")
         lines += [f"    {check}: {_words(facts)}" for check, facts in result["facts"].items()]
         lines += [f"    FAILED {failure}" for failure in result["failures"]]
     return "\n".join(lines)

@@ -16,9 +16,11 @@ It refuses to know any host. Standard library only. Linux only.
 import contextlib
 import importlib.util
 import os
+import re
 import shutil
 import socket
 import struct
+import subprocess
 from pathlib import Path
 
 import vendor
@@ -32,7 +34,7 @@ GUEST = "asyncslot_guest"
 TOOLS = [*XVFB, "xdotool"]
 
 # From the start of a host to the end of the story, on a machine that does other things as well.
-STORY_TIMEOUT = 100.0
+STORY_TIMEOUT = 240.0
 # The longest that a host may take from being asked to quit to being gone; calibre needs 3 s by itself.
 QUIT_TIMEOUT = 20.0
 
@@ -94,8 +96,9 @@ class Application(HostRun):
         NAME: the host's name.
         ADAPTER: the NAME of the adapter that is at home in it.
         PROGRAM: what is looked for on PATH to tell whether it is installed.
-        PACKAGES: Debian's packages.
+        PACKAGES: Debian's packages; the first is the host itself.
         CAN_RELOAD: whether the host can unload a plug-in and load it again while it runs.
+        HAS_BATCH_APPLICATION: whether there is a Qt application, with no GUI, in the host's batch mode.
 
     Attributes:
         place: the directory of the description.
@@ -106,6 +109,7 @@ class Application(HostRun):
     PROGRAM = ""
     PACKAGES = ()
     CAN_RELOAD = False
+    HAS_BATCH_APPLICATION = False
     place = None
 
     def __init__(self, directory):
@@ -116,9 +120,25 @@ class Application(HostRun):
     # -- what a description gives --------------------------------------------
 
     @classmethod
+    def packages(cls, suite=None):
+        """Return Debian's packages in this suite; None: on this machine. Empty if the host is not Debian's."""
+        return cls.PACKAGES
+
+    @classmethod
+    def version(cls):
+        """Return the installed package's version as numbers, (3, 22) of 3.22.16; empty if Debian has installed none.
+
+        It decides where it has to be known before the host runs.
+        """
+        query = ["dpkg-query", "--show", "--showformat=${Version}", cls.PACKAGES[0]]
+        shown = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+        found = re.match(r"(?:\d+:)?(\d+)\.(\d+)", shown)
+        return tuple(int(number) for number in found.groups()) if found else ()
+
+    @classmethod
     def set_up(cls):
         """Install the host. Raises: SetupError."""
-        need_packages([*cls.PACKAGES, *TOOLS], cls.NAME)
+        need_packages([*cls.packages(), *TOOLS], cls.NAME)
 
     @classmethod
     def missing(cls):
@@ -143,7 +163,7 @@ class Application(HostRun):
         return {}
 
     def batch_command(self, script):
-        """Return the command line that runs a Python file in the host without a Qt application; None if it cannot."""
+        """Return the command line that runs a Python file in the host without its GUI; None if it cannot."""
         return None
 
     # -- what a description and the tests use --------------------------------
@@ -181,7 +201,7 @@ class Application(HostRun):
         return code, gone_at - asked["at"], last_words
 
     def try_batch(self, display):
-        """Return what attach() does in the host without its GUI, as text; None if there is nothing to try."""
+        """Return what attach() does in the host without its GUI, and what was written; None if it cannot be tried."""
         script = self.directory / "batch.py"
         command = self.batch_command(script)
         if command is None:
@@ -190,8 +210,8 @@ class Application(HostRun):
         copies = self._guest / "_vendor"
         script.write_text(_BATCH.format(copies=str(copies), answer=str(answer)))
         self._launch(command, {**self._environment(display), **self.variables()})
-        self.wait_exit(QUIT_TIMEOUT)
-        return answer.read_text(encoding="utf-8")
+        self.wait_exit(STORY_TIMEOUT)  # kritarunner makes a database first, as Krita does
+        return answer.read_text(encoding="utf-8") + "\n" + self.output()
 
     def _make_profile(self):
         self._make_home()

@@ -56,7 +56,7 @@ def need_packages(packages, purpose):
     """
     if shutil.which("apt-get") is None or shutil.which("dpkg-query") is None:
         return
-    missing = _missing_packages(packages)
+    missing = missing_packages(packages)
     if not missing:
         return
     install = ["apt-get", "install", "-y", "--no-install-recommends", *missing]
@@ -70,29 +70,39 @@ def need_packages(packages, purpose):
     run_quietly(install, timeout=3600, env=env)
 
 
-def _missing_packages(packages):
-    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status} ${Package}\n"]
+def missing_packages(packages, *options):
+    """Return which of these packages are not installed.
+
+    Args: options: for dpkg-query, which may be told to look elsewhere.
+    """
+    query = ["dpkg-query", *options, "--show", "--showformat=${db:Status-Status} ${Package}\n"]
     listing = subprocess.run(query, stdout=subprocess.PIPE, check=True, text=True).stdout
     installed = {line.split(" ", 1)[1] for line in listing.splitlines() if line.startswith("installed ")}
     # Ubuntu 24.04 and Debian 13 renamed some libraries to <name>t64; apt-get still finds them under the old name.
     return [name for name in packages if name not in installed and name + "t64" not in installed]
 
 
-def need_venv(*requirements):
+def need_venv(*requirements, venv=None, interpreter=(sys.executable,)):
     """Return the Python of this project's virtual environment, with the requirements installed.
 
     There is one environment for each Python version. What was installed is noted in it, so that a second run starts
     at once.
 
-    Args: requirements, each as on pip's command line. One that starts with "-e " is this project, installed editable:
-        it is installed again when pyproject.toml has changed.
+    Args:
+        requirements: each as on pip's command line. One that starts with "-e " is this project, installed editable:
+            it is installed again when pyproject.toml has changed.
+        venv: the environment's directory, if it is not that of this Python.
+        interpreter: the words that begin a command with the Python that makes it. All but the last begin pip's, too.
     Raises: SetupError when the environment cannot be made, or when pip fails.
     """
-    venv = WORK / f"venv-{sys.implementation.cache_tag}"
+    *enter, _ = interpreter
+    venv = venv or WORK / f"venv-{sys.implementation.cache_tag}"
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     note = venv / "installed.txt"
-    if not python.exists() or not note.exists():
-        _make_venv(venv)
+    # Another Debian's environment is a link that may lead nowhere here.
+    is_there = python.is_symlink() if enter else python.exists()
+    if not is_there or not note.exists():
+        _make_venv(venv, interpreter)
         note.write_text("")
     noted = note.read_text().splitlines()
     digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()[:16]
@@ -101,7 +111,7 @@ def need_venv(*requirements):
     if missing:
         say(f"set-up: installing {', '.join(missing)} into {venv.relative_to(ROOT)}")
         arguments = [word for each in missing for word in each.split(" ", 1)]
-        pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
+        pip = [*enter, str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
         run_quietly(pip, timeout=1800, cwd=ROOT)
         note.write_text("\n".join([*noted, *(lines[each] for each in missing)]) + "\n")
     return str(python)
@@ -130,10 +140,10 @@ def venv_packages():
     return ["python3-venv"] if importlib.util.find_spec("ensurepip") is None else []
 
 
-def _make_venv(venv):
+def _make_venv(venv, interpreter):
     say(f"set-up: making a virtual environment, {venv.relative_to(ROOT)}")
     # In a process of its own, because what apt-get has just installed is seen by a new one for certain.
-    run_quietly([sys.executable, "-m", "venv", "--clear", str(venv)], timeout=300)
+    run_quietly([*interpreter, "-m", "venv", "--clear", str(venv)], timeout=300)
 
 
 def run_quietly(command, *, timeout, **options):

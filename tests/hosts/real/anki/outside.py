@@ -2,8 +2,7 @@
 
 import subprocess
 
-import _hosts
-import _machine
+from lib import hosts, machine
 
 # What QtWebEngine needs besides, on Debian 12.
 _WEB_LIBRARIES = [
@@ -28,7 +27,7 @@ profiles.save()
 """
 
 
-class Host(_hosts.find("napari")):
+class Host(hosts.find("napari")):
     """It comes from PyPI as napari does; all else is its own."""
 
     NAME = ADAPTER = "Anki"
@@ -36,7 +35,7 @@ class Host(_hosts.find("napari")):
 
     @classmethod
     def venv(cls):
-        return _machine.WORK / "hosts" / "anki"
+        return machine.WORK / "hosts" / "anki"
 
     @classmethod
     def program(cls):
@@ -44,7 +43,7 @@ class Host(_hosts.find("napari")):
 
     @classmethod
     def set_up(cls):
-        _machine.need_packages(_WEB_LIBRARIES, cls.NAME)
+        machine.need_packages(_WEB_LIBRARIES, cls.NAME)
         super().set_up()
 
     def install(self):

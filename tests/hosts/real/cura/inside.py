@@ -4,9 +4,10 @@ Cura's window is QML's, no widget that a dialog could have as its parent. So the
 a plug-in with widgets would.
 """
 
-from PyQt5 import QtCore, QtWidgets
 from UM.Application import Application
 from UM.Resources import Resources
+
+from .binding import QtCore, QtWidgets
 
 __all__ = ["QtCore", "QtWidgets"]
 
@@ -40,6 +41,11 @@ def begin():
     _kept.append(label)
     label.show()
     QtWidgets.QApplication.setActiveWindow(label)
+
+
+def when_quitting(callback):
+    """As Cura 5 ends its process before aboutToQuit."""
+    Application.getInstance().applicationShuttingDown.connect(callback)
 
 
 def log_text():
@@ -91,4 +97,5 @@ def grab(path):
 
 
 def quit():
-    Application.getInstance().closeApplication()
+    """As its window does when it is closed, and its menu. Cura 5 is told of no end by closeApplication() itself."""
+    Application.getInstance().checkAndExitApplication()

@@ -1,4 +1,4 @@
-"""Cura, as seen from outside: Debian's 4.13, a plug-in that is a package in the user's directory of them."""
+"""Cura, as seen from outside: Debian's 4.13 and 5, a plug-in that is a package in the user's directory of them."""
 
 import json
 
@@ -22,7 +22,7 @@ _METADATA = {
     "version": "1.0.0",
     "description": "Plays a story.",
     "api": "7.9.0",
-    "supported_sdk_versions": ["7.9.0"],
+    "supported_sdk_versions": ["7.9.0", "8.0.0"],
 }
 
 
@@ -32,7 +32,7 @@ class Host(Application):
     PACKAGES = ("cura",)
 
     def install(self):
-        guest = self.put_guest(self.data / "cura" / "4.13" / "plugins")
+        guest = self.put_guest(self.data / "cura" / "{}.{}".format(*self.version()) / "plugins")
         with open(guest / "__init__.py", "a", encoding="utf-8") as source:
             source.write(_PLUGIN)
         (guest / "plugin.json").write_text(json.dumps(_METADATA))

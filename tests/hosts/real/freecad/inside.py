@@ -2,7 +2,8 @@
 
 import FreeCAD
 import FreeCADGui
-from PySide2 import QtCore, QtWidgets
+
+from .binding import QtCore, QtWidgets
 
 __all__ = ["QtCore", "QtWidgets"]
 

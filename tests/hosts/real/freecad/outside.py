@@ -1,4 +1,6 @@
-"""FreeCAD, as seen from outside: Debian's 0.20, a workbench in the old layout, Mod/<Name>/InitGui.py."""
+"""FreeCAD, as seen from outside: Debian's 0.20 to 1.1, a workbench in the old layout, Mod/<Name>/InitGui.py."""
+
+from pathlib import Path
 
 from lib.hosts import Application
 
@@ -43,13 +45,16 @@ class Host(Application):
     PACKAGES = ("freecad", "freecad-python3")
 
     def install(self):
-        mod = self.data / "FreeCAD" / "Mod" / "AsyncslotGuest"
+        # From 1.1 on, each version has directories of its own.
+        version = self.version()
+        own = Path("FreeCAD", "v{}-{}".format(*version)) if version >= (1, 1) else Path("FreeCAD")
+        mod = self.data / own / "Mod" / "AsyncslotGuest"
         mod.mkdir(parents=True)
         self.put_guest(mod)
         (mod / "Init.py").write_text("")
         (mod / "InitGui.py").write_text(_INIT_GUI)
-        settings = self.config / "FreeCAD"
-        settings.mkdir()
+        settings = self.config / own
+        settings.mkdir(parents=True)
         (settings / "user.cfg").write_text(_USER_CFG)
 
     def variables(self):

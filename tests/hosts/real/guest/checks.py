@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from . import host
+from . import host, qt
 from ._vendor import asyncslot
 from .plain import of_host
 from .qt import KEPT, Heartbeat, loop_level, pause, until
@@ -38,7 +38,7 @@ class Stage:
         self.directory = Path(os.environ["ASYNCSLOT_RECORD"]).parent
         lease.create_task(self._tick(), name="ticking")
         # Connected after attach(), so called after the lease has heard of it.
-        host.QtCore.QCoreApplication.instance().aboutToQuit.connect(self._about_to_quit)
+        of_host("when_quitting")(self._about_to_quit)
 
     async def _tick(self):
         while True:
@@ -75,6 +75,11 @@ def load(stage):
         "loop_level": loop_level(),
         "ticks": stage.ticks,
     }
+
+
+def idle(stage):
+    """Nothing but the task that ticks, and the watching timer."""
+    return (yield from qt.idle())
 
 
 def download_and_subprocess(stage):
@@ -257,6 +262,7 @@ async def _be_busy(busy):
 # Quitting comes last, and is story.py's.
 CHECKS = [
     load,
+    idle,
     download_and_subprocess,
     modal_dialog,
     error_in_task,

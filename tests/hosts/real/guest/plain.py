@@ -13,6 +13,10 @@ def is_ready():
     return is_running and host.window() is not None and host.window().isVisible()
 
 
+def when_quitting(callback):
+    host.QtCore.QCoreApplication.instance().aboutToQuit.connect(callback)
+
+
 def log_text():
     """What Python's logging writes to stderr."""
     with open("/proc/self/fd/2", encoding="utf-8", errors="replace") as output:

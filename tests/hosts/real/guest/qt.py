@@ -6,6 +6,7 @@ from . import host
 
 CHECK_MS = 5
 HEARTBEAT_MS = 16
+IDLE_TICKS = 120
 
 # The name of a list in `sys`: what has to live on when the host reloads this plug-in, and until the process ends, for
 # a binding may hold a slot's object weakly.
@@ -32,8 +33,7 @@ class Heartbeat:
     """A timer of the GUI's that should tick every 16 ms, and the longest gap between two of its ticks."""
 
     def __init__(self):
-        self._ticks = 0
-        self._longest = 0.0
+        self._gaps = []
         self._last = None
         self._timer = host.QtCore.QTimer()
         self._timer.setTimerType(getattr(host.QtCore.Qt, "TimerType", host.QtCore.Qt).PreciseTimer)
@@ -49,13 +49,24 @@ class Heartbeat:
 
     def _tick(self):
         now = time.perf_counter()
-        self._ticks += 1
-        self._longest = max(self._longest, now - self._last)
+        self._gaps.append(now - self._last)
         self._last = now
 
+    def has_ticked(self):
+        return len(self._gaps) >= IDLE_TICKS
+
     def facts(self):
+        gaps = sorted(self._gaps) or [0.0]
         return {
-            "ticks": self._ticks,
+            "ticks": len(self._gaps),
             "ms": round((self._last - self._started) * 1000),
-            "longest_gap_ms": round(self._longest * 1000, 1),
+            "longest_gap_ms": round(gaps[-1] * 1000, 1),
+            "p99_ms": round(gaps[len(gaps) * 99 // 100] * 1000, 1),
         }
+
+
+def idle():
+    """Do nothing for a while, and return how the GUI went on: the same with and without anything of ours."""
+    with Heartbeat() as heartbeat:
+        yield from until(heartbeat.has_ticked, 60, f"the GUI has ticked {IDLE_TICKS} times")
+    return heartbeat.facts()

@@ -6,7 +6,8 @@ It knows no host. What there is to know is in the module `host`, which the outsi
     version()           the host's version, as text
     window()            the main window
     quit()              what the user does to quit
-    is_ready()          only if it takes more than a main window and a running event loop, see plain.py for these four
+    is_ready()          only if it takes more than a main window and a running event loop, see plain.py for these five
+    when_quitting(fn)   only if it does not emit aboutToQuit: have fn called at the end, after the lease has heard of it
     log_text()          only if the host has a log of its own: what it shows
     progress_display()  only if the host has one: the widget with a visible QProgressBar, or None
     grab(path)          only if that window cannot be grabbed: write a PNG of it
@@ -27,7 +28,7 @@ import traceback
 
 from . import host
 from .plain import of_host
-from .qt import CHECK_MS, KEPT, loop_level, until
+from .qt import CHECK_MS, KEPT, idle, loop_level, until
 
 
 class Player:
@@ -55,20 +56,21 @@ class Player:
 
 
 def start():
-    """Begin the story that the environment names: "bare" quits, as soon as it can, with nothing of ours loaded."""
+    """Begin the story that the environment names: "bare" is idle for a while and quits, with nothing of ours loaded."""
     kept = vars(sys).setdefault(KEPT, [])
     if os.environ["ASYNCSLOT_STORY"] == "bare":
         kept.append(Player(_quit_bare()))
         return
-    # Everything that this plug-in adds to the host's start, and how much of it is Python's own asyncio.
-    started = time.perf_counter()
+    # Everything that this plug-in adds to the host's start, and how much of it is Python's own asyncio. It is the time
+    # that this thread has worked: where it waits for a processor, it is other programs that are slow.
+    started = time.thread_time()
     import asyncio  # noqa: F401
 
-    has_asyncio = time.perf_counter()
+    has_asyncio = time.thread_time()
     from . import checks
 
     lease = checks.attach()
-    attached = time.perf_counter()
+    attached = time.thread_time()
     times = {"asyncio_ms": (has_asyncio - started) * 1000, "attach_ms": (attached - has_asyncio) * 1000}
     is_reloaded = bool(kept)
     stage = checks.Stage(lease)
@@ -89,6 +91,7 @@ def _quit_bare():
     yield from _until_ready()
     # As it is for users from the second start on.
     compileall.compile_dir(os.path.dirname(__file__), quiet=2)
+    write(step="idle", **(yield from idle()))
     _quit()
 
 

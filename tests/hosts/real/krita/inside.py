@@ -1,7 +1,8 @@
 """Krita, as seen from inside. What story.py needs of it."""
 
 from krita import Krita
-from PyQt5 import QtCore, QtWidgets
+
+from .binding import QtCore, QtWidgets
 
 __all__ = ["QtCore", "QtWidgets"]
 
@@ -38,9 +39,14 @@ def _log_docker():
 
 
 def progress_display():
-    """Not Krita's own bar, which is that of an image, and hidden while there is none."""
-    meters = [meter for meter in window().statusBar().findChildren(QtWidgets.QProgressBar) if meter.isVisible()]
-    return meters[0].parentWidget() if meters else None
+    """In the status bar, or in a window of its own. Krita's own bar, that of an image, has no such button beside it."""
+    meters = [meter for meter in window().findChildren(QtWidgets.QProgressBar) if meter.isVisible()]
+    places = [meter.parentWidget() for meter in meters]
+    return next((place for place in places if place.findChildren(QtWidgets.QPushButton)), None)
+
+
+def grab(path):
+    QtWidgets.QApplication.primaryScreen().grabWindow(0).save(path)
 
 
 def quit():

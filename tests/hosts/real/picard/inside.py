@@ -1,7 +1,8 @@
 """Picard, as seen from inside. What story.py needs of it."""
 
 from picard import PICARD_FANCY_VERSION_STR
-from PyQt5 import QtCore, QtWidgets
+
+from .binding import QtCore, QtWidgets
 
 __all__ = ["QtCore", "QtWidgets"]
 

@@ -1,4 +1,4 @@
-"""QGIS, as seen from outside: Debian's 3.22. What is particular about QGIS is tested in test_qgis.py."""
+"""QGIS, as seen from outside: Debian's 3.22 to 3.44. What is particular about QGIS is tested in test_qgis.py."""
 
 from lib.hosts import GUEST, Application
 from lib.machine import QGIS
@@ -32,7 +32,7 @@ def classFactory(iface):
 _SETTINGS = f"""\
 [qgis]
 checkVersion=false
-showTips322=false
+showTips{{}}{{:02}}=false
 
 [PythonPlugins]
 {GUEST}=true
@@ -54,7 +54,7 @@ class Host(Application):
             source.write(_ENTRY)
         (guest / "metadata.txt").write_text(_METADATA)
         (profile / "QGIS").mkdir()
-        (profile / "QGIS" / "QGIS3.ini").write_text(_SETTINGS)
+        (profile / "QGIS" / "QGIS3.ini").write_text(_SETTINGS.format(*self.version()))
 
     def command(self):
         profile = ["--profiles-path", str(self.data), "--profile", "test"]
