@@ -37,7 +37,8 @@ _FOR_CLOSING = 0.7
 _FOR_TASKS = 0.8
 _FOR_ASYNC_GENERATORS = 0.9
 
-# How long tasks that are made while others clean up may go on before they are cancelled, too; a fraction of `timeout`.
+# Seconds that tasks which are made while others clean up may go on before they are cancelled, too. No longer, as a
+# protocol that has lost its connection may have made a task that connects again for ever.
 _FOR_NEWCOMERS = 0.1
 
 # Seconds that connections have to hear of their end, and children to die, if the time was over before.
@@ -177,18 +178,19 @@ class Ending:
             more_time = max(self._end - self._start, len(tasks) * _FOR_A_TURN)
             self._run(lambda: have_ended() or turns.are_over, self._end + more_time)
 
-    def _wait_for_newcomers(self, part: float) -> None:
-        """Run asyncio for a while, or until the tasks have ended that were made since the beginning.
+    def _wait_for_newcomers(self, pending: List[asyncio.Task[Any]], part: float) -> List[asyncio.Task[Any]]:
+        """Run asyncio for a while if there are tasks that were made since the beginning; return what is pending then.
 
         A library may clean up in a task of its own: serial_asyncio_fast (0.16) has one that flushes and closes the
         port, in a thread. Cancelled at once, such a task would leave open what it was made to close.
         """
         known = set(map(id, self._tasks))
-        newcomers = [task for task in self._pending() if id(task) not in known and id(task) not in self._cancelled]
-        if newcomers:
-            a_while = (self._end - self._start) * _FOR_NEWCOMERS
-            end = min(self._start + (self._end - self._start) * part, monotonic() + a_while)
-            self._run(_AllEnded(newcomers), end)
+        newcomers = [task for task in pending if id(task) not in known and id(task) not in self._cancelled]
+        if not newcomers:
+            return pending
+        end = self._start + (self._end - self._start) * part
+        self._run(_AllEnded(newcomers), min(end, monotonic() + _FOR_NEWCOMERS))
+        return self._pending()
 
     def _is_time_over(self, part: float) -> bool:
         return monotonic() >= self._start + (self._end - self._start) * part
@@ -269,10 +271,9 @@ class Ending:
             waited_for = [task for task in others if _closes_generator(task)]
             if not waited_for or self._is_time_over(_FOR_CLOSING):
                 break
-        self._wait_for_newcomers(_FOR_TASKS)
+        others = self._wait_for_newcomers(others, _FOR_TASKS)
         # Tasks may start others while they clean up, so we look again each time. We do so only when they have ended,
         # for they may wait for the tasks that they have started.
-        others = self._pending()
         while others and not self._is_time_over(_FOR_TASKS):
             self._cancel(others)
             self._wait_for(others, _FOR_TASKS)
@@ -379,8 +380,8 @@ class Ending:
 
     def _end_latecomers(self) -> None:
         """End what was begun meanwhile, by callbacks scheduled before and by protocols that heard of their end."""
-        self._wait_for_newcomers(1.0)
-        late = [task for task in self._pending() if id(task) not in self._abandoned]
+        pending = self._wait_for_newcomers(self._pending(), 1.0)
+        late = [task for task in pending if id(task) not in self._abandoned]
         self._cancel(late)
         self._wait_for(late)
         # Untold: a protocol that connects again whenever it has lost its connection would do so for ever.
