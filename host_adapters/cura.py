@@ -9,7 +9,7 @@ refers weakly to what is connected to it.
 
 The order in which Cura ends: the main window is hidden, `applicationShuttingDown`, `quit()`. Cura 4.13 then emits
 `aboutToQuit`; Cura 5 ends the process at once, by `os._exit()`, and nothing that comes later is called. Nobody can stop
-the end when `applicationShuttingDown` comes, unlike with Cura's own callbacks for its exit, any of which may. Only where
+the end when `applicationShuttingDown` comes, unlike with Cura's own callbacks for its exit, any of which may. Where
 those were not asked, as when the user declines the agreement of the first start, Cura 5.0 ends with no signal at all:
 its window refuses to be closed, and `closeApplication()` quits all the same.
 """
