@@ -55,16 +55,13 @@ MAX_PIXELS = 2000
 
 
 async def open_dialog(dialog):
-    """Open a dialog, and return what its `finished` signal brings; the dialog goes when this is left, in whatever way.
+    """Open a dialog, and return the user's answer; the dialog goes when this is left, in whatever way.
 
     It does not stop anything: QGIS and all other calls go on while it is open.
     """
-    dialog.open()
     try:
-        (result,) = await asyncslot.asyncSignal(dialog.finished)
-        return result
+        return await asyncslot.asyncDialog(dialog)
     finally:
-        dialog.close()
         dialog.deleteLater()
 
 
@@ -302,9 +299,8 @@ class Tools:
         """Return if the user allows it. The box goes when the client cancels or hangs up, and on unload."""
         if not self._is_asking():
             return
-        if (
-            self._one_question is None
-        ):  # not in __init__(): before Python 3.10 a lock belongs to the loop that runs then
+        if self._one_question is None:
+            # Not in __init__(): before Python 3.10 a lock belongs to the loop that runs when it is made.
             self._one_question = asyncio.Lock()
         async with self._one_question:
             buttons = QMessageBox.StandardButton
@@ -315,7 +311,7 @@ class Tools:
             box.setText(f"{call.client} wants to {what}\n\nDo you allow it?")
             box.setStandardButtons(buttons.Yes | buttons.No)
             box.setDefaultButton(buttons.No)
-            if buttons(await open_dialog(box)) != buttons.Yes:
+            if await open_dialog(box) != buttons.Yes:
                 raise ToolError("The user does not allow it.")
 
     def _say(self, text):
