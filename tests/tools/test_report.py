@@ -158,7 +158,7 @@ def test_a_task_is_told_by_name_and_place_and_not_by_its_arguments(lease, spin):
     """Neither arguments, locals, nor the directories that lead to a file are anybody else's business."""
     task = lease.create_task(work(SECRET), name="the download")
     lease.loop.call_soon(lambda password: None, SECRET)
-    spin(lambda: asyncslot._report.where(task).startswith("sleep()"))
+    spin(lambda: asyncslot._tasks.where(task).startswith("sleep()"))
     text = asyncslot.report()
     [line] = [line for line in section(text, "Owner 'test'") if "work()" in line]
     name = "the download" if sys.version_info >= (3, 8) else "task"
