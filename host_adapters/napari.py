@@ -152,6 +152,9 @@ class _ActivityProgress:
                 bar.close()
         except (KeyError, RuntimeError):  # the viewer closed it when its window went
             pass
+        except Exception:
+            # We may be called by Qt, and nothing must go out into it.
+            logging.getLogger(__name__).warning("napari could not close the progress of %r", self._title, exc_info=True)
 
     def _show(self) -> None:
         """Bring the bar to the wanted state."""

@@ -211,7 +211,7 @@ def run_python(request):
 
     prelude = FORCE_THREAD if request.config.getoption("--wait") == "thread" else ""
 
-    def run(source, timeout=60, check=True, env=None, is_bare=False):
+    def run(source, timeout=100, check=True, env=None, is_bare=False):
         done = subprocess.run(
             [sys.executable, "-X", "faulthandler", "-c", source if is_bare else prelude + source],
             capture_output=True,

@@ -343,6 +343,28 @@ def test_progress_whose_bar_went_with_its_window_can_be_closed(napari, progress,
     progress.close()
 
 
+@pytest.mark.parametrize("when", ["at once", "while napari processes events"])
+def test_progress_that_cannot_be_closed_harms_nobody(napari, progress, spin, caplog, monkeypatch, when):
+    """In a slot of Qt's that raises PyQt ends the process; and the work must not fail for its display."""
+    escaped = []
+    monkeypatch.setattr(sys, "excepthook", lambda *args: escaped.append(args[1]))
+
+    def fail():
+        raise TypeError("close() of another napari")
+
+    spin(lambda: napari.bars)
+    bar = napari.bars.pop()
+    bar.close = fail
+    bar.update = lambda _: progress.close()
+    if when == "at once":
+        progress.close()
+    else:
+        progress.update(0.5, "half of it")
+        spin(lambda: progress._is_closed)
+    assert escaped == []
+    assert len(caplog.records) == 1
+
+
 def test_progress_that_cannot_be_cancelled_is_not_shown(napari, monkeypatch):
     """napari's bars have a Cancel button since 0.4.18."""
     monkeypatch.setitem(sys.modules, "napari.utils", types.SimpleNamespace(progress=bar_class(napari)))

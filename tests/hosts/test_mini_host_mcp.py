@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "examples" / "qgis_mcp" / "qgis_mcp"
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.once,
     pytest.mark.skipif(sys.version_info < (3, 9), reason="the example is for Python 3.9, as QGIS has it"),
 ]
 
@@ -172,6 +172,7 @@ yield lambda: windows(QProgressDialog)
 windows(QProgressDialog)[0].canceled.emit()
 result = pool.submit(call.result)
 yield result.done
+yield lambda: not windows(QProgressDialog)
 say(result.result()["content"][0]["text"], running["first"].tools.events, windows(QDialog))
 
 call = client.start("work", steps=100000, wants_progress=True)

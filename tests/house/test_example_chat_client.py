@@ -16,7 +16,7 @@ import pytest
 
 from chat_service import EXAMPLE, load, serving, tls_context, try_server
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.once
 
 KEY = "sk-0123456789-secret"
 

@@ -25,7 +25,7 @@ PACKAGE = "example_mcp"
 TOKEN = "a-token"
 
 pytestmark = [
-    pytest.mark.slow,
+    pytest.mark.once,
     pytest.mark.skipif(sys.version_info < (3, 9), reason="the example is for Python 3.9, as QGIS has it"),
 ]
 

@@ -59,8 +59,7 @@ def test_serve_in_the_gui_thread(app, attach_as, spin):
     attach_as(__name__, "test")
 
     async def serve_again():
-        server = await asyncio.start_server(remote.talk, "127.0.0.1", remote.port)
-        server.close()
+        await asyncio.start_server(remote.talk, "127.0.0.1", remote.port)
 
     again = asyncslot.create_task(serve_again())
     spin(again.done)
