@@ -147,7 +147,8 @@ class Cell:
 TABLE = [
     Cell("PyQt5-3.7", runs_cpythons=True, is_quick=True),
     Cell("PyQt5-3.8", runs_cpythons=True),
-    Cell("PyQt5-3.11", runs_cpythons=True, has_guests=True),
+    # scripts/test.py runs the project's own tests on this Python and binding.
+    Cell("PyQt5-3.11", runs_cpythons=True, has_guests=True, tests=("tests/neighbours",)),
     Cell("PyQt5-3.11", has_guests=True, waits_in_thread=True),
     Cell("PySide2-3.7"),
     Cell("PySide2-3.10", runs_cpythons=True, is_quick=True, runs_slow=True),

@@ -189,6 +189,7 @@ print(one.detach().ended, two.attach("two").is_attached, two.detach().owner)
 NAMES = ["one", "two", "three", "four", "five"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_five_copies_of_different_names_and_versions_come_go_and_are_reloaded_at_random(run, make_plugin, seed):
     """Whoever attaches, detaches, is purged and loaded again, and made the loop: all who are there have one loop."""
@@ -311,6 +312,7 @@ for _ in range(5):
     assert out == ["1"] * 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hear", ["pass", "spin(lambda: module.heard)"], ids=["none heard yet", "some heard"])
 def test_a_purged_plugin_may_leave_emissions_in_a_queue(run_module, hear):
     """Qt brings them to what PyQt has made for a signal whose class is no more."""
