@@ -60,7 +60,6 @@ NOT_WITH_QT5 = dict.fromkeys(
         "tests/surface/test_dialog.py::test_a_message_box_returns_the_button",
         "tests/surface/test_dialog.py::test_any_other_dialog_returns_its_code",
         "tests/surface/test_dialog.py::test_deleted_under_the_task_it_ends_with_an_error",
-        "tests/surface/test_dialog.py::test_the_application_may_go_before_the_task_is_cancelled",
         "tests/surface/test_dialog.py::test_to_show_the_details_is_no_answer",
         "tests/surface/test_dialog.py::test_two_dialogs_at_once_are_answered_in_any_order",
     ),

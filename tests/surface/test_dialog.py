@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gc
+import os
 import threading
 import weakref
 
@@ -664,7 +665,7 @@ def test_the_application_may_go_before_the_task_is_cancelled(run_python):
     done = run_python(
         f"""
 import os, sys
-sys.path.insert(0, {senders.__file__.rpartition("/")[0]!r})
+sys.path.insert(0, {os.path.dirname(senders.__file__)!r})
 from qtpy import QtWidgets
 app = QtWidgets.QApplication([])
 import asyncslot
