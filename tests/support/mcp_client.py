@@ -47,7 +47,11 @@ class Client:
         """Send bytes, and return the `Answer` at once."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT)
         sent = {**self.headers, **(headers or {})}
-        connection.request(method, path, body, {name: value for name, value in sent.items() if value is not None})
+        try:
+            connection.request(method, path, body, {name: value for name, value in sent.items() if value is not None})
+        except BaseException:  # the server goes just now
+            connection.close()
+            raise
         return Answer(connection)
 
     def send(self, method, params=None, *, headers=None, wants_progress=False, request_id=None):
