@@ -112,6 +112,7 @@ async def main():
 """,
     "asyncDialog": """
 async def main():
+    app.setQuitOnLastWindowClosed(False)
     box = QtWidgets.QMessageBox()
     buttons = QtWidgets.QMessageBox.StandardButton
     box.setStandardButtons(buttons.Yes | buttons.No)
