@@ -34,8 +34,9 @@ class AloneMixin(SteppingMixin):
 
     def __init__(self) -> None:
         # For each caller who blocks while no Qt loop runs, the innermost last: the owner of the code that is waited
-        # for; and a function that tells, by a task and its token, whether the caller waits for the task.
-        self._as_waits: Tuple[Tuple[Any, Callable[[Any, Any], bool]], ...] = ()
+        # for; and a function that tells, by a task and its token, whether the caller waits for the task, or None if he
+        # waits for all of the owner's.
+        self._as_waits: Tuple[Tuple[Any, Optional[Callable[[Any, Any], bool]]], ...] = ()
         # For each task that waits until Qt calls a function: the task, its owner, the token of the caller who blocks
         # for it, and the function that refuses. The keys are ours, since a plug-in's class of tasks may compare as it
         # likes.
@@ -69,8 +70,10 @@ class AloneMixin(SteppingMixin):
 
         An owner's other tasks may wait: Qt goes on when the caller who blocks has its result.
         """
-        for task, _, token, refuse in list(self._as_askers.values()):
-            if any(waits_for(task, token) for _, waits_for in self._as_waits):
+        for task, owner, token, refuse in list(self._as_askers.values()):
+            if any(
+                whose is owner if waits_for is None else waits_for(task, token) for whose, waits_for in self._as_waits
+            ):
                 refuse()
 
     def _as_run_alone_for(
@@ -99,7 +102,7 @@ class AloneMixin(SteppingMixin):
         is_done: Callable[[], bool],
         deadline: Optional[float],
         owner: Any = None,
-        waits_for: Callable[[Any, Any], bool] = lambda task, token: False,
+        waits_for: Optional[Callable[[Any, Any], bool]] = None,
     ) -> bool:
         """Run asyncio without Qt until `is_done()`, or until `deadline` (the loop's clock); return is_done().
 
@@ -110,7 +113,7 @@ class AloneMixin(SteppingMixin):
             deadline: seconds, on the loop's clock; None: no limit.
             owner: the owner of the code that is waited for; None: it is no plug-in's.
             waits_for: tells of a task, and of the token in its context, whether the caller waits for it; by default
-                for none.
+                for all of the owner's.
         """
         self._as_notice_end_of_qt()
         stack = self._as_stack

@@ -119,3 +119,21 @@ def test_clean_up_that_asks_is_refused(attach_as, recorder, who):
         report = lease.detach(timeout=20)
     assert refused == [who]
     assert not report.abandoned
+
+
+def test_a_program_that_runs_its_loop_while_the_application_quits_is_refused(program):
+    """Qt starts no loop any more then, and ours runs without it."""
+    done = program(
+        """
+def ask():
+    try:
+        loop.run_until_complete(asyncslot.asyncModal(int))
+    except asyncslot.NoQtLoopError:
+        print("refused", flush=True)
+
+later(lambda: (app.exit(0), ask()))
+run(app)
+""",
+        timeout=20,
+    )
+    assert done.stdout.split() == ["refused"]
