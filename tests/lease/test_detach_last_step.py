@@ -8,35 +8,13 @@ import threading
 import pytest
 
 from on_stack import clean_up, ending_in, in_some_places, work
-from stories import plugin, tell, turns
+from stories import tell
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.filterwarnings("error"),
     pytest.mark.filterwarnings("ignore:coroutine 'work' was never awaited"),
 ]
-
-
-@pytest.fixture
-def alpha(app):
-    """The plug-in whose code is on the stack."""
-    alpha = plugin("alpha")
-    alpha.attach()
-    yield alpha
-    alpha.detach()
-    tell(turns(20))  # what a test that failed has left behind
-
-
-@pytest.fixture(params=[False, True], ids=["alone", "with another"])
-def bravo(request, app):
-    """Another plug-in that shares the loop, or None."""
-    if not request.param:
-        yield None
-        return
-    bravo = plugin("bravo")
-    bravo.start()
-    yield bravo
-    bravo.detach()
 
 
 # -- what the last step leaves ---------------------------------------------------------------------------

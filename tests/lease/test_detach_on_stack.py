@@ -11,7 +11,7 @@ import pytest
 
 from asyncslot import _detach
 from on_stack import PLACES, ending_in, forever, in_some_places, sit, sitting, work
-from stories import Nest, beats, closing, leave, opening, plugin, tell, turns
+from stories import Nest, beats, closing, leave, opening, tell, turns
 
 pytestmark = [
     pytest.mark.slow,
@@ -27,37 +27,6 @@ WAYS_TO_END = {
     "the host quits": lambda alpha: alpha.host.quit(),
     "all of it": lambda alpha: (alpha.detach(), alpha.host.quit(), alpha.lease.detach()),
 }
-
-
-@pytest.fixture
-def alpha(app):
-    """The plug-in whose code is on the stack."""
-    alpha = plugin("alpha")
-    alpha.attach()
-    yield alpha
-    alpha.detach()
-    tell(turns(20))  # what a test that failed has left behind
-
-
-@pytest.fixture(params=[False, True], ids=["alone", "with another"])
-def bravo(request, app):
-    """Another plug-in that shares the loop, or None."""
-    if not request.param:
-        yield None
-        return
-    bravo = plugin("bravo")
-    bravo.start()
-    yield bravo
-    bravo.detach()
-
-
-@pytest.fixture
-def clock(app):
-    """Another plug-in, by whose tasks the others' time is measured."""
-    clock = plugin("clock")
-    clock.start()
-    yield clock
-    clock.detach()
 
 
 # -- what has become of it when the stack has unwound -----------------------------------------------------
