@@ -369,8 +369,13 @@ async def serve():
     lease.to_thread(threading.Event().wait)
     serving.append(server)
     try:
-        async for _ in asyncslot.asyncSignals(sender.happened):
-            pass
+        try:
+            async for _ in asyncslot.asyncSignals(sender.happened):
+                pass
+        except asyncslot.SenderDeletedError:
+            # The sender may go with the application. What is to be ended below is a task at work, not one whose
+            # clean-up has begun by itself: a cancellation interrupts that, as everywhere in asyncio.
+            await asyncio.Event().wait()
     finally:
         await asyncio.sleep(0.001)
         log.append("cleaned up")

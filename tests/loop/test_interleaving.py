@@ -5,7 +5,6 @@ outside any step, and what it asks of the loop must take effect at once, althoug
 """
 
 import asyncio
-import socket
 import sys
 import threading
 import time
@@ -66,15 +65,6 @@ def idle(request, app):
 
     yield Idle(loop, run)
     loop.close()
-
-
-@pytest.fixture
-def pair():
-    left, right = socket.socketpair()
-    left.setblocking(False)
-    right.setblocking(False)
-    with left, right:
-        yield left, right
 
 
 class Witness(asyncio.Protocol):

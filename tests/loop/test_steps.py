@@ -1,38 +1,11 @@
 """What a step is: when one is asked for, budget, order, what goes wrong. No Qt, no time."""
 
 import asyncio
-import socket
 
 import pytest
 
-from asyncslot import _steps
 from faulty import fail_polls
-from toy_host import Clock, ToyLoop
-
-
-@pytest.fixture
-def loop():
-    loop = ToyLoop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture(autouse=True)
-def clock(monkeypatch):
-    """Stands still unless the test moves it, or else a slow machine would spend budgets."""
-    clock = Clock()
-    monkeypatch.setattr(_steps, "monotonic", clock)
-    return clock
-
-
-@pytest.fixture
-def pair():
-    left, right = socket.socketpair()
-    left.setblocking(False)
-    right.setblocking(False)
-    with left, right:
-        yield left, right
-
+from toy_host import ToyLoop
 
 # -- when the host is asked for a step ---------------------------------------
 

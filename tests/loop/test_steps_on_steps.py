@@ -2,29 +2,7 @@
 
 import asyncio
 import contextvars
-import socket
 import sys
-
-import pytest
-
-from toy_host import ToyLoop
-
-
-@pytest.fixture
-def loop():
-    loop = ToyLoop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture
-def pair():
-    left, right = socket.socketpair()
-    left.setblocking(False)
-    right.setblocking(False)
-    with left, right:
-        yield left, right
-
 
 # -- the running loop ---------------------------------------------------------
 

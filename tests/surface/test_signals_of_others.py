@@ -8,6 +8,7 @@ import asyncio
 import gc
 import sys
 import threading
+import time
 import weakref
 
 import pytest
@@ -95,8 +96,12 @@ def test_what_another_thread_is_about_to_connect_stays(app, run_coro):
                 missing.append(sender)
 
     async def waits():
+        # 300 times, or as often as a busy machine lets the two threads take turns.
+        end = time.monotonic() + 5
         for _ in range(300):
             await wait_for_one_and_leave("an emission")
+            if time.monotonic() > end:
+                break
 
     interval = sys.getswitchinterval()
     # Each call of Qt's lets go of the GIL, and the thread keeps it for this long: so they take turns more often, too.
