@@ -22,6 +22,7 @@ import own_programs
 from asyncslot import _meeting
 from callers import call_as
 from descriptors import open_descriptors
+from fork_server import CAN_FORK, ForkServer, can_fork
 from mini_host_user import MiniHost
 
 
@@ -202,23 +203,37 @@ def run_coro(lease, spin):
     return run_coro
 
 
+@pytest.fixture(scope="session")
+def fork_server():
+    """The process from which the programs of tests are forked; see `fork_server`."""
+    server = ForkServer() if CAN_FORK else None
+    yield server
+    if server is not None:
+        server.close()
+
+
 @pytest.fixture
-def run_python(request):
+def run_python(request, fork_server):
     """Return a function that runs a program in a process of its own: run_python(source) -> CompletedProcess.
 
-    With `is_bare` nothing runs before the program, not even what makes its loop wait in a thread.
+    With `is_bare` nothing runs before the program, not even what makes its loop wait in a thread. A program with
+    variables of its own is started as usual: an import may have read them.
     """
 
     prelude = FORCE_THREAD if request.config.getoption("--wait") == "thread" else ""
 
     def run(source, timeout=100, check=True, env=None, is_bare=False):
-        done = subprocess.run(
-            [sys.executable, "-X", "faulthandler", "-c", source if is_bare else prelude + source],
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            env=dict(os.environ, **(env or {})),
-        )
+        program = source if is_bare else prelude + source
+        if can_fork(source) and not env and not is_bare:
+            done = fork_server.run(program, timeout=timeout)
+        else:
+            done = subprocess.run(
+                [sys.executable, "-X", "faulthandler", "-c", program],
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                env=dict(os.environ, **(env or {})),
+            )
         if check:
             assert done.returncode == 0, f"rc {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -233,9 +248,9 @@ def program(run_python):
 
 
 @pytest.fixture
-def mini_host(tmp_path):
+def mini_host(tmp_path, fork_server):
     """Return a function that runs examples/mini_host: mini_host(steps, plugin_name=source, ...) -> its output."""
-    return MiniHost(tmp_path / "plugins").run
+    return MiniHost(tmp_path / "plugins", fork_server).run
 
 
 @pytest.fixture

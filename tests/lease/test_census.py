@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import census
+import vendored
 
 pytestmark = pytest.mark.slow
 
@@ -376,14 +377,11 @@ os._exit(0)  # with all that is left behind now
 
 
 @pytest.fixture
-def plugins(tmp_path, monkeypatch):
+def plugins(tmp_path):
     """A directory of plug-ins one and two, each with a copy."""
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "scripts"))
-    import vendor
-
     for name in ("one", "two"):
         dest = tmp_path / name / "_vendor"
-        vendor.copy(dest)
+        vendored.copy(dest)
         (tmp_path / name / "__init__.py").write_text("")
         (dest / "__init__.py").write_text("")
     return tmp_path

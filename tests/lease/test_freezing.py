@@ -7,7 +7,8 @@ import pytest
 
 import asyncslot
 from asyncslot import _meeting
-from frozen_copies import COPIES, FROZEN, TESTS, Frozen, freeze, vendor
+from frozen_copies import COPIES, FROZEN, TESTS, Frozen, freeze
+from vendored import vendor
 
 # The protocol of 0.4.0, which was the first release that met others.
 FIRST_PROTOCOL = 2

@@ -19,7 +19,6 @@ import sys
 import threading
 import time
 from asyncio.events import _get_running_loop
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -32,12 +31,11 @@ from hypothesis.stateful import (
 )
 
 import asyncslot
+import vendored
 from asyncslot import _meeting
 from asyncslot._binding import run_qt_loop
 from descriptors import open_descriptors
 from lifecycle import KINDS, SLOT_KINDS, TICKING, Fault, Held, Host, Run, Slot, drive
-
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "0"))
 
@@ -420,12 +418,9 @@ class LogWatch(logging.Handler):
 @pytest.fixture
 def load(tmp_path, monkeypatch):
     """A function that imports an owner's copy, and again after it was purged."""
-    monkeypatch.syspath_prepend(str(SCRIPTS))
-    import vendor
-
     for owner in {*OWNERS} - {*SHARE_A_COPY}:
         dest = tmp_path / f"plugin_{owner}" / "_vendor"
-        vendor.copy(dest)
+        vendored.copy(dest)
         (dest / "__init__.py").write_text("")
         (dest.parent / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -11,8 +11,8 @@ import sys
 
 import pytest
 
+import vendored
 from faulty import Recording
-from mini_host_user import vendor
 
 # What every program here begins with: an application, and a way to load a plug-in with its copy.
 PRELUDE = """
@@ -52,7 +52,7 @@ def make_plugin(tmp_path):
 
     def make(name, copy="asyncslot", pretend=None):
         dest = tmp_path / name / "_vendor"
-        vendor.copy(dest, copy, pretend=pretend, force=True)
+        vendored.copy(dest, copy, pretend)
         (tmp_path / name / "__init__.py").write_text("")
         (dest / "__init__.py").write_text("")
 
@@ -82,10 +82,10 @@ def write_plugin(root, package, code, copy=OWN):
     place.mkdir(parents=True)
     (place / "__init__.py").write_text(f"{copy}\n{code}")
     if copy == OWN:
-        vendor.copy(place / "_vendor", "asyncslot")
+        vendored.copy(place / "_vendor", "asyncslot")
         (place / "_vendor" / "__init__.py").write_text("")
     elif not (root / SHARED_NAME).exists():
-        vendor.copy(root, SHARED_NAME)
+        vendored.copy(root, SHARED_NAME)
 
 
 class Loader:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import asyncslot
+import vendored
 from asyncslot import _meeting
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -23,6 +24,7 @@ class Frozen:
 
     def __init__(self, path):
         self.path = path
+        self._made = None
         self.label = re.fullmatch(r"asyncslot-(.+)\.zip", path.name).group(1)
         with zipfile.ZipFile(str(path)) as archive:
             self.entries = archive.infolist()
@@ -34,6 +36,11 @@ class Frozen:
         return re.search(pattern, self.files[f"asyncslot/{name}"].decode(), re.MULTILINE).group(1)
 
     def make(self, directory):
+        if self._made is None:
+            self._made = vendored.make_once(self._extract)
+        vendored.put(self._made, directory)
+
+    def _extract(self, directory):
         with zipfile.ZipFile(str(self.path)) as archive:
             archive.extractall(str(directory))
 
@@ -47,13 +54,12 @@ class Today:
         self.protocol = _meeting.PROTOCOL + is_next
 
     def make(self, directory):
-        vendor.copy(directory, pretend=f"{self.version}:{self.protocol}")
+        vendored.copy(directory, pretend=f"{self.version}:{self.protocol}")
 
 
 sys.path.insert(0, str(SCRIPTS))
 try:
     import freeze as freeze
-    import vendor
 finally:
     sys.path.remove(str(SCRIPTS))
 

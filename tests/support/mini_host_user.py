@@ -13,11 +13,11 @@ import sys
 import textwrap
 from pathlib import Path
 
+import vendored
+from fork_server import CAN_FORK
+
 ROOT = Path(__file__).resolve().parents[2]
 MINI_HOST = ROOT / "examples" / "mini_host"
-sys.path.insert(0, str(ROOT / "scripts"))
-
-import vendor  # noqa: E402 - scripts/ is no package
 
 USER = """
 import faulthandler, os, sys, threading, time, traceback
@@ -144,8 +144,7 @@ class WithCopy:
         (directory / "__init__.py").write_text(self.source, encoding="utf-8")
         (directory / "_vendor").mkdir()
         (directory / "_vendor" / "__init__.py").write_text("")
-        options = {} if self.pretend is None else {"pretend": self.pretend}
-        vendor.copy(directory / "_vendor", name=self.name, **options)
+        vendored.copy(directory / "_vendor", self.name, self.pretend)
 
 
 class Lines(list):
@@ -163,10 +162,11 @@ class Lines(list):
 
 
 class MiniHost:
-    """A directory of plug-ins to run mini_host with."""
+    """A directory of plug-ins to run mini_host with, forked where that can be."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, fork_server):
         self.directory = directory
+        self._fork_server = fork_server
 
     def run(self, steps, **plugins):
         """Run mini_host, which must end by itself and with 0; return its `Lines`.
@@ -179,16 +179,21 @@ class MiniHost:
             self._write(self.directory / name, source)
         runtime = self.directory.parent / "runtime"  # or Qt says that there is none
         runtime.mkdir(mode=0o700, exist_ok=True)
-        command = [sys.executable, "-X", "faulthandler", str(MINI_HOST / "mini_host.py")]
+        script, arguments = MINI_HOST / "mini_host.py", ["--plugins", str(self.directory)]
+        variables = {"QT_QPA_PLATFORM": "offscreen", "XDG_RUNTIME_DIR": str(runtime)}
         try:
-            done = subprocess.run(
-                [*command, "--plugins", str(self.directory)],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=60,
-                env=dict(os.environ, QT_QPA_PLATFORM="offscreen", XDG_RUNTIME_DIR=str(runtime)),
-            )
+            if CAN_FORK:
+                source = script.read_text(encoding="utf-8")
+                done = self._fork_server.run(source, script=script, arguments=arguments, env=variables, timeout=60)
+            else:
+                done = subprocess.run(
+                    [sys.executable, "-X", "faulthandler", str(script), *arguments],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    text=True,
+                    timeout=60,
+                    env=dict(os.environ, **variables),
+                )
         except subprocess.TimeoutExpired as exc:
             raise AssertionError(f"mini_host was still there after 60 s\n{exc.stdout!r}\n{exc.stderr!r}") from None
         output = f"rc {done.returncode}\n{done.stdout}\n{done.stderr}"
@@ -198,7 +203,7 @@ class MiniHost:
     def _write(self, directory, source):
         if isinstance(source, Path):
             shutil.copytree(str(source), str(directory), ignore=shutil.ignore_patterns("asyncslot"))
-            vendor.copy(directory / "_vendor")
+            vendored.copy(directory / "_vendor")
             return
         directory.mkdir(parents=True)
         if isinstance(source, WithCopy):
