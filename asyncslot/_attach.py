@@ -298,12 +298,13 @@ def asyncSlot(  # the name that the original README gave it
 
     Called by your own code, the slot returns its task: `await self.save()` has the result of
     `save`, or its exception, which is reported where nobody awaits it. Qt ignores what a slot
-    returns. With "drop" a call that is ignored returns the task that runs. With "queue" and
-    "restart" a call that must wait returns a future, which becomes what its task will, and is
-    cancelled when a newer call takes its place. A call that starts nothing returns a future,
-    too: it fails with what is wrong, DetachedError after detach(), or is cancelled if Qt has
-    deleted the receiver. A call in another thread is handed over to the loop's thread, and
-    cannot be awaited where it was made.
+    returns. With "drop" a call that is ignored returns the task that runs; made by that task
+    before its first `await`, it returns a cancelled future instead, for a task cannot await
+    itself. With "queue" and "restart" a call that must wait returns a future, which becomes what
+    its task will, and is cancelled when a newer call takes its place. A call that starts nothing
+    returns a future, too: it fails with what is wrong, DetachedError after detach(), or is
+    cancelled if Qt has deleted the receiver. A call in another thread is handed over to the
+    loop's thread, and cannot be awaited where it was made.
 
     The slot itself never raises, once this copy has given a lease: what is wrong with a call is
     reported. Before that it raises NoLoopError or ForeignLoopError when it is called and there

@@ -120,11 +120,7 @@ async def asyncDialog(dialog: Dialog) -> Any:
         raise NotDialogError(dialog)
     if is_deleted(dialog):
         raise SenderDeletedError("asyncDialog()", "the end of a dialog")
-    loop: Any = asyncio.get_running_loop()
-    why = "" if hasattr(loop, "_as_ask_qt") else _why_without_qt(qt_core, loop)
-    if why:
-        raise NoQtLoopError("asyncDialog()", why)
-    opening = _Opening(dialog, widgets, loop)
+    opening = _Opening(dialog, widgets, _running_loop(qt_core, "asyncDialog()"))
     try:
         opening.open()
         while not opening.has_ended():
@@ -359,12 +355,7 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
         raise NotFunctionError(fn)
     qt_core = find_qt_core()
     require_application(qt_core, "asyncModal()")
-    loop = asyncio.get_running_loop()
-    # A loop of ours, of whichever copy, may wait for a Qt loop that is to start later. It tells us if none can (see
-    # _Call). For any other loop we must find out now.
-    why = "" if hasattr(loop, "_as_ask_qt") else _why_without_qt(qt_core, loop)
-    if why:
-        raise NoQtLoopError("asyncModal()", why)
+    _running_loop(qt_core, "asyncModal()")
     call = _Call(qt_core, functools.partial(fn, *args, **kwargs))
     value: _T
     error: Optional[BaseException]
@@ -378,6 +369,19 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
         raise error
     finally:
         error = None  # the traceback refers to this frame, and the two would keep each other alive
+
+
+def _running_loop(qt_core: Any, what: str) -> Any:
+    """Return the loop that runs, if a Qt loop can run beside it; `what` is what needs that.
+
+    A loop of ours, of whichever copy, may wait for a Qt loop that is to start later. It tells us if none can (see
+    _Opening and _Call). For any other loop we must find out now.
+    """
+    loop = asyncio.get_running_loop()
+    why = "" if hasattr(loop, "_as_ask_qt") else _why_without_qt(qt_core, loop)
+    if why:
+        raise NoQtLoopError(what, why)
+    return loop
 
 
 def _why_without_qt(qt_core: Any, loop: Any) -> str:

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from lib import demo_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
+from lib import demo_server  # from scripts/, which `vendored` has put on the path when conftest imported it
 from mini_host_user import MINI_HOST
 
 TRACE = """

@@ -6,8 +6,9 @@ import re
 import pytest
 
 import asyncslot
+import freeze
 from asyncslot import _meeting
-from frozen_copies import COPIES, FROZEN, TESTS, Frozen, freeze
+from frozen_copies import COPIES, FROZEN, TESTS, Frozen
 from vendored import vendor
 
 # The protocol of 0.4.0, which was the first release that met others.

@@ -6,43 +6,7 @@ The second one's attach() says that they cannot share a loop, and nobody else no
 import re
 import sys
 
-import pytest
-
-from frozen_copies import COPIES, PAIRS, PLUGIN, PRELUDE, QUIT, REFUSED, TESTS, WORK, each_pair_that_cannot_share, table
-
-
-@pytest.fixture(scope="session")
-def make_plugins(tmp_path_factory):
-    """Return a function that makes plug-ins with a pair of copies, and returns the directory. Nobody writes there."""
-    made = {}
-
-    def make_plugins(pair):
-        key = tuple(copy.label for copy in pair)
-        if key not in made:
-            made[key] = directory = tmp_path_factory.mktemp("plugins")
-            for name, copy in zip(("one", "two"), pair):
-                dest = directory / name / "_vendor"
-                dest.mkdir(parents=True)
-                copy.make(dest)
-                (dest / "__init__.py").write_text("")
-                (directory / name / "__init__.py").write_text(PLUGIN)
-        return made[key]
-
-    return make_plugins
-
-
-@pytest.fixture
-def play(run_python, make_plugins):
-    """Return a function that runs a program with plug-ins that have these copies, and returns what it printed."""
-
-    def play(pair, source, **kwargs):
-        places = {"{plugins!r}": repr(str(make_plugins(pair))), "{support!r}": repr(str(TESTS / "support"))}
-        prelude = PRELUDE
-        for name, path in places.items():
-            prelude = prelude.replace(name, path)
-        return run_python(prelude + source, **kwargs).stdout.splitlines()
-
-    return play
+from frozen_copies import COPIES, PAIRS, QUIT, REFUSED, WORK, each_pair_that_cannot_share, table
 
 
 def told_of(copy, directory, name):

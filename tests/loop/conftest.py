@@ -1,10 +1,12 @@
-"""What the tests of steps share: a loop on a toy host, its time, and two sockets."""
+"""What tests of this directory share: a loop on a toy host, its time, and two sockets; and a loop in nested mode."""
 
+import asyncio
+import gc
 import socket
 
 import pytest
 
-from asyncslot import _steps
+from asyncslot import AsyncSlotEventLoop, _steps
 from toy_host import Clock, ToyLoop
 
 
@@ -32,3 +34,14 @@ def pair():
     right.setblocking(False)
     with left, right:
         yield left, right
+
+
+@pytest.fixture
+def nested(app):
+    """A function that runs a coroutine to its end in nested mode."""
+    loop = AsyncSlotEventLoop()
+    yield lambda coro: loop.run_until_complete(asyncio.wait_for(coro, 30))
+    if hasattr(loop, "shutdown_default_executor"):  # Python 3.9
+        loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    gc.collect()

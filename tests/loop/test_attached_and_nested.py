@@ -4,47 +4,12 @@ import asyncio
 import contextlib
 import gc
 import socket
-import ssl
 import weakref
 
 import pytest
 
 from asyncslot import AsyncSlotEventLoop, AttachedLoopError
-
-
-@pytest.fixture
-def nested(app):
-    """A function that runs a coroutine to its end in nested mode."""
-    loop = AsyncSlotEventLoop()
-    yield lambda coro: loop.run_until_complete(asyncio.wait_for(coro, 30))
-    if hasattr(loop, "shutdown_default_executor"):  # Python 3.9
-        loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
-    gc.collect()
-
-
-async def echo(reader, writer):
-    """Send back each line until the peer closes."""
-    while True:
-        line = await reader.readline()
-        if not line:
-            break
-        writer.write(line)
-        await writer.drain()
-    writer.close()
-
-
-async def say(reader, writer, line):
-    """Send a line and return the answer, and close."""
-    writer.write(line)
-    answer = await reader.readline()
-    writer.close()
-    try:
-        await writer.wait_closed()
-    except (ConnectionError, ssl.SSLError):
-        pass  # the peer was quicker
-    return answer
-
+from lines import echo, say
 
 # -- nested mode ------------------------------------------------------------------
 

@@ -1,7 +1,6 @@
 """All that asyncio's own Unix loop has, on a real Qt loop, attached and nested."""
 
 import asyncio
-import gc
 import os
 import signal
 import socket
@@ -13,17 +12,7 @@ import time
 import pytest
 
 from asyncslot import AsyncSlotEventLoop
-
-
-@pytest.fixture
-def nested(app):
-    """A function that runs a coroutine to its end in nested mode."""
-    loop = AsyncSlotEventLoop()
-    yield lambda coro: loop.run_until_complete(asyncio.wait_for(coro, 30))
-    if hasattr(loop, "shutdown_default_executor"):  # Python 3.9
-        loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
-    gc.collect()
+from lines import echo, say
 
 
 @pytest.fixture
@@ -42,29 +31,6 @@ def attached(lease, spin):
 def run(request, app):
     """Both ways of running a coroutine."""
     return request.getfixturevalue(request.param)
-
-
-async def echo(reader, writer):
-    """Send back each line until the peer closes."""
-    while True:
-        line = await reader.readline()
-        if not line:
-            break
-        writer.write(line)
-        await writer.drain()
-    writer.close()
-
-
-async def say(reader, writer, line):
-    """Send a line and return the answer, and close."""
-    writer.write(line)
-    answer = await reader.readline()
-    writer.close()
-    try:
-        await writer.wait_closed()
-    except (ConnectionError, ssl.SSLError):
-        pass  # the peer was quicker
-    return answer
 
 
 # -- what asyncio's Unix loop has -----------------------------------------------

@@ -4,7 +4,6 @@ The plug-ins are called `one` and `two`, in the order in which they come, and ar
 """
 
 import re
-import sys
 import zipfile
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from asyncslot import _meeting
 
 TESTS = Path(__file__).resolve().parents[1]
 FROZEN = TESTS / "frozen"
-SCRIPTS = TESTS.parent / "scripts"
 
 
 class Frozen:
@@ -56,12 +54,6 @@ class Today:
     def make(self, directory):
         vendored.copy(directory, pretend=f"{self.version}:{self.protocol}")
 
-
-sys.path.insert(0, str(SCRIPTS))
-try:
-    import freeze as freeze
-finally:
-    sys.path.remove(str(SCRIPTS))
 
 COPIES = [Frozen(path) for path in sorted(FROZEN.glob("*.zip"))]
 TODAY, NEXT = Today(), Today(is_next=True)

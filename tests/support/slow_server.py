@@ -5,7 +5,7 @@ import functools
 import time
 from http.server import BaseHTTPRequestHandler
 
-from lib import http_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
+from lib import http_server  # from scripts/, which `vendored` has put on the path when conftest imported it
 
 PIECE = 64 * 1024
 PIECE_SECONDS = 0.02

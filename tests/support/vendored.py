@@ -11,13 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-try:
-    import vendor
-finally:
-    sys.path.remove(str(SCRIPTS))
+# For all tests, too: conftest.py imports this module before any of them.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
+import vendor
 
 _place = tempfile.TemporaryDirectory(prefix="copies-")
 atexit.register(_place.cleanup)

@@ -8,48 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from asyncslot import testing
-from leaving import LIBRARY, PLUGIN, WAITS, is_matched, lines_of
+from leaving import WAITS, is_matched, lines_of
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-def load(app, tmp_path, monkeypatch):
-    """Return a function that loads the plug-in in the toy host: load(initGui, unload="pass", name=...) -> plugin."""
-    monkeypatch.syspath_prepend(str(tmp_path))
-    (tmp_path / "toy_library.py").write_text(LIBRARY)
-    plugins = []
-
-    def load(initGui, unload="pass", name="toy_plugin"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text(PLUGIN.format(initGui=initGui, unload=unload))
-        plugins.append(host.load(name, lambda package: package.Plugin()))
-        return plugins[-1]
-
-    with testing.Host() as host:
-        load.host = host
-        yield load
-        for plugin in plugins:
-            plugin.stop.set()
-            child = getattr(plugin, "child", None)
-            if child is not None:
-                child.communicate()
-    library = sys.modules.pop("toy_library", None)
-    if library is not None:
-        library.pool.shutdown()
-
-
-@pytest.fixture
-def left(load):
-    """Return a function that loads the plug-in, unloads it, and returns what is said to be left, a line each."""
-
-    def left(initGui, unload="pass", until=None):
-        plugin = load(initGui, unload)
-        load.host.run_until(lambda: until is None or until(plugin))
-        return lines_of(load.host, plugin)
-
-    return left
 
 
 # --- Threads that outlive the plug-in

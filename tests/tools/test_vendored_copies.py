@@ -16,47 +16,9 @@ from pathlib import Path
 
 import pytest
 
+from source_tree import grow, snapshot
+
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def source(tmp_path):
-    """A source tree outside any git repository, with everything that vendoring needs."""
-    tree = tmp_path / "source"
-    for name in ("asyncslot", "host_adapters"):
-        shutil.copytree(str(ROOT / name), str(tree / name), ignore=shutil.ignore_patterns("__pycache__"))
-    (tree / "scripts").mkdir()
-    for name in ("LICENSE", "README.md", "scripts/vendor.py"):
-        shutil.copy(str(ROOT / name), str(tree / name))
-    return tree
-
-
-@pytest.fixture
-def vendor(source):
-    """The module vendor.py of that source tree."""
-    spec = importlib.util.spec_from_file_location("vendor_under_test", str(source / "scripts" / "vendor.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
-def dest(tmp_path):
-    """Where the copies go; it does not exist yet."""
-    return tmp_path / "my_plugin" / "_vendor"
-
-
-def snapshot(directory):
-    """Every file below a directory with its content, by relative path."""
-    files = (path for path in directory.rglob("*") if path.is_file())
-    return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
-
-
-def grow(source):
-    """Let the source move on: one module more, one changed."""
-    (source / "asyncslot" / "_brand_new.py").write_text('"""New."""\n')
-    with (source / "host_adapters" / "__init__.py").open("a") as file:
-        file.write("# changed\n")
 
 
 # --- Where a copy works

@@ -18,7 +18,7 @@ import pytest
 
 import guest_servers
 import guest_stories
-from lib import http_server  # from scripts/, which mini_host_user has put on the path when conftest imported it
+from lib import http_server  # from scripts/, which `vendored` has put on the path when conftest imported it
 
 must_close = pytest.mark.parametrize("live", guest_stories.CLOSING, indirect=True, ids=lambda story: story.__name__)
 
