@@ -42,6 +42,7 @@ from pathlib import Path
 
 from lib.debian import can_have, need_python
 from lib.machine import (
+    PIP_INSTALL,
     QT6_LIBRARIES,
     QT_LIBRARIES,
     ROOT,
@@ -265,8 +266,7 @@ def _need_venv(cell, interpreter):
         say(f"{cell.name}: making its environment")
         cell.place.mkdir(parents=True, exist_ok=True)
         run_quietly([*cell.enter, interpreter, "-m", "venv", "--clear", str(cell.place / "venv")], timeout=300)
-    pip = [*cell.enter, str(cell.python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input"]
-    run_quietly([*pip, *cell.requirements], timeout=1800, cwd=ROOT)
+    run_quietly([*cell.enter, str(cell.python), *PIP_INSTALL, *cell.requirements], timeout=1800, cwd=ROOT)
     note.write_text("\n".join(made_from), encoding="utf-8")
 
 

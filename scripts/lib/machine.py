@@ -34,6 +34,8 @@ QT_LIBRARIES = [
 # What Qt 6 links to besides the libraries of Qt 5.
 QT6_LIBRARIES = ["libegl1", "libxkbcommon0"]
 XVFB = ["xvfb", "xauth"]
+# What follows a Python's name. Of all that a package holds the tests import little, and compile that when they do.
+PIP_INSTALL = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--no-compile"]
 # QGIS, and what clicks in it as a user does.
 QGIS = ["qgis", "python3-qgis", "xdotool"]
 
@@ -111,8 +113,7 @@ def need_venv(*requirements, venv=None, interpreter=(sys.executable,)):
     if missing:
         say(f"set-up: installing {', '.join(missing)} into {venv.relative_to(ROOT)}")
         arguments = [word for each in missing for word in each.split(" ", 1)]
-        pip = [*enter, str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
-        run_quietly(pip, timeout=1800, cwd=ROOT)
+        run_quietly([*enter, str(python), *PIP_INSTALL, *arguments], timeout=1800, cwd=ROOT)
         note.write_text("\n".join([*noted, *(lines[each] for each in missing)]) + "\n")
     return str(python)
 

@@ -170,8 +170,8 @@ class WindowsPython:
                 self._build("icuuc.dll", NOTHING, forwarded=[f"{name} = nothing" for name in names])
 
     def _install(self, requirements):
-        # PySide2's wheels name no ABI.
-        self._pip("install", "--target", str(self.site_packages), "--upgrade", *requirements)
+        # PySide2's wheels name no ABI. Bytecode is kept elsewhere: PYTHONPYCACHEPREFIX.
+        self._pip("install", "--no-compile", "--target", str(self.site_packages), "--upgrade", *requirements)
 
     def _install_project(self):
         """Install this project's wheel, built from a copy: setuptools would leave old modules of ours in build/."""
@@ -185,7 +185,7 @@ class WindowsPython:
             for path in self.site_packages.glob("asyncslot*"):
                 shutil.rmtree(path)
             wheels = map(str, Path(directory).glob("*.whl"))
-            self._pip("install", "--no-deps", "--target", str(self.site_packages), *wheels)
+            self._pip("install", "--no-compile", "--no-deps", "--target", str(self.site_packages), *wheels)
 
     def _pip(self, command, *arguments):
         tag = "cp" + self.version.replace(".", "")

@@ -98,6 +98,7 @@ class Life:
         return "worked"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_each_thing_that_is_asked_of_a_host_may_be_spoilt(whole, spin, way, caplog, capsys):
     """Whatever a host lacks, a plug-in attaches, works, fails visibly and detaches."""
