@@ -22,6 +22,8 @@ SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the benchmark reads /proc")
 
+OTHERS = ["plain", "asyncslot-thread"]
+
 # All workloads of one loop in one child process after another; prints {workload: result}.
 SAMPLE_ALL = """
 import importlib.util, json, subprocess, sys
@@ -90,8 +92,9 @@ def sample_all(loop):
     return results
 
 
+# Ours on each binding; the others, of which less depends on the binding, once.
 @pytest.mark.slow
-@pytest.mark.parametrize("loop", ["plain", "asyncslot", "asyncslot-thread"])
+@pytest.mark.parametrize("loop", ["asyncslot", *(pytest.param(name, marks=pytest.mark.once) for name in OTHERS)])
 def test_every_workload_gives_possible_figures(loop):
     """None fails or hangs, and each figure is a finite number that is not negative."""
     assert len(sample_all(loop)) >= (10 if loop == "asyncslot-thread" else 20)

@@ -93,6 +93,7 @@ def serve(fd):
     """Answer requests until there are no more; in a fork, return the program's code, to be run in place of this."""
     import asyncio  # noqa: F401 - for the programs
 
+    import pytest  # noqa: F401 - for those that import a test file
     from qtpy import QtCore, QtGui, QtWidgets  # noqa: F401
 
     gc.collect()

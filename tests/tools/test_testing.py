@@ -132,7 +132,7 @@ LEFT = {
         r"thread toiler, which runs Event\.wait\(\)",
     ),
     "abandoned task": (
-        {"initGui": "self.lease.create_task(cling())", "unload": "return asyncslot.detach(timeout=0.05)"},
+        {"initGui": "self.lease.run_task(cling())", "unload": "return asyncslot.detach(timeout=0.05)"},
         r"(?s)task .* of 'toy_plugin', abandoned in:.* in cling",
     ),
     "job": (

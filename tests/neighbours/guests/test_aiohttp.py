@@ -7,6 +7,9 @@ import pytest
 
 import asyncslot
 
+# Seconds. aiohttp gives up a peer that does not answer within half of it, which a busy machine may take.
+HEARTBEAT = 2.0
+
 
 @pytest.fixture
 def aiohttp(guest):
@@ -184,7 +187,7 @@ def test_web_sockets(run, aiohttp):
     """Messages both ways, heartbeats, and an orderly end."""
 
     async def handler(request):
-        socket = aiohttp.web.WebSocketResponse(heartbeat=0.05)
+        socket = aiohttp.web.WebSocketResponse(heartbeat=HEARTBEAT)
         await socket.prepare(request)
         async for message in socket:
             await socket.send_str(message.data.upper())
@@ -192,15 +195,16 @@ def test_web_sockets(run, aiohttp):
 
     async def main():
         async with served(aiohttp, handler) as (session, url):
-            async with session.ws_connect(url, heartbeat=0.05) as socket:
+            async with session.ws_connect(url, heartbeat=HEARTBEAT) as socket:
                 answers = []
                 for word in ("one", "two", "three"):
                     await socket.send_str(word)
                     answers.append(await socket.receive_str())
-                    await asyncio.sleep(0.06)  # for a heartbeat
-                return answers
+                await asyncio.sleep(HEARTBEAT * 1.1)
+                await socket.send_str("four")
+                return [*answers, await socket.receive_str()]
 
-    assert run(main()) == ["ONE", "TWO", "THREE"]
+    assert run(main()) == ["ONE", "TWO", "THREE", "FOUR"]
 
 
 def test_detach_ends_a_busy_server_and_its_clients(unload, aiohttp):
