@@ -447,7 +447,7 @@ def with_cluster(distributed, use):
     """Return a coroutine for what `await use(address)` returns, with a cluster of two threads in this process."""
 
     async def main():
-        options = {"processes": False, "n_workers": 1, "threads_per_worker": 2, "dashboard_address": None}
+        options = {"processes": False, "n_workers": 1, "threads_per_worker": 2, "dashboard_address": ":0"}
         async with distributed.LocalCluster(asynchronous=True, protocol="tcp", **options) as cluster:
             return await use(cluster.scheduler_address)
 
