@@ -63,6 +63,9 @@ TIMEOUT = 2400
 # The tests for bindings that are only promised to import and to attach.
 ATTACH_TESTS = tuple(f"tests/lease/test_{name}.py" for name in ("lease", "detach", "lease_errors"))
 
+# The tests to which it is something how the loop waits: not those of adapters, vendoring and examples.
+WAITING_TESTS = ("tests/lease", "tests/loop", "tests/neighbours", "tests/surface")
+
 # Characters of a failed test's message that are shown beside its name.
 SHOWN = 600
 
@@ -150,7 +153,7 @@ TABLE = [
     Cell("PyQt5-3.8", runs_cpythons=True),
     # scripts/test.py runs the project's own tests on this Python and binding.
     Cell("PyQt5-3.11", runs_cpythons=True, has_guests=True, tests=("tests/neighbours",)),
-    Cell("PyQt5-3.11", has_guests=True, waits_in_thread=True),
+    Cell("PyQt5-3.11", has_guests=True, waits_in_thread=True, tests=WAITING_TESTS),
     Cell("PySide2-3.7"),
     Cell("PySide2-3.10", runs_cpythons=True, is_quick=True, runs_slow=True),
     Cell("PyQt6-3.9", runs_cpythons=True),

@@ -79,6 +79,9 @@ NOT_WITH_PYODIDE = dict.fromkeys(
     "the standard library is pyodide's, whose ssl is empty",
 )
 
+# Where much depends on the binding. The rest, adapters, vendoring and examples, depends on Windows: one cell runs that.
+OF_THE_BINDING = ("tests/lease", "tests/loop", "tests/surface")
+
 
 class Cell:
     """One binding on one Python for Windows.
@@ -87,13 +90,15 @@ class Cell:
         name: "<binding>-<Python>".
         requirement: what pip knows the binding as.
         not_run: tests that cannot be run, each with the reason, besides NOT_UNDER_WINE.
+        tests: directories for pytest, if it is given none; empty: all.
 
     Attributes:
         result: what happened, in the shape of matrix.py's.
     """
 
-    def __init__(self, name, requirement, not_run=None):
+    def __init__(self, name, requirement, not_run=None, tests=()):
         self.name = name
+        self.tests = tests
         self.binding, _, self.version = name.rpartition("-")
         self.place = WORK / "wine" / name
         self.python = WindowsPython(self.place / "python", self.version)
@@ -107,7 +112,7 @@ TABLE = {
     for cell in (
         Cell("PyQt5-3.8", "PyQt5", NOT_WITH_QT5),
         Cell("PyQt5-3.11", "PyQt5", NOT_WITH_QT5),
-        Cell("PySide6-3.14", "PySide6-Essentials", NOT_WITH_PYODIDE),
+        Cell("PySide6-3.14", "PySide6-Essentials", NOT_WITH_PYODIDE, OF_THE_BINDING),
     )
 }
 IN_CI = ["PyQt5-3.11", "PySide6-3.14"]
@@ -198,7 +203,7 @@ def _run_pytest(cell, for_pytest):
     # what was installed.
     words = [windows_path(ROOT / word) if word.startswith("tests/") else word for word in for_pytest]
     if not any(word.startswith("tests/") for word in for_pytest):
-        words.append(windows_path(ROOT / "tests"))
+        words += [windows_path(ROOT / place) for place in cell.tests or ["tests"]]
     problems = _run_logged(cell, [*command, *words], "pytest.log")
     cell.result.update(read_report(report))
     if problems and not cell.result["failures"]:
