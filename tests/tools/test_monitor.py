@@ -50,6 +50,12 @@ def trees(window):
     return found["Tasks by owner"], found["Steps that were longer than a frame"]
 
 
+def rows_of(lost, name):
+    """Return the rows of a function; on a busy machine others lose frames, too."""
+    rows = [lost.topLevelItem(row) for row in range(lost.topLevelItemCount())]
+    return [row for row in rows if name in row.text(3)]
+
+
 def texts(tree):
     """Return the first column, tasks below their owner."""
     owners = [tree.topLevelItem(row) for row in range(tree.topLevelItemCount())]
@@ -317,11 +323,11 @@ def test_a_slot_that_blocks_is_named(leases, spin):
 
     own.slot(block)()
     _, lost = trees(window)
-    spin(lambda: lost.topLevelItemCount() == 1)
-    item = lost.topLevelItem(0)
-    assert int(item.text(1)) >= 50
-    assert int(item.text(2)) >= 3
-    assert "block, its first step" in item.text(3)
+    spin(lambda: rows_of(lost, "block"))
+    (row,) = rows_of(lost, "block")
+    assert int(row.text(1)) >= 50
+    assert int(row.text(2)) >= 3
+    assert "block, its first step" in row.text(3)
     window.close()
 
 
@@ -336,8 +342,7 @@ def test_a_callback_that_blocks_is_named(leases, spin):
 
     own.create_task(block())
     _, lost = trees(window)
-    spin(lambda: lost.topLevelItemCount() == 1)
-    assert "block" in lost.topLevelItem(0).text(3)
+    spin(lambda: rows_of(lost, "block"))
     window.close()
 
 
