@@ -264,6 +264,7 @@ def test_two_conversations_at_once(panel, chat, server, spin):
     send(panel, chat, "One", "held")
     send(panel, other, "Two", "held")
     spin(lambda: server.begun.value == 2)
+    spin(lambda: "Well, " in said(chat))
     panel.tabs.tabCloseRequested.emit(1)
     spin(lambda: not _is_alive(other))
     spin(lambda: server.gone.value == 1)
