@@ -10,8 +10,9 @@ end, and is an error with --require. The environments lie under .work/matrix/ an
 Python 3.14 is another matter: where it is missing, this is a Debian and we are root, a Debian that has it is made under
 .work/ (scripts/lib/debian.py). It is not released yet, and moves: so its cells run only when they are named.
 
-The slow tests, which start a host for each case, run once for each binding: here for all but PyQt5, on which
-scripts/test.py runs them. One cell of each Python also runs CPython's own asyncio tests on our loop, nested and
+The slow tests, which start a host or a process for each case, run on one binding of each kind, PyQt5 (in
+scripts/test.py) and PySide6, and on the two others those that are about Qt's objects and about hosts; --all-slow runs
+all of them on each binding. One cell of each Python also runs CPython's own asyncio tests on our loop, nested and
 attached. Their columns show passed/failed/skipped. A quick run leaves them out, and so does one with arguments for
 pytest. One old and one new cell run the tests with real libraries (tests/neighbours/guests), too; what those need
 besides Qt is the same everywhere.
@@ -63,6 +64,9 @@ TIMEOUT = 2400
 # The tests for bindings that are only promised to import and to attach.
 ATTACH_TESTS = tuple(f"tests/lease/test_{name}.py" for name in ("lease", "detach", "lease_errors"))
 
+# Where the slow tests are in which a binding may differ from another one of its kind.
+SLOW_OF_THE_BINDING = ("tests/hosts", "tests/surface")
+
 # The tests to which it is something how the loop waits: not those of adapters, vendoring and examples.
 WAITING_TESTS = ("tests/lease", "tests/loop", "tests/neighbours", "tests/surface")
 
@@ -89,6 +93,7 @@ class Cell:
         name: "<binding>-<Python>", or "<binding>==<version>-<Python>" for a binding that is not the newest.
         is_quick: whether --quick runs it.
         runs_slow: whether it runs the slow tests, too.
+        slow_in: the directories whose slow tests it runs; empty: all.
         runs_cpythons: whether it runs CPython's own tests, too.
         has_guests: whether it runs the tests with real libraries, too.
         waits_in_thread: whether its loop waits as on other systems, in a thread. Such a cell shares the environment of
@@ -107,6 +112,7 @@ class Cell:
         *,
         is_quick=False,
         runs_slow=False,
+        slow_in=(),
         runs_cpythons=False,
         has_guests=False,
         waits_in_thread=False,
@@ -117,6 +123,7 @@ class Cell:
         self.name = " ".join([name, *self.options])
         self.is_quick = is_quick
         self.runs_slow = runs_slow
+        self.slow_in = slow_in
         self.runs_cpythons = runs_cpythons
         self.has_guests = has_guests
         self.is_named_only = is_named_only
@@ -155,10 +162,10 @@ TABLE = [
     Cell("PyQt5-3.11", runs_cpythons=True, has_guests=True, tests=("tests/neighbours",)),
     Cell("PyQt5-3.11", has_guests=True, waits_in_thread=True, tests=WAITING_TESTS),
     Cell("PySide2-3.7"),
-    Cell("PySide2-3.10", runs_cpythons=True, is_quick=True, runs_slow=True),
+    Cell("PySide2-3.10", runs_cpythons=True, is_quick=True, runs_slow=True, slow_in=SLOW_OF_THE_BINDING),
     Cell("PyQt6-3.9", runs_cpythons=True),
     Cell("PyQt6-3.12"),
-    Cell("PyQt6-3.13", runs_cpythons=True, is_quick=True, runs_slow=True),
+    Cell("PyQt6-3.13", runs_cpythons=True, is_quick=True, runs_slow=True, slow_in=SLOW_OF_THE_BINDING),
     Cell("PySide6-3.9"),
     Cell("PySide6-3.11"),
     Cell("PySide6-3.12", runs_cpythons=True, is_quick=True, runs_slow=True),
@@ -174,6 +181,8 @@ def main():
     options = _parse_arguments()
     cells = _select(options.cells, options.quick)
     for cell in cells:
+        if options.all_slow:
+            cell.slow_in = ()
         # A run with arguments of its own is another row than one without.
         cell.result["cell"] = " ".join([cell.name, *options.pytest])
     start = time.monotonic()
@@ -216,6 +225,7 @@ def _parse_arguments():
     parser.add_argument("--quick", action="store_true", help="run one cell for each binding")
     parser.add_argument("--cells", nargs="+", metavar="CELL", help="run these cells, or all cells of these bindings")
     parser.add_argument("--setup-only", action="store_true", help="make the environments and run nothing")
+    parser.add_argument("--all-slow", action="store_true", help="run all slow tests on each binding")
     parser.add_argument("--require", action="store_true", help="fail if a cell cannot be made here")
     parser.add_argument("--jobs", type=int, default=2, help="cells at a time; 2 by default, as tests look at the clock")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to FILE, too")
@@ -315,6 +325,7 @@ def _run_pytest(cell, env, for_pytest):
     if cell.options:
         # Minutes, and how the loop waits is nothing to them. The other guests run in such a cell, too.
         command += ["--ignore=tests/neighbours/guests/test_plugins.py"]
+    command += [f"--slow-in={place}" for place in cell.slow_in]
     command += [*cell.options, *cell.tests, *for_pytest]
     problems = _run_logged(cell, env, command, f"pytest{'-'.join(cell.options)}.log")
     cell.result.update(read_report(report))

@@ -43,6 +43,22 @@ def pytest_addoption(parser):
         default="native",
         help="which way of waiting the loop uses: this system's own, or, on Linux, that of other systems",
     )
+    parser.addoption(
+        "--slow-in",
+        action="append",
+        default=[],
+        metavar="DIRECTORY",
+        help="of the slow tests run only those of this directory; may be given several times",
+    )
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the slow tests of other directories than those of --slow-in."""
+    places = [config.rootpath / place for place in config.getoption("--slow-in")]
+    if places:
+        slow = [item for item in items if item.get_closest_marker("slow") and not {*places} & {*item.path.parents}]
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if item not in {*slow}]
 
 
 # How a process is made to wait in a thread, here and in those that run_python() starts.

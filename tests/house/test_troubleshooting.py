@@ -13,7 +13,7 @@ import error_texts
 from error_texts import CASES
 from readme_reader import section
 
-# A process for each text. The texts are Python's and Qt's: once for each binding, on four Pythons.
+# A process for each text.
 pytestmark = pytest.mark.slow
 
 TOLD = section("When something goes wrong")

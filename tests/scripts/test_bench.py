@@ -92,7 +92,7 @@ def sample_all(loop):
     return results
 
 
-# Ours on each binding; the others, of which less depends on the binding, once.
+# Ours on more than one binding; the others, of which less depends on the binding, once.
 @pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncslot", *(pytest.param(name, marks=pytest.mark.once) for name in OTHERS)])
 def test_every_workload_gives_possible_figures(loop):
