@@ -355,8 +355,7 @@ async def asyncModal(fn: Callable[P, _T], *args: P.args, **kwargs: P.kwargs) -> 
         raise NotFunctionError(fn)
     qt_core = find_qt_core()
     require_application(qt_core, "asyncModal()")
-    _running_loop(qt_core, "asyncModal()")
-    call = _Call(qt_core, functools.partial(fn, *args, **kwargs))
+    call = _Call(qt_core, _running_loop(qt_core, "asyncModal()"), functools.partial(fn, *args, **kwargs))
     value: _T
     error: Optional[BaseException]
     try:
@@ -414,8 +413,7 @@ class _Call:
         outcome: a future for the pair of result and exception. The exception is None if the call succeeded.
     """
 
-    def __init__(self, qt_core: Any, fn: functools.partial[Any]) -> None:
-        loop: Any = asyncio.get_running_loop()
+    def __init__(self, qt_core: Any, loop: Any, fn: functools.partial[Any]) -> None:
         self._loop = loop
         self._fn = fn
         self._is_running = False

@@ -8,8 +8,6 @@ import contextlib
 import gc
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -23,7 +21,7 @@ import own_programs
 from asyncslot import _meeting
 from callers import call_as
 from descriptors import open_descriptors
-from fork_server import CAN_FORK, ForkServer, can_fork
+from fork_server import Programs, can_fork
 from mini_host_user import MiniHost
 
 
@@ -57,9 +55,9 @@ def pytest_collection_modifyitems(config, items):
     """Leave out the slow tests of other directories than those of --slow-in."""
     places = [config.rootpath / place for place in config.getoption("--slow-in")]
     if places:
-        slow = [item for item in items if item.get_closest_marker("slow") and not {*places} & {*item.path.parents}]
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if item not in {*slow}]
+        left_out = {item for item in items if item.get_closest_marker("slow") and not {*places} & {*item.path.parents}}
+        config.hook.pytest_deselected(items=list(left_out))
+        items[:] = [item for item in items if item not in left_out]
 
 
 # How a process is made to wait in a thread, here and in those that run_python() starts.
@@ -223,16 +221,15 @@ def run_coro(lease, spin):
 
 
 @pytest.fixture(scope="session")
-def fork_server():
-    """The process from which the programs of tests are forked; see `fork_server`."""
-    server = ForkServer() if CAN_FORK else None
-    yield server
-    if server is not None:
-        server.close()
+def programs():
+    """What runs the programs of tests; see fork_server.py."""
+    programs = Programs()
+    yield programs
+    programs.close()
 
 
 @pytest.fixture
-def run_python(request, fork_server):
+def run_python(request, programs):
     """Return a function that runs a program in a process of its own: run_python(source) -> CompletedProcess.
 
     With `is_bare` nothing runs before the program, not even what makes its loop wait in a thread. A program with
@@ -242,17 +239,8 @@ def run_python(request, fork_server):
     prelude = FORCE_THREAD if request.config.getoption("--wait") == "thread" else ""
 
     def run(source, timeout=100, check=True, env=None, is_bare=False):
-        program = source if is_bare else prelude + source
-        if can_fork(source) and not env and not is_bare:
-            done = fork_server.run(program, timeout=timeout)
-        else:
-            done = subprocess.run(
-                [sys.executable, "-X", "faulthandler", "-c", program],
-                capture_output=True,
-                text=True,
-                timeout=timeout,
-                env=dict(os.environ, **(env or {})),
-            )
+        forks = can_fork(source) and not env and not is_bare
+        done = programs.run(source if is_bare else prelude + source, timeout=timeout, env=env, forks=forks)
         if check:
             assert done.returncode == 0, f"rc {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -267,9 +255,9 @@ def program(run_python):
 
 
 @pytest.fixture
-def mini_host(tmp_path, fork_server):
+def mini_host(tmp_path, programs):
     """Return a function that runs examples/mini_host: mini_host(steps, plugin_name=source, ...) -> its output."""
-    return MiniHost(tmp_path / "plugins", fork_server).run
+    return MiniHost(tmp_path / "plugins", programs).run
 
 
 @pytest.fixture

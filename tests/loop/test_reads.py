@@ -14,7 +14,7 @@ import weakref
 
 import pytest
 
-from asyncslot import _reads, _signals, _steps, asyncSignals
+from asyncslot import _reads, _signals, asyncSignals
 
 TOKENS = 3000
 TOKEN = b"data: a word or two, as they come\n"
@@ -28,16 +28,6 @@ MOST_LATER = 2 * _reads._LEAST // len(TOKEN) + 2
 
 unix_only = pytest.mark.skipif(sys.platform == "win32", reason="a completion port reads otherwise")
 needs_portions = pytest.mark.skipif(sys.version_info < (3, 11), reason="there a whole record is handed over")
-
-
-class Clock:
-    """A clock that goes on when it is told to."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
 
 
 class Screen:
@@ -54,7 +44,7 @@ class Screen:
 
     def show(self, *_):
         self._shown += 1
-        self._clock.now += self.seconds
+        self._clock.pass_(self.seconds)
 
     def _turn(self):
         if self._shown:
@@ -64,13 +54,6 @@ class Screen:
     def close(self):
         self._turn()
         self._timer.stop()
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    clock = Clock()
-    monkeypatch.setattr(_steps, "monotonic", clock)
-    return clock
 
 
 @pytest.fixture
@@ -329,7 +312,7 @@ def test_a_task_that_computes_in_slices_does_not_slow_down_another_ones_reads(ru
 
     async def compute():
         while True:
-            clock.now += 0.005
+            clock.pass_(0.005)
             await asyncio.sleep(0)
 
     async def both():

@@ -22,7 +22,6 @@ class Frozen:
 
     def __init__(self, path):
         self.path = path
-        self._made = None
         self.label = re.fullmatch(r"asyncslot-(.+)\.zip", path.name).group(1)
         with zipfile.ZipFile(str(path)) as archive:
             self.entries = archive.infolist()
@@ -34,9 +33,7 @@ class Frozen:
         return re.search(pattern, self.files[f"asyncslot/{name}"].decode(), re.MULTILINE).group(1)
 
     def make(self, directory):
-        if self._made is None:
-            self._made = vendored.make_once(self._extract)
-        vendored.put(self._made, directory)
+        vendored.put(vendored.make_once(self._extract), directory)
 
     def _extract(self, directory):
         with zipfile.ZipFile(str(self.path)) as archive:

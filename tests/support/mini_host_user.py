@@ -6,15 +6,12 @@ what a step yields is waited for until it comes true. What they print comes back
 conftest.py makes a fixture of this: `mini_host(steps, plugin_name=source, ...)`.
 """
 
-import os
 import shutil
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import vendored
-from fork_server import CAN_FORK
 
 ROOT = Path(__file__).resolve().parents[2]
 MINI_HOST = ROOT / "examples" / "mini_host"
@@ -162,11 +159,11 @@ class Lines(list):
 
 
 class MiniHost:
-    """A directory of plug-ins to run mini_host with, forked where that can be."""
+    """A directory of plug-ins to run mini_host with."""
 
-    def __init__(self, directory, fork_server):
+    def __init__(self, directory, programs):
         self.directory = directory
-        self._fork_server = fork_server
+        self._programs = programs
 
     def run(self, steps, **plugins):
         """Run mini_host, which must end by itself and with 0; return its `Lines`.
@@ -182,18 +179,14 @@ class MiniHost:
         script, arguments = MINI_HOST / "mini_host.py", ["--plugins", str(self.directory)]
         variables = {"QT_QPA_PLATFORM": "offscreen", "XDG_RUNTIME_DIR": str(runtime)}
         try:
-            if CAN_FORK:
-                source = script.read_text(encoding="utf-8")
-                done = self._fork_server.run(source, script=script, arguments=arguments, env=variables, timeout=60)
-            else:
-                done = subprocess.run(
-                    [sys.executable, "-X", "faulthandler", str(script), *arguments],
-                    stdin=subprocess.DEVNULL,
-                    capture_output=True,
-                    text=True,
-                    timeout=60,
-                    env=dict(os.environ, **variables),
-                )
+            done = self._programs.run(
+                script.read_text(encoding="utf-8"),
+                script=script,
+                arguments=arguments,
+                env=variables,
+                timeout=60,
+                forks=True,
+            )
         except subprocess.TimeoutExpired as exc:
             raise AssertionError(f"mini_host was still there after 60 s\n{exc.stdout!r}\n{exc.stderr!r}") from None
         output = f"rc {done.returncode}\n{done.stdout}\n{done.stderr}"

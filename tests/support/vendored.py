@@ -26,8 +26,9 @@ def copy(dest, name="asyncslot", pretend=None):
     return Path(dest) / name
 
 
+@functools.lru_cache(maxsize=None)
 def make_once(make):
-    """Call make(directory), and return that directory, which lasts as long as this process, with all in it compiled."""
+    """Call make(directory), once, and return that directory, which lasts as long as this process; all is compiled."""
     directory = Path(tempfile.mkdtemp(dir=_place.name))
     make(directory)
     compileall.compile_dir(str(directory), quiet=1)

@@ -13,8 +13,6 @@ import pytest
 
 from source_tree import grow, snapshot
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 def command(source, *arguments):
     """Run vendor.py as a person would, in a process of its own."""

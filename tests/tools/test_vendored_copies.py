@@ -18,9 +18,6 @@ import pytest
 
 from source_tree import grow, snapshot
 
-ROOT = Path(__file__).resolve().parents[2]
-
-
 # --- Where a copy works
 
 IMPORT_ALL = """
