@@ -211,6 +211,7 @@ def recorder():
 def run_coro(lease, spin):
     """Return a function that runs a coroutine as a task of the lease, with Qt's loop, and returns its result."""
     lease.loop.set_debug(True)  # asyncio then sees what is called in the wrong thread
+    lease.loop.slow_callback_duration = 60  # or it would tell the log how slow a machine is
 
     def run_coro(coro):
         task = lease.create_task(coro)

@@ -51,6 +51,17 @@ def start(module, place, way, *args):
     module.FROM[place](module.lease, way, *args)
 
 
+def start_in_each(attached, log, spin, place, way):
+    """Have both plug-ins make a task, and wait until only these two are left of all tasks, both at work.
+
+    The tasks that make a connection, here and at the server, end some turns after the protocol's task has begun.
+    """
+    for number, module in enumerate(attached):
+        start(module, place, way)
+        spin(lambda number=number: len(log) > number)
+    spin(lambda: len(asyncio.all_tasks(attached[0].lease.loop)) == len(attached))
+
+
 def pending(module):
     """Return the tasks that a plug-in keeps and that are not done."""
     return [task for task in module.kept if isinstance(task, asyncio.Task) and not task.done()]
@@ -74,10 +85,7 @@ every_way_at_once = pytest.mark.parametrize(("way", "place"), ways_and_places(["
 def test_a_task_ends_with_its_plugin_however_it_was_made(plugins, attached, spin, way, place):
     """It is cancelled and waited for, its `finally` runs, it is counted; a neighbour's goes on."""
     plugin, neighbour = attached
-    for number, module in enumerate(attached):
-        start(module, place, way)
-        spin(lambda number=number: len(plugins.log) > number)
-    spin(lambda: len(pending(plugin)) == len(pending(neighbour)) == 1)
+    start_in_each(attached, plugins.log, spin, place, way)
     tasks = pending(plugin)
     report = plugin.detach()
     assert plugins.log == begins(plugin, neighbour) + ends(plugin)
@@ -152,9 +160,7 @@ def test_what_a_task_raises_is_reported_to_its_plugins_user_however_it_was_made(
 @attached_with_own_copies
 def test_a_task_is_shown_under_its_plugin_however_it_was_made(plugins, attached, windows, spin, way, place):
     """In report() and in the monitor, and nobody's are none."""
-    for number, module in enumerate(attached):
-        start(module, place, way)
-        spin(lambda number=number: len(plugins.log) > number)
+    start_in_each(attached, plugins.log, spin, place, way)
     owners = [module.lease.owner for module in attached]
     text = attached[0].asyncslot.report()
     assert "Nobody's in particular" not in text
