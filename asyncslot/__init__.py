@@ -16,7 +16,6 @@ and without polling. The map of the house, from the front door to the cellar:
     _signals    a signal as an awaitable                       _dialogs  a dialog as an awaitable
     _progress   how far a task is
     _hosts      the adapter contract, and plain Qt with a progress dialog      host_adapters/  one file per host
-    _monitor, _monitor_view   a window that shows all tasks     _watch   how long steps take
     _meeting    where those who share a loop find each other
     _loop       AsyncSlotEventLoop: attached, nested, alone
     _steps      what a step is: budget, queues, polls. Start reading here
@@ -30,11 +29,17 @@ and without polling. The map of the house, from the front door to the cellar:
     _selector   descriptors that can be muted                   _reads   how much is read at a time
     _executor   daemon threads
     _wakeup     how Qt calls us back: two timers, and one notifier or thread
-    testing     for plug-ins' own tests: a host                _toy, _leftovers   its adapter; what is left
-    _settings, _proc   what else of the host's is looked at: signals, log, hooks; what Linux tells of processes
-    _bug_report, _surroundings, _state, _facts   what report() tells, and a terminal's `doctor`: _doctor
     _binding    which Qt binding; connections that end safely  _errors   every exception
-    __main__    python -m, at a terminal; no host imports it  _vendoring, _vendor_source, _vendor_record  its copying
+    testing     for plug-ins' own tests: a host
+    __main__    python -m, at a terminal; no host imports it
+
+What no plug-in needs in its daily work is in tools/:
+
+    _monitor, _monitor_view   a window that shows all tasks     _watch   how long steps take
+    _bug_report, _surroundings, _state, _facts   what report() tells, and a terminal's `doctor`: _doctor
+    _vendoring, _vendor_source, _vendor_record   how a terminal's `vendor` copies the package
+    _toy, _leftovers   the adapter of the host for tests; what a plug-in has left behind
+    _settings, _proc   what else of the host's is looked at: signals, log, hooks; what Linux tells of processes
 
 Nothing is imported from Qt before attach(), and nothing happens at import. AsyncSlotRunner, report and monitor are
 imported, with the modules that only they need, when somebody asks for them.
@@ -138,9 +143,9 @@ __all__ = [
 _LATE = ("AsyncSlotRunner", "monitor", "report")
 
 if _typing.TYPE_CHECKING:
-    from ._bug_report import report as report
-    from ._monitor import monitor as monitor
     from ._runner import AsyncSlotRunner as AsyncSlotRunner
+    from .tools._bug_report import report as report
+    from .tools._monitor import monitor as monitor
 else:
 
     def __getattr__(name):
@@ -158,9 +163,9 @@ else:
         if name == "AsyncSlotRunner":
             from ._runner import AsyncSlotRunner as value
         elif name == "monitor":
-            from ._monitor import monitor as value
+            from .tools._monitor import monitor as value
         else:
-            from ._bug_report import report as value
+            from .tools._bug_report import report as value
         globals()[name] = value
         return value
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import Optional, Sequence
 
-from . import _doctor, _vendoring
+from .tools import _doctor, _vendoring
 
 COMMANDS = {
     "doctor": _doctor.main,

@@ -30,9 +30,9 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Sequence, Tupl
 
 from . import _attach, _lease
 from ._binding import find_qt_core, run_qt_loop
-from ._leftovers import Moment, Plugin, leases
 from ._report import AbandonedTask
-from ._toy import Adapter, Display, Error, find_application
+from .tools._leftovers import Moment, Plugin, leases
+from .tools._toy import Adapter, Display, Error, find_application
 
 
 def pytest_configure(config: Any) -> None:

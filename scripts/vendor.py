@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Copy asyncslot into a plug-in from a checkout, with nothing installed: `python3 scripts/vendor.py DEST`.
 
-A door to `python -m asyncslot vendor`, which has all of it: see asyncslot/_vendoring.py, or --help. In a checkout the
-package itself cannot be imported, for `host_adapters/` lies beside it, so only the modules for vendoring are loaded.
+A door to `python -m asyncslot vendor`, which has all of it: see asyncslot/tools/_vendoring.py, or --help. In a checkout
+the package itself cannot be imported, as `host_adapters/` lies beside it, so only the modules for vendoring are loaded.
 And it can make copies that pretend, for tests of copies that meet.
 """
 
@@ -28,7 +28,7 @@ def _load(name):
             del sys.modules[key]
 
 
-_vendoring = _load("_vendoring")
+_vendoring = _load("tools._vendoring")
 
 check = _vendoring.check
 main = _vendoring.main
@@ -38,7 +38,7 @@ VendorError = _vendoring.VendorError
 
 
 def copy(dest, name="asyncslot", force=False, pretend=None, adapters=None, source=None):
-    """Make or update the copy DEST/NAME and return its path: see asyncslot/_vendoring.py.
+    """Make or update the copy DEST/NAME and return its path: see asyncslot/tools/_vendoring.py.
 
     Args:
         source: where the files come from; None: this tree.

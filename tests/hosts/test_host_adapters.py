@@ -87,6 +87,6 @@ def test_an_adapter_that_cannot_be_imported_is_an_error(copy, monkeypatch):
 def test_nothing_else_is_imported_later():
     """An exception to the rule that the package imports itself by statements: test_layout.py does not see it."""
     front = Path(host_adapters.__file__)
-    shipped = [path for each in (front, Path(asyncslot.__file__)) for path in each.parent.glob("*.py")]
+    shipped = [path for each in (front, Path(asyncslot.__file__)) for path in each.parent.rglob("*.py")]
     pattern = re.compile(r"(import_module|__import__)\([^)]*(?<!\.)__(name|package)__")
     assert {path for path in shipped if pattern.search(path.read_text(encoding="utf-8"))} == {front}

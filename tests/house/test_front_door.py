@@ -7,13 +7,14 @@ import pytest
 from test_layout import LAYERS
 
 import asyncslot
-from shipped_code import CORE, ROOT, imports_late, is_for_checkers, own_imports, parse
+from shipped_code import CORE, ROOT, imports_late, is_for_checkers, name_of, own_imports, parse
 
 # What the front door imports when it is asked for; and what of ours only this needs.
-IMPORTED_LATE = {"AsyncSlotRunner": "_runner", "monitor": "_monitor", "report": "_bug_report"}
-NEEDED_LATE = {*IMPORTED_LATE.values(), "_facts", "_monitor_view", "_state", "_surroundings", "_watch"}
-FOR_TESTS = {"_leftovers", "_proc", "_settings", "_toy", "testing"}
-AT_A_TERMINAL = {"__main__", "_doctor", "_vendor_record", "_vendor_source", "_vendoring"}
+IMPORTED_LATE = {"AsyncSlotRunner": "_runner", "monitor": "tools._monitor", "report": "tools._bug_report"}
+NEEDED_LATE = {*IMPORTED_LATE.values(), "tools", *(f"tools.{name}" for name in ("_facts", "_monitor_view", "_state"))}
+NEEDED_LATE |= {"tools._surroundings", "tools._watch"}
+FOR_TESTS = {"tools._leftovers", "tools._proc", "tools._settings", "tools._toy", "testing"}
+AT_A_TERMINAL = {"__main__", "tools._doctor", "tools._vendor_record", "tools._vendor_source", "tools._vendoring"}
 
 
 # --- What tools see that freeze programs
@@ -26,13 +27,14 @@ def test_every_module_is_reached_by_import_statements():
     modules of its host, which bring a binding of their own where they are installed; PyInstaller then refuses to
     freeze a program that has another one (6.22.3, seen 2026-11).
     """
-    reached, waiting = set(), ["__init__", "__main__", "testing"]
+    paths = {name_of(path): path for path in CORE}
+    reached, waiting = {"tools"}, ["__init__", "__main__", "testing"]
     while waiting:
         module = waiting.pop()
         if module not in reached and module != "host_adapters":
             reached.add(module)
-            waiting += [found for _, found in own_imports(parse(ROOT / "asyncslot" / f"{module}.py"))]
-    assert {path.stem for path in CORE} == reached
+            waiting += [found for _, found in own_imports(paths[module])]
+    assert set(paths) == reached
 
 
 # --- The front door
@@ -88,7 +90,7 @@ ERRORS = {
 def test_the_front_door_offers_exactly_this():
     """A public name is a promise; making or breaking one shows here."""
     assert asyncslot.__all__ == sorted({*PUBLIC, *ERRORS})
-    modules = {path.stem for path in CORE} | {"host_adapters"}
+    modules = {name_of(path) for path in CORE} | {"host_adapters"}
     there = {name for name in vars(asyncslot) if not name.startswith("_")} - modules
     assert there | set(IMPORTED_LATE) == set(asyncslot.__all__) <= set(dir(asyncslot))
     assert callable(asyncslot.monitor)
@@ -121,7 +123,7 @@ builtins.__import__ = as_in_qgis
 import asyncslot
 
 late, public = {late!r}, {public!r}
-ours = lambda: {{name.rpartition(".")[2] for name in sys.modules if name.startswith("asyncslot.")}}
+ours = lambda: {{name.partition(".")[2] for name in sys.modules if name.startswith("asyncslot.")}}
 assert ours() == {first!r}, ours() ^ {first!r}
 assert set(dir(asyncslot)) >= set(public)
 for name, module in late.items():

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from shipped_code import ROOT, at_module_level, dotted, each_shipped, literal_text, parse, used_names
+from shipped_code import CORE, at_module_level, dotted, each_shipped, literal_text, name_of, parse, used_names
 
 # Full names, or their beginnings up to a dot.
 OUT_OF_BOUNDS = [
@@ -31,21 +31,21 @@ ALLOWANCES = {
     ("_interrupts", "signal.set_wakeup_fd"): "where the program owns the loop; given back",
     ("_interrupts", "signal.signal"): "the same; the handler that was there is called",
     ("_interrupts", "sys.excepthook"): "the same, from a Ctrl+C to the loop's next turn; what was there is called",
-    ("_leftovers", "gc"): "in a plug-in's own tests only",
-    ("_leftovers", "sys.path"): "looks at it",
+    ("tools._leftovers", "gc"): "in a plug-in's own tests only",
+    ("tools._leftovers", "sys.path"): "looks at it",
     ("_stack", "sys.set_asyncgen_hooks"): "for the length of a step, then put back",
     ("_tasks", "gc"): "asks what one object refers to",
     ("_tasks", "gc.get_referents"): "the same",
-    ("_settings", "builtins"): "looks at its __import__",
-    ("_settings", "gc"): "in a plug-in's own tests only",
-    ("_settings", "signal.set_wakeup_fd"): "the only way to read it; put back at once",
-    ("_settings", "sys.displayhook"): "looks at it",
-    ("_settings", "sys.excepthook"): "looks at it",
-    ("_settings", "sys.meta_path"): "looks at it",
-    ("_settings", "sys.path_hooks"): "looks at it",
-    ("_settings", "warnings"): "looks at its showwarning",
-    ("_vendor_source", "os.environ"): "read, to hide a hook's variables from the git that is asked",
-    ("_toy", "os.environ"): "looks for a display, where Qt would abort the process",
+    ("tools._settings", "builtins"): "looks at its __import__",
+    ("tools._settings", "gc"): "in a plug-in's own tests only",
+    ("tools._settings", "signal.set_wakeup_fd"): "the only way to read it; put back at once",
+    ("tools._settings", "sys.displayhook"): "looks at it",
+    ("tools._settings", "sys.excepthook"): "looks at it",
+    ("tools._settings", "sys.meta_path"): "looks at it",
+    ("tools._settings", "sys.path_hooks"): "looks at it",
+    ("tools._settings", "warnings"): "looks at its showwarning",
+    ("tools._vendor_source", "os.environ"): "read, to hide a hook's variables from the git that is asked",
+    ("tools._toy", "os.environ"): "looks for a display, where Qt would abort the process",
     ("_windows", "signal.set_wakeup_fd"): "undoes what asyncio's proactor loop does to it",
 }
 
@@ -62,14 +62,15 @@ def test_nothing_of_the_process_is_touched(path):
     """Policy, current loop, signals, environment, hooks, streams: they are the host's."""
     forbidden = re.compile(rf"({'|'.join(OUT_OF_BOUNDS)})(\.|$)")
     touched = {name for name in used_names(parse(path)) if forbidden.match(name)}
-    allowed = tuple(name for module, name in ALLOWANCES if module == path.stem)
+    allowed = tuple(name for module, name in ALLOWANCES if module == name_of(path))
     assert {name for name in touched if not name.startswith(allowed)} == set()
 
 
 @pytest.mark.parametrize(("module", "name"), ALLOWANCES)
 def test_allowances_are_still_needed(module, name):
     """An exception that nobody uses any more is an open door."""
-    assert name in used_names(parse(ROOT / "asyncslot" / f"{module}.py"))
+    (path,) = [path for path in CORE if name_of(path) == module]
+    assert name in used_names(parse(path))
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from asyncslot import _asyncio
+from shipped_code import CORE, ROOT, name_of
 
-PACKAGE = Path(_asyncio.__file__).parent
 ASYNCIO = Path(asyncio.__file__).parent
-LIST = PACKAGE / "_asyncio.py"
+LIST = ROOT / "asyncslot" / "_asyncio.py"
 
 PRIVATE = re.compile(r"_[a-z]\w*|_[A-Z]\w+")
 LISTED = re.compile(r"\b(_\w+)(?:\[([\d.]+)(?:-([\d.]+))?\])?")
@@ -46,14 +45,14 @@ def version(text):
 def used():
     """Return the private names in the package's code, each with the modules that use it and do not define it."""
     found = {}
-    for path in PACKAGE.glob("*.py"):
+    for path in CORE:
         if path == LIST:
             continue
         tree = ast.parse(path.read_text("utf-8"))
         own = set(defined(tree))
         for name in mentioned(tree):
             if PRIVATE.fullmatch(name) and name not in own:
-                found.setdefault(name, set()).add(path.stem)
+                found.setdefault(name, set()).add(name_of(path))
     return found
 
 
@@ -102,9 +101,7 @@ def test_every_private_name_of_asyncios_that_is_used_is_listed():
 @pytest.mark.once
 def test_every_listed_name_is_used():
     """What is not used any more leaves the list."""
-    mentions = {
-        name for path in PACKAGE.glob("*.py") if path != LIST for name in mentioned(ast.parse(path.read_text()))
-    }
+    mentions = {name for path in CORE if path != LIST for name in mentioned(ast.parse(path.read_text()))}
     assert sorted(set(listed()) - mentions) == []
 
 

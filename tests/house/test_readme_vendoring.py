@@ -52,7 +52,7 @@ def test_a_submodule_in_the_plugin(tmp_path):
     shell(f"{copy} --adapters qgis\ngit add _vendor\n{copy} --check", plugin)
     assert "_vendor/asyncslot/__init__.py" in shell("git diff --cached --name-only", plugin)
     assert "QGIS" in imports_itself("my_plugin", plugin.parent)
-    with (plugin / submodule / "asyncslot" / "_facts.py").open("a") as file:
+    with (plugin / submodule / "asyncslot" / "tools" / "_facts.py").open("a") as file:
         file.write("\n")
     shell(f"! {copy} --check", plugin)
 

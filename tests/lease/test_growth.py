@@ -12,7 +12,8 @@ from asyncio import futures
 import pytest
 
 import asyncslot
-from asyncslot import _detach, _state
+from asyncslot import _detach
+from asyncslot.tools import _state
 
 FEW, MANY = 50, 500
 

@@ -20,17 +20,16 @@ import re
 import threading
 import types
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
 import asyncslot
 from asyncslot import _meeting
 from asyncslot._meeting import TREATY
+from shipped_code import CORE, name_of
 
 pytestmark = pytest.mark.once
 
-PACKAGE = Path(__file__).resolve().parents[2] / "asyncslot"
 
 # What any asyncio loop has, and what is documented: no treaty is needed for these.
 ASYNCIO = {
@@ -60,7 +59,7 @@ LOOP = [
     *("_steps", "_tasks", "_unix", "_wakeup", "_windows"),
 ]
 OF_THE_LOOP = ("loop", "stack", "owner", "executor")
-AT_A_TERMINAL = ["__main__", "_doctor", "_vendor_record", "_vendor_source", "_vendoring"]
+AT_A_TERMINAL = ["__main__", "tools._doctor", "tools._vendor_record", "tools._vendor_source", "tools._vendoring"]
 
 # Names that look like another copy's and are not: (module, or module.function; text): what it is.
 OWN = {
@@ -68,7 +67,7 @@ OWN = {
     ("_attach._open_place", "loop"): "just made",
     ("_binding", "owner"): "the object whose a signal is",
     ("_lease", "lease"): "given out by this copy",
-    ("_monitor", "self._watch"): "made by itself",
+    ("tools._monitor", "self._watch"): "made by itself",
     ("_runner", "loop"): "made by itself",
     ("testing.__enter__", "lease"): "given out by this copy",
 }
@@ -84,7 +83,7 @@ class Finding:
         self.module, self.line, self.kind, self.name = module, node.lineno, kind, name
 
     def __repr__(self):
-        return f"asyncslot/{self.module}.py:{self.line} asks {self.name!r} of a {self.kind}"
+        return f"{self.module}, line {self.line}, asks {self.name!r} of a {self.kind}"
 
 
 class Reader:
@@ -248,12 +247,13 @@ def is_record(node):
     return dotted(node) in ("record", "_record")
 
 
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py") if path.stem not in AT_A_TERMINAL)
+SOURCES = {name_of(path): path for path in CORE}
+MODULES = sorted(set(SOURCES) - set(AT_A_TERMINAL))
 
 
 def read(module):
     """Return what a module asks, and which entries of OWN it needs."""
-    reader = Reader(module, (PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    reader = Reader(module, SOURCES[module].read_text(encoding="utf-8"))
     return reader.find(), reader.own_uses
 
 
@@ -339,7 +339,7 @@ def test_what_is_said_to_be_of_asyncio_is(name):
 def test_the_tables_name_nothing_that_is_not_there():
     """A copy's own things that are not asked any more, and modules that are gone."""
     assert {use for module in MODULES for use in read(module)[1]} == set(OWN)
-    assert {*LOOP, *AT_A_TERMINAL} <= {path.stem for path in PACKAGE.glob("*.py")}
+    assert {*LOOP, *AT_A_TERMINAL} <= set(SOURCES)
     assert all(name in TREATY[kind] for kind, name in AT_TIMES)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CORE = sorted((ROOT / "asyncslot").glob("*.py"))
+CORE = sorted(path for place in ("asyncslot", "asyncslot/tools") for path in (ROOT / place).glob("*.py"))
 # The adapters, what gathers them, and the parts that they share: those have a leading underscore.
 ADAPTERS = sorted((ROOT / "host_adapters").glob("*.py"))
 SHIPPED = CORE + ADAPTERS
@@ -14,6 +14,14 @@ SHIPPED = CORE + ADAPTERS
 
 def label(path):
     return path.relative_to(ROOT).with_suffix("").as_posix().replace("asyncslot/", "")
+
+
+def name_of(path):
+    """Return the name of one of the package's modules, as seen from the package; the adapters' are without theirs."""
+    parts = path.with_suffix("").parts[-2:]
+    if parts == ("tools", "__init__"):
+        return "tools"
+    return ".".join(parts) if parts[0] == "tools" else parts[1]
 
 
 def parse(path):
@@ -62,14 +70,16 @@ def imports(tree):
                 yield node, node.level, ".".join(filter(None, [node.module, alias.name]))
 
 
-def own_imports(tree):
-    """Yield (statement, module) of each relative import; the module is the first part of the name.
+def own_imports(path):
+    """Yield (statement, module) of each relative import in a file; the module is named as in name_of().
 
     The package's own `__version__` is no module: a literal that stands above its imports.
     """
-    for statement, level, name in imports(tree):
+    is_tool = path.parent.name == "tools"
+    for statement, level, name in imports(parse(path)):
         if level and name != "__version__":
-            yield statement, name.split(".")[0]
+            full = f"tools.{name}" if is_tool and level == 1 else name
+            yield statement, ".".join(full.split(".")[: 2 if full.startswith("tools.") else 1])
 
 
 def at_module_level(tree):

@@ -13,7 +13,8 @@ import pytest
 from qtpy import QtCore
 
 import asyncslot
-from asyncslot import _application, _monitor_view, _wakeup
+from asyncslot import _application, _wakeup
+from asyncslot.tools import _monitor_view
 
 pytestmark = pytest.mark.skipif(not hasattr(QtCore, "PYQT_VERSION"), reason="PySide looks into Nuitka's own methods")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import asyncslot
-from asyncslot._watch import FRAME, Watch
+from asyncslot.tools._watch import FRAME, Watch
 
 
 @pytest.fixture

@@ -353,12 +353,12 @@ def test_the_doctor_tells_an_edited_copy(tmp_path, make_plugin):
     fine = doctor(package, tmp_path)
     assert fine.returncode == 0, fine.stderr
     assert value(fine.stdout, "This Python", "this copy") == "is as it was made"
-    with (tmp_path / "one" / "_vendor" / "asyncslot" / "_facts.py").open("a") as file:
+    with (tmp_path / "one" / "_vendor" / "asyncslot" / "tools" / "_facts.py").open("a") as file:
         file.write("# mine\n")
     os.remove(str(tmp_path / "one" / "_vendor" / "asyncslot" / "LICENSE"))
     edited = doctor(package, tmp_path)
     assert edited.returncode == 1
-    assert value(edited.stdout, "This Python", "this copy") == "was edited since it was made: LICENSE, _facts.py"
+    assert value(edited.stdout, "This Python", "this copy") == "was edited since it was made: LICENSE, tools/_facts.py"
 
 
 def test_the_doctor_says_what_is_missing(tmp_path, make_plugin):

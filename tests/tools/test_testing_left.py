@@ -13,7 +13,7 @@ import warnings
 
 import pytest
 
-from asyncslot import _settings
+from asyncslot.tools import _settings
 from leaving import is_matched, lines_of
 
 pytestmark = pytest.mark.slow

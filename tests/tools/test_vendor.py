@@ -26,7 +26,8 @@ def command(source, *arguments):
 def test_a_copy_holds_the_modules_the_adapters_the_licence_and_its_record(vendor, source, dest):
     """Nothing more than that, and nothing is rewritten."""
     copy = vendor.copy(dest)
-    expected = {path.name: path.read_bytes() for path in (source / "asyncslot").glob("*.py")}
+    package = source / "asyncslot"
+    expected = {path.relative_to(package).as_posix(): path.read_bytes() for path in package.rglob("*.py")}
     expected.update({"host_adapters/" + p.name: p.read_bytes() for p in (source / "host_adapters").glob("*.py")})
     expected["py.typed"] = b""
     expected["LICENSE"] = (source / "LICENSE").read_bytes()

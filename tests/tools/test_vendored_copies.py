@@ -234,7 +234,7 @@ def vendor_of(package):
     stand_in.__path__ = [str(package)]
     sys.modules[name] = stand_in
     try:
-        return importlib.import_module(name + "._vendoring")
+        return importlib.import_module(name + ".tools._vendoring")
     finally:
         for key in [key for key in sys.modules if key.startswith(name)]:
             del sys.modules[key]

@@ -27,10 +27,11 @@ import weakref
 from concurrent.futures import thread as pool_threads
 from typing import Any, Dict, Iterator, List, Optional
 
-from . import _meeting, _proc, _settings
-from ._binding import is_deleted
-from ._report import AbandonedTask
-from ._tasks import is_alive
+from .. import _meeting
+from .._binding import is_deleted
+from .._report import AbandonedTask
+from .._tasks import is_alive
+from . import _proc, _settings
 
 # Everybody makes objects of the classes in these modules of Python's. So the class does not tell the object's owner.
 _ANYBODYS = {"_io", "builtins", "concurrent", "io", "logging", "signal", "socket", "subprocess", "sys"}

@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Any, Callable, Dict, List, Optional, Sequence
 
-from ._binding import disconnect, enum_member
+from .._binding import disconnect, enum_member
 from ._watch import COLUMN, COLUMNS, FRAME, Column, Lost
 
 # The strip's scale is logarithmic: it begins at _LOWEST seconds and spans this many powers of ten.

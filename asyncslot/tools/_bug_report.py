@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import List
 
-from . import __version__, _state, _surroundings
+from .. import __version__
+from . import _state, _surroundings
 from ._facts import Fact, Section, cannot_read
 
 

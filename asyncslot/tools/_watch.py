@@ -16,7 +16,7 @@ from collections import deque
 from time import perf_counter
 from typing import Any, Callable, Deque, List, Optional
 
-from ._tasks import where
+from .._tasks import where
 
 # Seconds.
 COLUMN = 0.1

@@ -23,12 +23,12 @@ from asyncio import events
 from time import perf_counter
 from typing import Any, Dict, List, Optional, Tuple
 
-from . import _lease, _meeting
-from ._binding import require_application
-from ._errors import NoApplicationError, NoLoopError
-from ._hosts import find_host, find_parent, report_safely
+from .. import _lease, _meeting
+from .._binding import require_application
+from .._errors import NoApplicationError, NoLoopError
+from .._hosts import find_host, find_parent, report_safely
+from .._tasks import frames_of
 from ._monitor_view import Row, View
-from ._tasks import frames_of
 from ._watch import Watch
 
 _PERIOD_MS = 250

@@ -5,10 +5,10 @@
     vendor my_plugin/_vendor --adapters qgis       makes it without the adapters for other hosts
     vendor my_plugin/_vendor --check               says whether that copy is as it was made
 
-A copy contains the package's modules, the directory `host_adapters/` inside it as in the wheel, the licence, and
-VENDORED.md. VENDORED.md says where the copy came from and lists the sha256 of every file. We never overwrite an edited
-copy by accident, and never touch a directory that is not ours. An update or a check keeps to the adapters that the
-copy has.
+A copy contains the package's modules with those in `tools/`, the directory `host_adapters/` inside it as in the wheel,
+the licence, and VENDORED.md. VENDORED.md says where the copy came from and lists the sha256 of every file. We never
+overwrite an edited copy by accident, and never touch a directory that is not ours. An update or a check keeps to the
+adapters that the copy has.
 
 The same source gives the same bytes, whenever and wherever it is copied: commit and date in VENDORED.md are those of
 the last commit that changed a shipped file, not of today. Differences in line ends are ignored, because a plug-in's own
@@ -126,7 +126,7 @@ def check(
     record = read_record(target)
     edits = Differences(record.manifest, hashes(_files_in(target)))
     # A copy that checks itself has no other files to compare with. If it was edited, it could not be a source either.
-    if target.resolve() == Path(__file__).resolve().parent:
+    if target.resolve() == Path(__file__).resolve().parents[1]:
         return edits, Differences({}, {})
     source = Source()
     return edits, Differences(record.manifest, hashes(source.select(_choose(adapters, record, source))))

@@ -10,8 +10,8 @@ import os
 import sys
 from typing import Any, Callable, List, Optional, Tuple
 
-from ._errors import NoApplicationError
-from ._hosts import PlainQt
+from .._errors import NoApplicationError
+from .._hosts import PlainQt
 
 # The application that we have made. It must live as long as the process: to make a second one crashes some bindings.
 _applications: List[Any] = []

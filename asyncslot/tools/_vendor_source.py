@@ -21,6 +21,7 @@ from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
 from ._vendor_record import RECORD, Origin, VendorError, hashes, read
 
 _ADAPTERS = "host_adapters"
+_TOOLS = "tools"
 _SHIPPED = ("asyncslot", _ADAPTERS, "LICENSE")
 
 
@@ -37,7 +38,7 @@ class Source:
     """
 
     def __init__(self) -> None:
-        self._package = os.path.dirname(os.path.abspath(__file__))
+        self._package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         # We read every file through the loader of this module, because in a zip there is no file to open. The import
         # system sets __loader__ in every module that it loads.
         self._loader: Any = globals()["__loader__"]
@@ -69,7 +70,8 @@ class Source:
                 shared = f"{_ADAPTERS}/{name}.py"
                 if name.startswith("_") and shared in self.files and shared not in needed:
                     waiting.append(shared)
-        return {path: data for path, data in self.files.items() if "/" not in path or path in needed}
+        needed.update(path for path in self.files if not path.startswith(_ADAPTERS + "/"))
+        return {path: data for path, data in self.files.items() if path in needed}
 
     def adapter_names(self) -> List[str]:
         """Return the names of all adapters in this source, sorted."""
@@ -92,8 +94,9 @@ class Source:
         self.files = {"py.typed": self._get(self._package, "py.typed")}
         for name in _modules(self._package):
             self.files[name] = self._get(self._package, name)
-        for name in _modules(adapters):
-            self.files[f"{_ADAPTERS}/{name}"] = self._get(adapters, name)
+        for inner, directory in ((_TOOLS, os.path.join(self._package, _TOOLS)), (_ADAPTERS, adapters)):
+            for name in _modules(directory):
+                self.files[f"{inner}/{name}"] = self._get(directory, name)
         version = _version(self.files["__init__.py"])
         # Only a checkout has a commit. A wheel has none: its build must not depend on a repository around it.
         commit = _last_commit(root) if is_checkout else None

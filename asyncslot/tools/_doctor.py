@@ -13,8 +13,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import List, Sequence
 
-from . import __version__, _surroundings
-from ._binding import BINDINGS
+from .. import __version__
+from .._binding import BINDINGS
+from . import _surroundings
 from ._bug_report import write
 from ._facts import Section, fact
 from ._vendor_record import RECORD, hashes, read
@@ -59,7 +60,7 @@ def main(arguments: Sequence[str], prog: str) -> int:
 
 
 def _directory() -> Path:
-    return Path(__file__).resolve().parent
+    return Path(__file__).resolve().parents[1]
 
 
 def _installed(name: str, part: str) -> str:

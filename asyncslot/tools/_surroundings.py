@@ -16,8 +16,8 @@ import threading
 from asyncio import events
 from typing import Any, Dict, List
 
-from . import _meeting, host_adapters
-from ._binding import BINDINGS, loaded_qt_core
+from .. import _meeting, host_adapters
+from .._binding import BINDINGS, loaded_qt_core
 from ._facts import Fact, Section, each, fact
 
 # Other packages that run asyncio inside Qt, or change how asyncio runs.

@@ -17,10 +17,10 @@ import threading
 from asyncio import events
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
-from . import _lease, _meeting
+from .. import _lease, _meeting
+from .._tasks import frames_of
 from ._facts import Fact, First, Section, each, fact, first
 from ._surroundings import describe_host
-from ._tasks import frames_of
 
 # How often we try to read a set that another thread may change meanwhile.
 _ATTEMPTS = 100
