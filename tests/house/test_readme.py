@@ -209,6 +209,7 @@ class classFactory:
 """
 
 
+@pytest.mark.timeout(600)  # a binding is downloaded, and how long that takes is the network's affair
 def test_five_minutes_in_mini_host(tmp_path):
     """From an empty directory, by README's commands alone, in less than ten of them for QGIS and mini_host together."""
     reader = follow_first_steps(tmp_path)
@@ -221,7 +222,7 @@ def test_five_minutes_in_mini_host(tmp_path):
     plugins = reader / ".local/share/QGIS/QGIS3/profiles/default/python/plugins"
     assert (plugins / "my_plugin" / "metadata.txt").is_file()
     *prepare, run = mini_host.splitlines()
-    shell("\n".join(prepare), reader)
+    shell("\n".join(prepare), reader, timeout=500)
     (reader / "clicker").mkdir()
     (reader / "clicker" / "__init__.py").write_text(CLICKER)
     program, *arguments = run.split()

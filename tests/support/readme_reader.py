@@ -55,7 +55,7 @@ def environment(home):
     return {**inherited, "HOME": str(home), "QT_QPA_PLATFORM": "offscreen", "GIT_ALLOW_PROTOCOL": "file"}
 
 
-def shell(script, directory):
+def shell(script, directory, timeout=110):
     """Run commands as a reader would, in a shell that stops at the first that fails; return what they printed."""
     done = subprocess.run(
         ["sh", "-ec", script],
@@ -63,7 +63,7 @@ def shell(script, directory):
         env=environment(directory),
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=timeout,
     )
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     return done.stdout
