@@ -28,10 +28,16 @@ from .._binding import require_application
 from .._errors import NoApplicationError, NoLoopError
 from .._hosts import find_host, find_parent, report_safely
 from .._tasks import frames_of
-from ._monitor_view import Row, View
+from ._monitor_view import Group, Row, View
 from ._watch import Watch
 
 _PERIOD_MS = 250
+
+# What a refresh takes is at most this part of the time, however many tasks there are: then it comes less often.
+_SHARE = 0.05
+
+# So many tasks of an owner are listed, and the others counted: nobody reads more, and each row costs the host's time.
+_MOST_ROWS = 100
 
 # The group of the tasks that belong to no lease.
 _NOBODY = "(nobody)"
@@ -153,19 +159,27 @@ class Monitor:
             self.close()
             return
         self._watch.qt_is_alive()  # the timer that calls us shows that Qt runs
-        groups: Dict[str, List[Row]] = {}
+        start = perf_counter()
+        tasks: Dict[str, List[Any]] = {}
         owners = {id(lease._owner): lease.owner for lease in self._leases()}
         for lease in self._leases():
             if self._opener is None:  # then the last lease closes us, so every lease has to know us
                 lease._owner.resources.add(self)
-            groups[lease.owner] = []
+            tasks[lease.owner] = []
         for task, owner in self._loop._as_tasks():
-            groups.setdefault(owners.get(id(owner), _NOBODY), []).append(self._row(task))
-        present = {row.key for rows in groups.values() for row in rows}
+            tasks.setdefault(owners.get(id(owner), _NOBODY), []).append(task)
+        groups = [Group(name, len(own), list(map(self._row, self._chosen(own)))) for name, own in tasks.items()]
+        present = {row.key for group in groups for row in group.rows}
         self._places = {key: place for key, place in self._places.items() if key in present}
-        now = perf_counter()
         self._view.show_tasks(groups)
-        self._view.show_times(self._watch.columns(), self._watch.recently_lost(), now)
+        self._view.show_times(self._watch.columns(), self._watch.recently_lost(), perf_counter())
+        self._view.set_period(max(_PERIOD_MS, int((perf_counter() - start) * 1000 / _SHARE)))
+
+    def _chosen(self, tasks: List[Any]) -> List[Any]:
+        """Return the tasks that are listed: those that were, before others."""
+        if len(tasks) > _MOST_ROWS:
+            tasks = sorted(tasks, key=lambda task: id(task) not in self._places)[:_MOST_ROWS]
+        return tasks
 
     def _leases(self) -> List[Any]:
         place = _meeting.here()

@@ -16,7 +16,7 @@ import math
 import re
 import sys
 import time
-from typing import Any, Callable, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence
 
 from .._binding import disconnect, enum_member
 from ._watch import COLUMN, COLUMNS, FRAME, Column, Lost
@@ -30,7 +30,7 @@ _TASK_COLUMNS = ("Owner / task", "For (s)", "Stands in")
 _LOST_COLUMNS = ("At", "Step (ms)", "Frames", "Callback")
 
 
-class Row:
+class Row(NamedTuple):
     """A task in the list.
 
     Attributes:
@@ -42,13 +42,32 @@ class Row:
         is_exact: whether `seconds` is exact; False if the task stood there already when the window was opened.
     """
 
-    def __init__(self, key: int, name: str, place: str, stack: str, seconds: int, is_exact: bool) -> None:
-        self.key = key
-        self.name = name
-        self.place = place
-        self.stack = stack
-        self.seconds = seconds
-        self.is_exact = is_exact
+    key: int
+    name: str
+    place: str
+    stack: str
+    seconds: int
+    is_exact: bool
+
+
+class Group(NamedTuple):
+    """An owner in the list.
+
+    Attributes:
+        owner: the owner's name.
+        count: how many tasks the owner has.
+        rows: those that are listed.
+    """
+
+    owner: str
+    count: int
+    rows: List[Row]
+
+    @property
+    def summary(self) -> str:
+        """How many tasks there are, in words."""
+        text = f"{self.count} task" + ("" if self.count == 1 else "s")
+        return text if len(self.rows) == self.count else f"{text}, {len(self.rows)} of them shown"
 
 
 class View:
@@ -85,6 +104,7 @@ class View:
         self._on_closed: Optional[Callable[[], None]] = on_closed
         self._owners: Dict[str, Any] = {}
         self._tasks: Dict[int, Any] = {}
+        self._shown: Dict[int, Row] = {}
         self._shown_lost: List[Lost] = []
         self._is_dock = isinstance(parent, widgets.QMainWindow)
         self.window = (widgets.QDockWidget if self._is_dock else widgets.QDialog)(parent)
@@ -172,25 +192,32 @@ class View:
 
     # -- showing -------------------------------------------------------------
 
-    def show_tasks(self, groups: Dict[str, List[Row]]) -> None:
+    def set_period(self, period_ms: int) -> None:
+        """Have `on_refresh` called every `period_ms` milliseconds from now on."""
+        if self._timer.interval() != period_ms:
+            self._timer.setInterval(period_ms)
+
+    def show_tasks(self, groups: List[Group]) -> None:
         """Show the tasks of each owner; the selection and the unfolded groups stay as they are."""
         tree = self._task_list
         tree.setSortingEnabled(False)  # otherwise each setText() would sort the list again
-        for owner, rows in groups.items():
-            parent = self._owners.get(owner)
+        for group in groups:
+            parent = self._owners.get(group.owner)
             if parent is None:
-                parent = self._owners[owner] = self._widgets.QTreeWidgetItem(tree, [owner, "", ""])
+                parent = self._owners[group.owner] = self._widgets.QTreeWidgetItem(tree, [group.owner, "", ""])
                 parent.setExpanded(True)
-            parent.setText(2, f"{len(rows)} task" + ("" if len(rows) == 1 else "s"))
-            for row in rows:
+            parent.setText(2, group.summary)
+            for row in group.rows:
                 if row.key not in self._tasks:
                     self._tasks[row.key] = self._widgets.QTreeWidgetItem(parent)
-                self._show_task(self._tasks[row.key], row)
-        present = {row.key for rows in groups.values() for row in rows}
-        for key in [key for key in self._tasks if key not in present]:
+                if self._shown.get(row.key) != row:
+                    self._show_task(self._tasks[row.key], row)
+        self._shown = {row.key: row for group in groups for row in group.rows}
+        for key in [key for key in self._tasks if key not in self._shown]:
             item = self._tasks.pop(key)
             item.parent().removeChild(item)
-        for owner in [owner for owner in self._owners if owner not in groups]:
+        present = {group.owner for group in groups}
+        for owner in [owner for owner in self._owners if owner not in present]:
             tree.takeTopLevelItem(tree.indexOfTopLevelItem(self._owners.pop(owner)))
         tree.setSortingEnabled(True)
         self._update_button()
