@@ -95,7 +95,9 @@ SHOWN_BY = {
         "Bring dependencies": "test_readme_cookbook.py",
         "Import what is heavy": "test_readme_cookbook.py",
         "Show a stream without losing frames": "test_readme_cookbook.py",
-        "Ask the user, and be cancelled meanwhile": "test_readme_cookbook.py test_dialog.py",
+        "Ask the user, and be cancelled meanwhile": (
+            "test_readme_cookbook.py test_dialog_answers.py test_dialog_ends.py"
+        ),
         "A window that asks before it closes": "test_readme_cookbook.py",
         "Start another Python": "test_readme_cookbook.py",
         "Several cores": "test_readme_cookbook.py",
