@@ -5,12 +5,10 @@ by a stand-in for its host (tests/support/example_hosts.py). Whether the real ho
 """
 
 import asyncio
-import importlib.util
+import importlib
 import json
-import pickle
 import re
 import shutil
-import subprocess
 import sys
 import types
 import xml.etree.ElementTree as ElementTree
@@ -20,6 +18,7 @@ import pytest
 import asyncslot
 from asyncslot._hosts import PlainQt
 from example_hosts import EXAMPLES, PACKAGES, STAND_INS, import_root, package_directory
+from example_leftovers import forget, is_alive
 from example_service import ON_PAGE, PAGES, serving
 
 sys.path.insert(0, str(EXAMPLES.parent / "scripts"))
@@ -129,12 +128,7 @@ def parts(monkeypatch):
     package.__path__ = [str(package_directory("krita"))]
     monkeypatch.setitem(sys.modules, "example_parts", package)
     yield "example_parts"
-    _forget("example_parts")
-
-
-def _forget(name):
-    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
-        del sys.modules[module]
+    forget("example_parts")
 
 
 @pytest.fixture
@@ -252,15 +246,7 @@ def panel(parts, host, server, spin):
         panel.show()
         yield panel
     panel.deleteLater()
-    spin(lambda: not _is_alive(panel))
-
-
-def _is_alive(widget):
-    try:
-        widget.objectName()
-    except RuntimeError:
-        return False
-    return True
+    spin(lambda: not is_alive(panel))
 
 
 def start(panel, words):
@@ -389,7 +375,7 @@ def load(windows, monkeypatch, tmp_path, vendored):
 
     yield load
     for name in loaded:
-        _forget(name)
+        forget(name)
 
 
 @each_host
@@ -410,95 +396,4 @@ def test_plugin_searches_and_is_ended_while_busy(load, server, spin, host):
     assert not panel._lease.is_attached
     # As hosts do: by Qt, and not whenever Python's garbage collector comes upon it.
     panel.window().deleteLater()
-    spin(lambda: not _is_alive(panel))
-
-
-# -- the one that hands work to a cluster ------------------------------------
-
-
-@pytest.fixture(scope="module")
-def helper_process():
-    """Start the process that multiprocessing keeps beside this one for good, before descriptors are counted."""
-    if importlib.util.find_spec("distributed") is not None:
-        resource_tracker = importlib.import_module("multiprocessing.resource_tracker")  # not in Python 3.7
-        resource_tracker.ensure_running()
-
-
-@pytest.fixture
-def distributed(helper_process, guest_missing):
-    """The library, where it is installed."""
-    try:
-        return importlib.import_module("distributed")
-    except ImportError as exc:
-        return guest_missing(f"distributed cannot be imported ({exc}); the extra 'guests' installs it")
-
-
-@pytest.fixture
-def dask(monkeypatch):
-    """cluster.py of the example, without QGIS."""
-    package = types.ModuleType("example_dask")
-    package.__path__ = [str(EXAMPLES / "qgis_dask" / "async_dask")]
-    monkeypatch.setitem(sys.modules, "example_dask", package)
-    yield importlib.import_module("example_dask.cluster")
-    _forget("example_dask")
-
-
-def with_cluster(distributed, use):
-    """Return a coroutine for what `await use(address)` returns, with a cluster of two threads in this process."""
-
-    async def main():
-        options = {"processes": False, "n_workers": 1, "threads_per_worker": 2, "dashboard_address": ":0"}
-        async with distributed.LocalCluster(asynchronous=True, protocol="tcp", **options) as cluster:
-            return await use(cluster.scheduler_address)
-
-    return main()
-
-
-def test_cluster_finds_the_farthest_pair(distributed, dask, run_coro):
-    """As the plug-in asks for it, with an asynchronous client; after each part it is told how far it is."""
-    points = [(x / 7 % 1, x / 11 % 1) for x in range(2500)]
-    points[7], points[2300] = (-3.0, 0.0), (0.0, 4.0)
-    told = []
-
-    def ask(address):
-        return dask.farthest_pair(distributed, address, points, lambda *so_far: told.append(so_far))
-
-    assert run_coro(with_cluster(distributed, ask)) == (5.0, 7, 2300)
-    assert told == [(0, 3), (1, 3), (2, 3), (3, 3)]
-
-
-def test_work_is_sent_to_those_who_do_not_have_the_plugin(distributed, dask):
-    """As code: scheduler and workers are other processes, on other machines, where nothing of ours can be imported."""
-    sent = pickle.dumps(dask.ByValue(dask.work.farthest))
-    done = subprocess.run(
-        [sys.executable, "-c", "import pickle, sys; print(pickle.load(sys.stdin.buffer)((0, 1), [(0, 0), (3, 4)]))"],
-        input=sent,
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    assert done.stdout.split() == b"(25, 0, 1)".split()
-
-
-def test_cluster_that_is_not_there_is_an_oserror(distributed, dask, run_coro, monkeypatch):
-    """Which the dock shows."""
-    monkeypatch.setattr(dask, "CONNECT_TIMEOUT", 0.2)
-    with pytest.raises(OSError, match=r"tcp://127\.0\.0\.1:1"):
-        run_coro(dask.farthest_pair(distributed, "tcp://127.0.0.1:1", [(0, 0), (1, 1)], lambda *so_far: None))
-
-
-def test_work_that_is_cancelled_leaves_the_cluster_idle(distributed, dask, run_coro):
-    """Cancel, and unload: the client closes, and the scheduler forgets the parts."""
-
-    async def use(address):
-        is_begun = asyncio.Event()
-        points = [(x, x) for x in range(3000)]
-        asking = dask.farthest_pair(distributed, address, points, lambda *so_far: is_begun.set())
-        task = asyncio.ensure_future(asking)
-        await is_begun.wait()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        async with distributed.Client(address, asynchronous=True) as client:
-            return await client.who_has()
-
-    assert run_coro(with_cluster(distributed, use)) == {}
+    spin(lambda: not is_alive(panel))
