@@ -1,7 +1,7 @@
 """The server of examples/qgis_mcp in mini_host, with tools that need no QGIS: it serves in any host.
 
 Two plug-ins serve, each with its own copy of asyncslot. The clients are threads of the user, who is a plug-in, too. How
-the server does in QGIS, with more that can happen to it, is in test_qgis_mcp.py.
+the server does in QGIS, with more that can happen to it, is in test_qgis_mcp_serving.py.
 """
 
 import shutil

@@ -2,7 +2,7 @@
 
 The tools are those of tests/support/mcp_toys.py. The clients are threads: one that behaves,
 tests/support/mcp_client.py, and raw sockets. Who is let in is in test_example_mcp_web.py, the official client in
-tests/neighbours/guests/test_mcp.py, QGIS in tests/hosts/test_qgis_mcp.py.
+tests/neighbours/guests/test_mcp.py, QGIS in tests/hosts/test_qgis_mcp*.py.
 """
 
 import json

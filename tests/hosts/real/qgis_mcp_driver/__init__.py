@@ -1,4 +1,4 @@
-"""What the user of QGIS does in test_qgis_mcp.py, when it is told to.
+"""What the user of QGIS does in test_qgis_mcp.py and test_qgis_mcp_serving.py, when it is told to.
 
 The test is the MCP client, in a process of its own. What it wants done here it writes to a file of commands, a JSON
 object each; what came of it is written to the record. Plain Qt throughout, as in tests/hosts/real/qgis_driver.
