@@ -12,6 +12,8 @@ import threading
 import time
 from pathlib import Path
 
+import patience
+
 # Before any Qt is loaded. Tests that need a real window system start one themselves.
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
@@ -128,10 +130,10 @@ def app():
 
 @pytest.fixture
 def spin(app):
-    """Return a function that runs the host's Qt loop until a condition holds: spin(until, timeout=20)."""
+    """Return a function that runs the host's Qt loop until a condition holds: spin(until)."""
     from qtpy import QtCore
 
-    def spin(until, timeout=20.0):
+    def spin(until):
         event_loop = QtCore.QEventLoop()
 
         def ask():
@@ -144,7 +146,7 @@ def spin(app):
         limit = QtCore.QTimer()
         limit.setSingleShot(True)
         limit.timeout.connect(event_loop.quit)
-        limit.start(int(timeout * 1000))
+        limit.start(int(patience.FOR_THE_LOOP * 1000))
         run = getattr(event_loop, "exec", None) or event_loop.exec_
         run()
         poll.stop()
@@ -152,7 +154,7 @@ def spin(app):
         # disconnect() may fail while another thread connects (6.12.0 on Python 3.14, under wine, seen 2026-11).
         with contextlib.suppress(SystemError):
             poll.timeout.disconnect(ask)
-        assert until(), f"the Qt loop ran for {timeout} s and the condition still does not hold"
+        assert until(), f"the Qt loop ran for {patience.FOR_THE_LOOP:.0f} s and the condition still does not hold"
 
     return spin
 
@@ -239,7 +241,7 @@ def run_python(request, programs):
 
     prelude = FORCE_THREAD if request.config.getoption("--wait") == "thread" else ""
 
-    def run(source, timeout=100, check=True, env=None, is_bare=False):
+    def run(source, timeout=patience.FOR_A_PROGRAM, check=True, env=None, is_bare=False):
         forks = can_fork(source) and not env and not is_bare
         done = programs.run(source if is_bare else prelude + source, timeout=timeout, env=env, forks=forks)
         if check:

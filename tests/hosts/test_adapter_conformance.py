@@ -27,6 +27,7 @@ import types
 
 import pytest
 
+import patience
 from asyncslot import _hosts, host_adapters
 from stand_ins import HOSTS, NoStubs
 from stand_ins_actors import enter
@@ -381,7 +382,7 @@ def test_a_faulty_adapter_fails(tmp_path):
         env={**os.environ, "ADAPTER": "adapter_with_faults", "STAND_IN": "makes_half_there:enter", "PYTHONPATH": path},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=60,
+        timeout=patience.FOR_A_PROGRAM,
     )
     output = done.stdout.decode("utf-8", "replace")
     failed = set(re.findall(r"^(?:FAILED|ERROR) [^:]*::(\w+)", output, re.MULTILINE))

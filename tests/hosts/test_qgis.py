@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import asyncslot
+import patience
 import slow_server
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.qgis
 FILE = bytes(range(256)) * 32 * 1024  # 8 MB
 
 # From the start of QGIS to the end of the scenario; 20 s on two shared cores.
-SCENARIO_TIMEOUT = 100.0
+SCENARIO_TIMEOUT = patience.FOR_A_PROGRAM
 # The longest that QGIS may take from being asked to quit to being gone.
 QUIT_SECONDS = 3.0
 # QGIS's own thread pool, whose threads come and go as it likes.

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+import patience
+
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -27,7 +29,7 @@ pytestmark = pytest.mark.qgis
 NAME = "async_search"
 
 # From the start of QGIS to the end of the last zip; 6 s on two shared cores.
-TIMEOUT = 60.0
+TIMEOUT = patience.FOR_A_PROGRAM
 
 PLUGIN_CI = f"""\
 plugin_path: {NAME}

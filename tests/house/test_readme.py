@@ -14,6 +14,7 @@ import sys
 import pytest
 
 import asyncslot
+import patience
 from readme_reader import (
     DOCUMENTS,
     README,
@@ -211,7 +212,6 @@ class classFactory:
 """
 
 
-@pytest.mark.timeout(600)  # a binding is downloaded, and how long that takes is the network's affair
 def test_five_minutes_in_mini_host(tmp_path):
     """From an empty directory, by README's commands alone, in less than ten of them for QGIS and mini_host together."""
     reader = follow_first_steps(tmp_path)
@@ -224,7 +224,7 @@ def test_five_minutes_in_mini_host(tmp_path):
     plugins = reader / ".local/share/QGIS/QGIS3/profiles/default/python/plugins"
     assert (plugins / "my_plugin" / "metadata.txt").is_file()
     *prepare, run = mini_host.splitlines()
-    shell("\n".join(prepare), reader, timeout=500)
+    shell("\n".join(prepare), reader)
     (reader / "clicker").mkdir()
     (reader / "clicker" / "__init__.py").write_text(CLICKER)
     program, *arguments = run.split()
@@ -305,7 +305,7 @@ def test_the_plugin_of_the_first_page_in_qgis(tmp_path, pytestconfig):
         qgis.add_plugin(tmp_path / "my_plugin", "my_plugin")
         qgis.add_plugin(tmp_path / "witness", "witness", needs_copy=False)
         qgis.start(display)
-        assert qgis.wait_for(bool, 60)["text"] == GREETING
+        assert qgis.wait_for(bool, patience.FOR_A_PROGRAM)["text"] == GREETING
         assert qgis.wait_exit(30)[0] == 0, qgis.output()
 
 

@@ -302,7 +302,7 @@ def wait_in_another_plugins_wait():
 def told(run_python, call):
     """Tell this in a process of its own: what never returns, or raises into Qt, must not end the tests."""
     source = f"{BESIDE_THIS}from test_blocking_waits import *\n{call}\nprint('fine')"
-    assert run_python(source, timeout=30).stdout.split() == ["fine"]
+    assert run_python(source).stdout.split() == ["fine"]
 
 
 def table_of_awaited():

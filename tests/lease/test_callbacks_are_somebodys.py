@@ -21,7 +21,6 @@ roots = pytest.fixture(somebodys.roots, scope="module")
 plugins = pytest.fixture(copies.plugins_here)
 keeper = pytest.fixture(somebodys.keeper)
 attached = pytest.fixture(somebodys.attached)
-spin = pytest.fixture(somebodys.spin)
 pairs = pytest.fixture(somebodys.pairs)
 
 # -- callbacks -----------------------------------------------------------------

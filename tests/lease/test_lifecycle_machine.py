@@ -39,7 +39,7 @@ from lifecycle import KINDS, SLOT_KINDS, TICKING, Fault, Held, Host, Run, Slot, 
 
 EXAMPLES = int(os.environ.get("LIFECYCLE_EXAMPLES", "0"))
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(0 if EXAMPLES else 120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(0 if EXAMPLES else 400)]
 
 # What attach() is given, by owner. Two use the copy that the other tests use; the others have the same name.
 NAMES = {"one": "one", "two": "alike", "three": "alike", "four": "four"}

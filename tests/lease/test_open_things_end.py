@@ -9,6 +9,7 @@ import weakref
 import pytest
 
 import asyncslot
+import patience
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -30,9 +31,9 @@ async def first_of(generator):
     return await generator.__anext__()
 
 
-def wait_for(condition, timeout=20):
+def wait_for(condition):
     """Wait in a thread until something is in a list."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + patience.FOR_THE_LOOP
     while not condition and time.monotonic() < deadline:
         time.sleep(0.001)
 

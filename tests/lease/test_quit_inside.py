@@ -228,7 +228,7 @@ def run_to_the_end(run_python, act, clean_up, other="alone", more=0, run=RUN):
     """Run an application, and check that it has ended as it should."""
     rest, (least, most), abandoned = CLEAN_UPS[clean_up]
     source = run.replace("{other}", OTHERS[other]).replace("{act}", act).replace("{rest}", rest)
-    done = run_python(PRELUDE + source + END.replace("{stays}", repr("stays" in other)), timeout=30)
+    done = run_python(PRELUDE + source + END.replace("{stays}", repr("stays" in other)))
     lines = done.stdout.splitlines()
     counts = lines.pop(2)
     assert lines == ["rc 0", "['cleaned up'] detached", "True []"]

@@ -176,11 +176,11 @@ def test_tasks_go_on_while_a_modal_dialog_is_open(lease, spin, opened_by):
     lease.create_task(tick())
     if opened_by == "a plain slot":
         QtCore.QTimer.singleShot(0, open_dialog)
-        spin(lambda: len(done) == 1, timeout=15)
+        spin(lambda: len(done) == 1)
         assert done == [True]
     else:
         QtCore.QTimer.singleShot(0, lease.slot(in_coroutine))
-        spin(lambda: len(done) == 2, timeout=15)
+        spin(lambda: len(done) == 2)
         assert done == [True, "went on"]
     seen = len(ticks)
     spin(lambda: len(ticks) > seen + 3)

@@ -148,7 +148,7 @@ def test_the_pipes_of_a_child_that_is_ended_are_closed_whoever_else_has_them(sce
     spin(task.done)
     assert str(task.exception()) == "can't start new thread"
     del task
-    spin(lambda: scene.selector.get_map().keys() == {scene.loop._ssock.fileno()}, timeout=5)
+    spin(lambda: scene.selector.get_map().keys() == {scene.loop._ssock.fileno()})
     faults.undo()
     assert_children_work(scene, spin)
 
@@ -210,7 +210,7 @@ def test_a_child_whose_starter_is_cancelled_meanwhile_is_ended(scene, spin, chil
 
     tasks = [scene.lease.create_task(run())]
     canceller = scene.neighbour.create_task(cancel())
-    spin(lambda: canceller.done() and tasks[0].done(), timeout=10)
+    spin(lambda: canceller.done() and tasks[0].done())
     assert tasks.pop().cancelled()
     assert_is_gone(children[0])
     assert scene.reports == []

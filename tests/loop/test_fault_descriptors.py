@@ -61,7 +61,7 @@ def test_a_new_file_with_the_number_of_a_closed_one_is_watched(scene, spin, befo
         add = scene.loop.add_reader if after == "reader" else scene.loop.add_writer
         add(number, heard.append, True)
         right.send(b"x")
-        spin(lambda: heard, timeout=5)
+        spin(lambda: heard)
         scene.loop.remove_reader(number)
         scene.loop.remove_writer(number)
         if left.fileno() != number:
@@ -203,14 +203,14 @@ def test_the_kernel_has_no_memory_for_a_descriptor(scene, pair, spin, first, sec
     heard.clear()
     right.send(b"x")
     if first:
-        spin(lambda: {"reader": b"x", "writer": "writable"}[first] in heard, timeout=5)
+        spin(lambda: {"reader": b"x", "writer": "writable"}[first] in heard)
         scene.loop.remove_writer(left)
     else:
         assert scene.let_pass(0.1) <= FEW
     heard.clear()
     add(second)
     right.send(b"y")
-    spin(lambda: heard, timeout=5)
+    spin(lambda: heard)
     scene.loop.remove_reader(left)
     scene.loop.remove_writer(left)
     scene.assert_works()
@@ -240,7 +240,7 @@ def test_the_kernel_has_no_memory_to_hear_a_muted_descriptor_again(scene, pair, 
     real = scene.selector._selector
     right.send(b"x")
     try:
-        spin(lambda: heard.count("in") == 2, timeout=5)
+        spin(lambda: heard.count("in") == 2)
     finally:
         scene.selector._selector = real
     scene.let_pass(0.05)

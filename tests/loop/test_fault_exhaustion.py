@@ -18,10 +18,10 @@ class Host(PlainQt):
     def report(self, message, exc):
         reports.append((message, exc))
 
-def spin(until, timeout=20):
+def spin(until):
     loop, poll = QtCore.QEventLoop(), QtCore.QTimer()
     poll.timeout.connect(lambda: (until() or time.monotonic() > end) and loop.quit())
-    end = time.monotonic() + timeout
+    end = time.monotonic() + 60
     poll.start(1)
     (getattr(loop, "exec", None) or loop.exec_)()
     assert until(), (until, reports)

@@ -50,7 +50,7 @@ def test_a_poll_that_fails_loses_nothing(scene, pair, spin, failure, times):
     right.send(b"x")
     scene.loop.call_soon(served.append, "soon")
     scene.loop.call_later(0.002, served.append, "later")
-    spin(lambda: len(served) == 3, timeout=10)
+    spin(lambda: len(served) == 3)
     assert set(served) == {b"x", "soon", "later"}
     assert failing.count == times
     assert set(scene.errors()) == {failure}
@@ -71,7 +71,7 @@ def test_a_poll_that_goes_on_failing_does_not_spin(scene, pair, spin, failure):
     assert scene.let_pass(0.3) <= BOUNDED
     assert 1 <= len(scene.reports) <= BOUNDED
     failing.is_over = True
-    spin(lambda: len(served) == 2, timeout=10)
+    spin(lambda: len(served) == 2)
     scene.loop.remove_reader(left)
     scene.assert_works()
 
@@ -87,7 +87,7 @@ def test_what_needs_no_poll_goes_on_while_the_poll_fails(scene, spin):
 
     tasks = [lease.create_task(ticks()) for lease in (scene.lease, scene.neighbour)]
     try:
-        spin(lambda: all(task.done() for task in tasks), timeout=10)
+        spin(lambda: all(task.done() for task in tasks))
     finally:
         failing.is_over = True
     scene.assert_works()
@@ -258,7 +258,7 @@ def test_a_timeout_that_nobody_heard_is_made_good_by_the_next_event(scene, pair,
         threading.Thread(target=scene.loop.call_soon_threadsafe, args=(int,), daemon=True).start()
     else:
         scene.neighbour.run_until_complete(asyncio.sleep(0.001))
-    spin(lambda: wanted in served, timeout=5)
+    spin(lambda: wanted in served)
     scene.loop.remove_reader(left)
     scene.assert_works()
 
@@ -276,7 +276,7 @@ def test_no_call_from_a_thread_is_lost_while_the_loop_falls_asleep(scene, spin):
     threads = [threading.Thread(target=flood, daemon=True) for _ in range(4)]
     for thread in threads:
         thread.start()
-    spin(lambda: len(calls) == 2000, timeout=20)
+    spin(lambda: len(calls) == 2000)
     assert sorted(calls) == sorted(list(range(500)) * 4)
     for thread in threads:
         thread.join(5)
@@ -293,7 +293,7 @@ def test_the_self_pipe_is_full(scene, spin):
         pass
     called = []
     threading.Thread(target=scene.loop.call_soon_threadsafe, args=(called.append, True), daemon=True).start()
-    spin(lambda: called, timeout=5)
+    spin(lambda: called)
     scene.assert_works()
 
 
@@ -319,9 +319,9 @@ def test_the_waiting_thread_survives_what_its_wait_raises(on_thread, pair, spin,
     scene.wait._waiter._block = failing = Failing(scene.wait._waiter._block, *[failure] * times)
     scene.loop.add_reader(left, lambda: served.append(left.recv(1)))
     scene.loop._write_to_self()  # the thread may be in the real wait already
-    spin(lambda: failing.count == times, timeout=5)
+    spin(lambda: failing.count == times)
     right.send(b"x")
-    spin(lambda: served, timeout=5)
+    spin(lambda: served)
     scene.loop.remove_reader(left)
     scene.assert_works()
 
@@ -335,14 +335,14 @@ def test_a_waiting_thread_whose_wait_goes_on_failing_does_not_spin(on_thread, pa
     scene.wait._waiter._block = failing = Failing(scene.wait._waiter._block, for_ever=failure)
     scene.loop.add_reader(left, lambda: served.append(left.recv(1)))
     scene.loop._write_to_self()
-    spin(lambda: failing.count, timeout=5)
+    spin(lambda: failing.count)
     assert scene.let_pass(0.3) <= BOUNDED
     assert failing.count <= BOUNDED
     scene.loop.call_soon(served.append, "soon")
-    spin(lambda: served, timeout=5)
+    spin(lambda: served)
     failing.is_over = True
     right.send(b"x")
-    spin(lambda: len(served) == 2, timeout=5)
+    spin(lambda: len(served) == 2)
     scene.loop.remove_reader(left)
     scene.assert_works()
 
@@ -358,7 +358,7 @@ def test_a_thread_that_cannot_be_started_is_tried_again(on_thread, pair, spin, m
     scene.loop.add_reader(left, lambda: served.append(left.recv(1)))
     right.send(b"x")
     scene.loop.call_soon(int)
-    spin(lambda: served, timeout=5)
+    spin(lambda: served)
     assert start.count == 1
     scene.loop.remove_reader(left)
     scene.assert_works()
@@ -375,7 +375,7 @@ def test_interrupts_at_the_wrong_moment_cost_a_step_each(on_thread, pair, spin):
         scene.let_pass(0.002)
         scene.wait.nudge_threadsafe()
     right.send(b"x")
-    spin(lambda: served, timeout=5)
+    spin(lambda: served)
     scene.loop.remove_reader(left)
     scene.assert_works()
 

@@ -127,7 +127,7 @@ def test_claim_36_everything_is_called_in_the_loops_own_thread(lease, spin):
         return elsewhere
 
     task = lease.create_task(main())
-    spin(task.done, timeout=20)
+    spin(task.done)
     assert {what for what, _ in calls} == {
         "connection_made",
         "data_received",

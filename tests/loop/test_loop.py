@@ -21,7 +21,7 @@ def attached(lease, spin):
 
     def run(coro):
         task = lease.create_task(coro)
-        spin(task.done, timeout=30)
+        spin(task.done)
         return task.result()
 
     return run

@@ -49,7 +49,7 @@ ENDS = ["in_runner", "in_nested"] + ["in_asyncio_run"] * (sys.version_info >= (3
 @pytest.mark.parametrize("way", ENDS)
 def test_a_job_stuck_in_a_thread_is_named_and_left(program, way):
     """The process exits, too: nobody joins the thread."""
-    out = program(STUCK + f"{way}(start_job)\nassert loop.is_closed()", timeout=30).stdout
+    out = program(STUCK + f"{way}(start_job)\nassert loop.is_closed()").stdout
     assert out.strip() == "Still running after 0.5 s, and left alone: __main__.stuck_job()"
 
 
@@ -65,7 +65,6 @@ def stuck_job():
 {way}(start_job)
 assert "saved" in log
 """,
-        timeout=30,
     ).stdout
     assert out == ""
 
@@ -112,7 +111,7 @@ async def main():
 @pytest.mark.parametrize(("source", "what"), NEVER_ENDS.values(), ids=list(NEVER_ENDS))
 def test_the_runner_waits_for_nothing_for_ever(program, source, what):
     """It logs what has not ended, and where it stands."""
-    out = program(STUCK + source + "in_runner(main)\nassert loop.is_closed()", timeout=30).stdout
+    out = program(STUCK + source + "in_runner(main)\nassert loop.is_closed()").stdout
     assert out.startswith(f"Not ended within 0.5 s: {what}"), out
     assert "it stands at " in out
 

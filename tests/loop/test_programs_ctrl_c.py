@@ -94,7 +94,6 @@ raises(KeyboardInterrupt, {mode}, loop, start)
 is_as_before()
 print("over")
 """,
-            timeout=30,
             check=False,
         )
         assert (done.stdout, done.returncode) == ("over\n", status), done.stderr
@@ -175,7 +174,6 @@ assert loop.run_until_complete(main()) == 7
 expect(0, 1)
 is_as_before()
 """,
-        timeout=30,
     )
 
 
@@ -197,7 +195,6 @@ with asyncio.Runner(loop_factory=lambda: loop) as runner:
 assert log in ([], ["main begins", "main is over"]), log
 is_as_before()
 """,
-        timeout=30,
     )
 
 
@@ -222,7 +219,6 @@ with asyncio.Runner(loop_factory=lambda: loop) as runner:
     raises(KeyboardInterrupt, runner.run, main())
 is_as_before()
 """,
-        timeout=30,
     )
 
 

@@ -33,7 +33,7 @@ def run_in_qthread(app, spin):
 
         worker = Worker()
         worker.start()
-        spin(worker.isFinished, timeout=20)
+        spin(worker.isFinished)
         worker.wait()
         if "error" in outcome:
             raise outcome["error"]

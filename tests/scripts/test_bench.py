@@ -16,6 +16,7 @@ import pytest
 from qtpy import API_NAME
 from qtpy.QtGui import QImage
 
+import patience
 from readme_reader import section
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
@@ -80,7 +81,7 @@ def sample_all(loop):
         # Never the user's own display: the pointer is moved.
         env={**os.environ, "PYTHONPATH": str(SCRIPTS), "DISPLAY": "", "WAYLAND_DISPLAY": ""},
         stdout=subprocess.PIPE,
-        timeout=100,
+        timeout=patience.FOR_A_PROGRAM,
     )
     results = json.loads(done.stdout)
     for workload, result in results.items():
@@ -155,7 +156,7 @@ def test_our_timers_are_never_early():
     """A count, and not a time: one that fires early is wrong however busy the machine is."""
     request = {"workload": "timers10k", "loop": "asyncslot", "binding": API_NAME, "size": 0.02}
     command = [sys.executable, "-m", "lib.bench.worker", json.dumps(request)]
-    done = subprocess.run(command, cwd=str(SCRIPTS), stdout=subprocess.PIPE, timeout=60)
+    done = subprocess.run(command, cwd=str(SCRIPTS), stdout=subprocess.PIPE, timeout=patience.FOR_A_PROGRAM)
     assert json.loads(done.stdout.splitlines()[-1])["figures"]["ms too early"] == 0
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import patience
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 pytestmark = [pytest.mark.soak, pytest.mark.skipif(sys.platform != "linux", reason="the chaos program reads /proc")]
@@ -23,7 +25,11 @@ def chaos(tmp_path):
         file = tmp_path / "chaos.json"
         command = [sys.executable, str(SCRIPTS / "chaos.py"), "--here", "--again", "0", "--json", str(file)]
         done = subprocess.run(
-            [*command, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=110
+            [*command, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=patience.FOR_A_PROGRAM,
         )
         assert file.exists(), done.stdout
         (result,) = json.loads(file.read_text(encoding="utf-8"))

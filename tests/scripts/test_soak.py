@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from qtpy import API_NAME
 
+import patience
+
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 # What even a few cycles must leave exactly as it was.
@@ -31,7 +33,7 @@ def soak(tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=110,
+            timeout=patience.FOR_A_PROGRAM,
         )
         assert file.exists(), done.stdout
         (result,) = json.loads(file.read_text(encoding="utf-8"))

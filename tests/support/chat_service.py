@@ -8,6 +8,8 @@ import threading
 import time
 from pathlib import Path
 
+import patience
+
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "chat"
 
 
@@ -41,7 +43,7 @@ class Count:
     def wait(self, value):
         """Return whether it has come to that within 20 seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: self.value >= value, 20)
+            return self._changed.wait_for(lambda: self.value >= value, patience.FOR_THE_LOOP)
 
 
 class Server(try_server.Server):

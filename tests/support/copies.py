@@ -16,7 +16,7 @@ from faulty import Recording
 
 # What every program here begins with: an application, and a way to load a plug-in with its copy.
 PRELUDE = """
-import asyncio, gc, importlib, os, sys
+import asyncio, gc, importlib, os, sys, time
 from qtpy import QtCore, QtWidgets
 app = QtWidgets.QApplication([])
 sys.path.insert(0, {plugins!r})
@@ -31,12 +31,12 @@ def purge(name):
     gc.collect()
 
 def spin(until):
-    for _ in range(2000):
-        if until():
-            return
+    end = time.monotonic() + 60
+    while not until():
+        assert time.monotonic() < end, "nothing happened"
         app.processEvents(QtCore.QEventLoop.ProcessEventsFlag(0) if hasattr(QtCore.QEventLoop, "ProcessEventsFlag")
                           else QtCore.QEventLoop.AllEvents, 5)
-    raise AssertionError("nothing happened")
+        time.sleep(0.0001)
 
 async def work(results, name):
     await asyncio.ensure_future(asyncio.sleep(0.001))

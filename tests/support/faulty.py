@@ -71,7 +71,7 @@ class Scene:
     def assert_works(self):
         """Both plug-ins' timers, sockets and threads work, and the loop is idle afterwards."""
         tasks = [lease.create_task(round_trip()) for lease in (self.lease, self.neighbour)]
-        self._spin(lambda: all(task.done() for task in tasks), timeout=10)
+        self._spin(lambda: all(task.done() for task in tasks))
         assert [task.result() for task in tasks] == ["done", "done"]
         self.let_pass(0.05)
         assert self.let_pass(0.2) <= FEW, "the loop has nothing to do, and takes steps"

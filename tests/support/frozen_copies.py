@@ -166,7 +166,7 @@ def spin(until):
     qt_loop, poll = QtCore.QEventLoop(), QtCore.QTimer()
     poll.timeout.connect(lambda: until() and qt_loop.quit())
     poll.start(1)
-    QtCore.QTimer.singleShot(20000, qt_loop.quit)
+    QtCore.QTimer.singleShot(60000, qt_loop.quit)
     (getattr(qt_loop, "exec", None) or qt_loop.exec_)()
     poll.stop()
     assert until(), "nothing happened"

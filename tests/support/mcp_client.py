@@ -9,10 +9,12 @@ import http.client
 import itertools
 import json
 
+import patience
+
 STATELESS = "2026-07-28"
 WITH_SESSIONS = "2025-11-25"
 
-TIMEOUT = 30.0  # seconds, for whatever is waited for
+TIMEOUT = patience.FOR_THE_LOOP
 
 _META = "io.modelcontextprotocol/"
 

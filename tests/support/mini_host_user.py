@@ -11,6 +11,7 @@ import subprocess
 import textwrap
 from pathlib import Path
 
+import patience
 import vendored
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,7 +185,7 @@ class MiniHost:
                 script=script,
                 arguments=arguments,
                 env=variables,
-                timeout=60,
+                timeout=patience.FOR_A_PROGRAM,
                 forks=True,
             )
         except subprocess.TimeoutExpired as exc:

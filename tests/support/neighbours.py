@@ -20,7 +20,7 @@ def spin(until, what):
     poll.start(1)
     limit.setSingleShot(True)
     limit.timeout.connect(event_loop.quit)
-    limit.start(10000)
+    limit.start(60000)
     run(event_loop)
     poll.stop()
     assert until(), what

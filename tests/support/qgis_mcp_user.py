@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import mcp_client
+import patience
 from lib import machine  # from scripts/, which `vendored` has put on the path when conftest imported it
 from lib.qgis import QgisRun, missing
 from mcp_client import STATELESS, WITH_SESSIONS
@@ -21,8 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 TOKEN = "a-token-for-the-tests"
 FIRST, SECOND = "qgis_mcp", "qgis_mcp_two"
-START_TIMEOUT = 90.0
-COMMAND_TIMEOUT = 40.0
+START_TIMEOUT = patience.FOR_A_PROGRAM
+COMMAND_TIMEOUT = patience.FOR_THE_LOOP
 
 CITIES = [
     {"wkt": "POINT(7.1 50.7)", "attributes": {"city": "Bonn", "people": 330000, "share": 0.1}},

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+import patience
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Where a user reads: from the first page on. No heading is there twice.
@@ -55,7 +57,7 @@ def environment(home):
     return {**inherited, "HOME": str(home), "QT_QPA_PLATFORM": "offscreen", "GIT_ALLOW_PROTOCOL": "file"}
 
 
-def shell(script, directory, timeout=110):
+def shell(script, directory):
     """Run commands as a reader would, in a shell that stops at the first that fails; return what they printed."""
     done = subprocess.run(
         ["sh", "-ec", script],
@@ -63,7 +65,7 @@ def shell(script, directory, timeout=110):
         env=environment(directory),
         capture_output=True,
         text=True,
-        timeout=timeout,
+        timeout=patience.FOR_A_PROGRAM,
     )
     assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
     return done.stdout

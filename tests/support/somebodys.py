@@ -1,11 +1,10 @@
 """Two plug-ins that make things in every way: what the tests share that everything on the loop is somebody's.
 
-`roots` (of the module's scope), `keeper`, `attached`, `pairs` and `spin` are fixtures, once a test file has made them
+`roots` (of the module's scope), `keeper`, `attached` and `pairs` are fixtures, once a test file has made them
 such.
 """
 
 import asyncio
-import functools
 import socket
 
 import pytest
@@ -314,11 +313,6 @@ def attached(request, plugins, keeper):
     plugin, neighbour = plugins.pair(request.param)
     plugin.lease, neighbour.lease = plugin.attach(), neighbour.attach()
     return plugin, neighbour
-
-
-def spin(spin):
-    """As everywhere, but not for long: there is nothing here that takes time."""
-    return functools.partial(spin, timeout=3)
 
 
 def pairs():

@@ -12,6 +12,8 @@ import sys
 import types
 from pathlib import Path
 
+import patience
+
 NESTS = ["QDialog.exec()", "QEventLoop.exec()", "processEvents()"]
 
 # In a process of its own: run_python(IN_A_PROCESS + source).
@@ -142,13 +144,12 @@ def leave():
     _tellers[-1].leave()
 
 
-def tell(story, timeout=20.0, app=None):
+def tell(story, app=None):
     """Run a story to its end with Qt's loop; raise what it raises, and what anybody has let out into Qt.
 
     With its last line Qt's loop ends, too; what is on the stack then has unwound when this returns.
 
     Args:
-        timeout: seconds after which a story that stands still is given up, and says where it stands.
         app: an application to run, as a host does; the story quits it in a way of its own.
     """
     from qtpy import QtCore
@@ -161,7 +162,7 @@ def tell(story, timeout=20.0, app=None):
     _tellers.append(teller)
     try:
         clock.start(1)
-        limit.start(int(timeout * 1000))
+        limit.start(int(patience.FOR_THE_LOOP * 1000))
         run_qt(qt_loop)
     finally:
         _tellers.remove(teller)

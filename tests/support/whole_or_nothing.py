@@ -24,13 +24,13 @@ class Host:
 def exec_(thing):
     return (getattr(thing, "exec", None) or thing.exec_)()
 
-def spin(until, limit=5000):
+def spin(until):
     event_loop, poll, alarm = QtCore.QEventLoop(), QtCore.QTimer(), QtCore.QTimer()
     poll.timeout.connect(lambda: until() and event_loop.quit())
     poll.start(1)
     alarm.setSingleShot(True)
     alarm.timeout.connect(event_loop.quit)
-    alarm.start(limit)
+    alarm.start(60000)
     exec_(event_loop)
     assert until(), "nothing happened"
 

@@ -134,6 +134,5 @@ def ask():
 later(lambda: (app.exit(0), ask()))
 run(app)
 """,
-        timeout=20,
     )
     assert done.stdout.split() == ["refused"]

@@ -79,7 +79,7 @@ def test_a_slot_of_a_plugin_that_never_attached(plugins, spin, kind, happens, ra
     error = call(where, plugin.slot)
     assert isinstance(error, RuntimeError if raises else type(None)), error
     if not raises:
-        spin(lambda: reports, timeout=2)
+        spin(lambda: reports)
         [(message, _)] = reports
         assert plugin.__name__ in message
     neighbour.detach()
@@ -197,7 +197,7 @@ def test_a_slot_is_handed_over_to_its_leases_thread(plugins, spin, kind, way, wh
         "a slot of the lease": plugin.lease_slot(lease),
     }
     assert call(where, ways[way]) is None
-    spin(lambda: plugins.log, timeout=2)
+    spin(lambda: plugins.log)
     assert plugins.library.threads == [threading.current_thread()]
     assert neighbour.detach().ended == 0
     assert plugin.detach().ended == 1

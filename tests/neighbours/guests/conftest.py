@@ -77,7 +77,7 @@ def attached(app, spin):
 
     def run(coro):
         task = lease.create_task(coro)
-        spin(task.done, timeout=30)
+        spin(task.done)
         return task.result()
 
     yield run

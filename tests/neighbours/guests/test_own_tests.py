@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from qtpy import API_NAME
 
+import patience
+
 ROOT = Path(__file__).resolve().parents[3]
 TEXT = (ROOT / "examples" / "own_tests" / "README.md").read_text(encoding="utf-8")
 HOOK, POLICY, TEST, ANYIO, PROMPT = re.findall(r"^```\w*\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
@@ -72,7 +74,7 @@ def run(tmp_path, *arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=patience.FOR_A_PROGRAM,
     ).stdout
 
 
