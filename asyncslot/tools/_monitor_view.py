@@ -55,19 +55,19 @@ class Group(NamedTuple):
 
     Attributes:
         owner: the owner's name.
-        count: how many tasks the owner has.
+        total: how many tasks the owner has.
         rows: those that are listed.
     """
 
     owner: str
-    count: int
+    total: int
     rows: List[Row]
 
     @property
     def summary(self) -> str:
         """How many tasks there are, in words."""
-        text = f"{self.count} task" + ("" if self.count == 1 else "s")
-        return text if len(self.rows) == self.count else f"{text}, {len(self.rows)} of them shown"
+        text = f"{self.total} task" + ("" if self.total == 1 else "s")
+        return text if len(self.rows) == self.total else f"{text}, {len(self.rows)} of them shown"
 
 
 class View:
