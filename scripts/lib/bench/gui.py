@@ -4,8 +4,13 @@ See workloads.py for how these are written.
 """
 
 import asyncio
+import compileall
+import importlib
+import os
+import shutil
 import statistics
 import sys
+import tempfile
 
 from lib.bench.screen import watch
 from lib.bench.workloads import clock, echo_storm, resident, storm
@@ -147,6 +152,31 @@ def attach(bench):
             pass
         taken.append(clock() - start)
     return {"ms first": taken[0] * 1000, "ms": statistics.median(taken[1:]) * 1000}
+
+
+def copies(bench):
+    """Fifty plug-ins, each with a copy of its own: what each takes to load and to unload, in time and memory."""
+    number = bench.amount(50)
+    package = bench.contender.package
+    with tempfile.TemporaryDirectory() as directory:
+        for copy in range(number):
+            shutil.copytree(os.path.dirname(package.__file__), os.path.join(directory, f"copy_{copy}"))
+        # As hosts have it from the second start on. Compiled anew, since bytecode of another file's time is not used.
+        compileall.compile_dir(directory, quiet=2)
+        sys.path.insert(0, directory)
+        memory, start = resident(), clock()
+        leases = [importlib.import_module(f"copy_{copy}").attach(f"plug-in {copy}") for copy in range(number)]
+        loaded = clock()
+        memory = max(0, resident() - memory)
+        for lease in leases:
+            lease.detach()
+        unloaded = clock()
+        sys.path.remove(directory)
+    return {
+        "ms to load": (loaded - start) / number * 1000,
+        "ms to unload": (unloaded - loaded) / number * 1000,
+        "KiB each": memory / number / 1024,
+    }
 
 
 def importing(bench):

@@ -48,6 +48,7 @@ WORKLOADS = {
     "echo100-untrimmed": functools.partial(core.echo, connections=100),
     "streams-untrimmed": core.streams,
     "echo10-idle1000": functools.partial(core.echo, connections=10, idle=1000),
+    "echo1000-idle10k": functools.partial(core.connections, busy=1000, idle=10_000),
     "streams": core.streams,
     "bulk1": functools.partial(reads.bulk, connections=1),
     "bulk100": functools.partial(reads.bulk, connections=100),
@@ -86,12 +87,13 @@ WORKLOADS = {
     "gui-burst-x": functools.partial(gui.gui, work="burst"),
     "idle": core.idle,
     "attach": gui.attach,
+    "copies50": gui.copies,
     "import": gui.importing,
     "nested": gui.nested,
     "nested-unix": gui.nested,
 }
-OUTSIDE = {"attach", "import", *JOBS}
-ONLY_WITH_QT = {"signal", "gui-idle", "gui-idle-x", "import", "nested", "nested-unix"}
+OUTSIDE = {"attach", "copies50", "import", *JOBS}
+ONLY_WITH_QT = {"signal", "copies50", "gui-idle", "gui-idle-x", "import", "nested", "nested-unix"}
 ONLY_WITH_QT |= {name for name in WORKLOADS if name.startswith("tokens-")}
 ONLY_WITH_QT |= set(JOBS)
 ON_SCREEN = {name for name in WORKLOADS if name.endswith("-x")}
@@ -141,6 +143,8 @@ def fits(loop, workload, binding):
         return workload in WAITING
     if loop == "uvloop" and (workload.startswith("gui-") or workload == "idle"):
         return False  # it has no GUI, and is not what others are compared with
+    if workload == "copies50":
+        return loop == "asyncslot"  # others' plug-ins do not bring copies that meet
     if workload.startswith("gui-idle"):
         return loop in ("asyncslot", "qtinter")  # about the machine, and not the contender
     return not (loop in ("plain", "uvloop") and workload in ONLY_WITH_QT)

@@ -6,6 +6,7 @@ fast one. They use asyncio's public interface only. What has to do with Qt is in
 """
 
 import asyncio
+import contextlib
 import gc
 import os
 import resource
@@ -205,6 +206,68 @@ async def echo_storm(seconds, connections, idle=0):
         client.transport.close()
     server.close()
     return sum(client.count for client in active)
+
+
+# A process that sends back what it gets: its ends of the connections, and their memory, are not ours.
+ECHO = """
+import asyncio, resource
+
+class Echo(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+    def data_received(self, data):
+        self.transport.write(data)
+
+async def main():
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0, backlog=1000)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@contextlib.contextmanager
+def echo_server():
+    """Give the port of a server in a process of its own, for as long as it is used."""
+    with subprocess.Popen([sys.executable, "-S", "-c", ECHO], stdout=subprocess.PIPE) as process:
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+async def connections(bench, busy, idle):
+    """Connections to another process, most of them idle: what each takes to open and to keep, and how the busy echo."""
+    allow_descriptors()
+    loop = asyncio.get_running_loop()
+    busy, idle = bench.amount(busy), bench.amount(idle)
+    with echo_server() as port:
+        gc.collect()
+        before, start = resident(), clock()
+        clients = []
+        for _ in range(busy + idle):
+            _, client = await loop.create_connection(lambda: _EchoClient(0.0), "127.0.0.1", port)
+            clients.append(client)
+        opened = clock() - start
+        gc.collect()
+        memory = max(0, resident() - before)
+        active = clients[:busy]
+        deadline = clock() + bench.seconds
+        for client in active:
+            client.deadline = deadline
+            client.transport.write(client.MESSAGE)
+        await asyncio.wait([client.done for client in active])
+        for client in clients:
+            client.transport.close()
+        await asyncio.sleep(0)
+    return {
+        "round trips/s": sum(client.count for client in active) / bench.seconds,
+        "µs to open": opened / len(clients) * 1e6,
+        "B each": memory / len(clients),
+    }
 
 
 async def streams(bench):
