@@ -280,3 +280,32 @@ def test_a_unit_of_work_costs_no_more_than_this(request, measure, kind):
         if least["blocks"] < 0.5 and all(least[name] <= most[name] * 1.05 + 0.05 for name in most):
             return
     pytest.fail(f"{kind}: {rounds}, at most {most}")
+
+
+async def blocks_of_a_connection():
+    """Return how many memory blocks an idle connection keeps."""
+    loop, kept = asyncio.get_running_loop(), []
+
+    async def connect():
+        for _ in range(UNITS):
+            ours, theirs = socket.socketpair()
+            kept.append((await loop.create_connection(asyncio.Protocol, sock=ours), theirs))
+        gc.collect()
+
+    await connect()
+    before = sys.getallocatedblocks()
+    await connect()
+    blocks = sys.getallocatedblocks() - before
+    for (transport, _), theirs in kept:
+        transport.close()
+        theirs.close()
+    await asyncio.sleep(0)
+    return blocks / UNITS
+
+
+def test_an_idle_connection_keeps_little_more_than_in_asyncio(lease):
+    """There may be ten thousand. Ours are how fast it reads, two readers for that, and who owns it."""
+    loop = asyncio.new_event_loop()
+    in_asyncio = loop.run_until_complete(blocks_of_a_connection())
+    loop.close()
+    assert lease.run_until_complete(blocks_of_a_connection()) < in_asyncio + 10
