@@ -148,10 +148,15 @@ def spin(app):
         limit.timeout.connect(event_loop.quit)
         limit.start(int(patience.FOR_THE_LOOP * 1000))
         run = getattr(event_loop, "exec", None) or event_loop.exec_
-        run()
-        poll.stop()
-        # A traceback may keep this frame (Python 3.12), and PySide what is connected, where no collector looks. And its
-        # disconnect() may fail while another thread connects (6.12.0 on Python 3.14, under wine, seen 2026-11).
+        try:
+            run()
+        finally:
+            # A traceback may keep this frame until the collector ends it, in whichever thread that runs. There a timer
+            # that goes on is deleted, but not taken from Qt's list, and Qt crashes when it is due (seen 2026-11).
+            poll.stop()
+            limit.stop()
+        # And PySide keeps what is connected, where no collector looks. Its disconnect() may fail while another thread
+        # connects (6.12.0 on Python 3.14, under wine, seen 2026-11).
         with contextlib.suppress(SystemError):
             poll.timeout.disconnect(ask)
         assert until(), f"the Qt loop ran for {patience.FOR_THE_LOOP:.0f} s and the condition still does not hold"

@@ -50,6 +50,7 @@ def spin(until):
     alarm.start(60000)
     (getattr(event_loop, "exec", None) or event_loop.exec_)()
     poll.stop()
+    alarm.stop()
     return until()
 
 def goes_on():

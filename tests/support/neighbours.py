@@ -23,6 +23,7 @@ def spin(until, what):
     limit.start(60000)
     run(event_loop)
     poll.stop()
+    limit.stop()
     assert until(), what
 
 async def job(done):

@@ -32,6 +32,8 @@ def spin(until):
     alarm.timeout.connect(event_loop.quit)
     alarm.start(60000)
     exec_(event_loop)
+    poll.stop()
+    alarm.stop()
     assert until(), "nothing happened"
 
 def descriptors():
