@@ -15,7 +15,6 @@ from __future__ import annotations
 import inspect
 import logging
 import sys
-import weakref
 from typing import Any, Callable, List, Optional
 
 from ._binding import find_qt_core
@@ -56,18 +55,22 @@ class PlainQt:
 
     def on_quit(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Have `callback` called when the application is about to quit; return a function that takes this back."""
-        application = find_qt_core().QCoreApplication.instance()
+        qt_core = find_qt_core()
+        application = qt_core.QCoreApplication.instance()
         application.aboutToQuit.connect(callback)
-        # Refer weakly to the application, since a program may end it by dropping it. And do not keep its
-        # signal: PyQt5 5.15.11 crashes on the signal of an application that is gone (seen 2026-11).
-        reference = weakref.ref(application)
+        # We do not refer to the application, since a program may end it by dropping it; nor weakly, for PySide frees it
+        # at the exit and leaves weak references to it behind, with which the process may crash (6.10 to 6.12). And we
+        # do not keep its signal: PyQt5 5.15.11 crashes on that of an application that is gone (all seen 2026-11).
+        probe = qt_core.QObject(application)  # goes with it
         del application
 
         def unhook() -> None:
             try:
-                reference().aboutToQuit.disconnect(callback)  # type: ignore[union-attr]
+                probe.objectName()  # raises if the application is gone; there may be another one
+                qt_core.QCoreApplication.instance().aboutToQuit.disconnect(callback)
+                probe.deleteLater()
             except (AttributeError, RuntimeError, TypeError):
-                pass  # the application is gone, or the binding has disconnected it already
+                pass  # it is gone, or the binding has disconnected it already
 
         return unhook
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import importlib
 import sys
-import weakref
 from contextlib import ExitStack, suppress
 from types import ModuleType
 from typing import Any, Callable, List, Optional
@@ -130,9 +129,25 @@ def connect(sender: Any, signal: str, slot: Callable[[], None]) -> Callable[[], 
 def connect_about_to_quit(core: Any, slot: Callable[[], None]) -> Callable[[], None]:
     """Connect a function to `aboutToQuit`; return a function that disconnects it, at any time.
 
-    We refer weakly to the application: to ask a deleted one for its signal can crash (PyQt5 5.15.11, seen 2026-11).
+    We do not refer to the application: to ask a deleted one for its signal can crash (PyQt5 5.15.11), and PySide leaves
+    weak references to it behind at the exit, with which the process may crash (6.10 to 6.12; seen 2026-11).
     """
-    return _connect(weakref.ref(core.QCoreApplication.instance()), "aboutToQuit", slot)
+    probe = core.QObject(core.QCoreApplication.instance())  # goes with it
+
+    def find() -> Any:
+        probe.objectName()  # raises RuntimeError if the application is gone; there may be another one
+        return core.QCoreApplication.instance()
+
+    disconnect = _connect(find, "aboutToQuit", slot)
+
+    def unhook() -> None:
+        disconnect()
+        try:
+            probe.deleteLater()
+        except RuntimeError:
+            pass  # it has gone with the application
+
+    return unhook
 
 
 def _connect(find_sender: Callable[[], Any], signal: str, slot: Callable[[], None]) -> Callable[[], None]:
