@@ -1,4 +1,4 @@
-"""How a process ends: where freed memory is filled, so that what still refers to it crashes each time and not seldom."""
+"""How a process ends, where freed memory is filled: what still refers to it crashes each time then, and not seldom."""
 
 import pytest
 
