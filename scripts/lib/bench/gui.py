@@ -160,7 +160,11 @@ def copies(bench):
     package = bench.contender.package
     with tempfile.TemporaryDirectory() as directory:
         for copy in range(number):
-            shutil.copytree(os.path.dirname(package.__file__), os.path.join(directory, f"copy_{copy}"))
+            place = os.path.join(directory, f"copy_{copy}")
+            shutil.copytree(os.path.dirname(package.__file__), place)
+            if not os.path.isdir(os.path.join(place, "host_adapters")):  # in a checkout they lie beside the package
+                adapters = os.path.dirname(package.host_adapters.__file__)
+                shutil.copytree(adapters, os.path.join(place, "host_adapters"))
         # As hosts have it from the second start on. Compiled anew, since bytecode of another file's time is not used.
         compileall.compile_dir(directory, quiet=2)
         sys.path.insert(0, directory)
