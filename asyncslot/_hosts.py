@@ -66,9 +66,8 @@ class PlainQt:
 
         def unhook() -> None:
             try:
-                probe.objectName()  # raises if the application is gone; there may be another one
+                probe.deleteLater()  # raises if the application is gone; there may be another one
                 qt_core.QCoreApplication.instance().aboutToQuit.disconnect(callback)
-                probe.deleteLater()
             except (AttributeError, RuntimeError, TypeError):
                 pass  # it is gone, or the binding has disconnected it already
 
