@@ -196,16 +196,21 @@ async def echo_storm(seconds, connections, idle=0):
     for _ in range(connections + idle):
         _, client = await loop.create_connection(lambda: _EchoClient(0.0), host, port)
         clients.append(client)
-    active = clients[:connections]
-    deadline = clock() + seconds
-    for client in active:
-        client.deadline = deadline
-        client.transport.write(client.MESSAGE)
-    await asyncio.wait([client.done for client in active])
+    count = await _have_echo(clients[:connections], seconds)
     for client in clients:
         client.transport.close()
     server.close()
-    return sum(client.count for client in active)
+    return count
+
+
+async def _have_echo(clients, seconds):
+    """Have clients send a message back and forth for some seconds, and return how often they did."""
+    deadline = clock() + seconds
+    for client in clients:
+        client.deadline = deadline
+        client.transport.write(client.MESSAGE)
+    await asyncio.wait([client.done for client in clients])
+    return sum(client.count for client in clients)
 
 
 # A process that sends back what it gets: its ends of the connections, and their memory, are not ours.
@@ -254,17 +259,12 @@ async def connections(bench, busy, idle):
         opened = clock() - start
         gc.collect()
         memory = max(0, resident() - before)
-        active = clients[:busy]
-        deadline = clock() + bench.seconds
-        for client in active:
-            client.deadline = deadline
-            client.transport.write(client.MESSAGE)
-        await asyncio.wait([client.done for client in active])
+        count = await _have_echo(clients[:busy], bench.seconds)
         for client in clients:
             client.transport.close()
         await asyncio.sleep(0)
     return {
-        "round trips/s": sum(client.count for client in active) / bench.seconds,
+        "round trips/s": count / bench.seconds,
         "µs to open": opened / len(clients) * 1e6,
         "B each": memory / len(clients),
     }
