@@ -12,6 +12,7 @@ import types
 from pathlib import Path
 
 import mcp_client
+from example_leftovers import forget
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "qgis_mcp" / "qgis_mcp"
 PACKAGE = "example_mcp"
@@ -31,8 +32,7 @@ def example(monkeypatch):
     yield types.SimpleNamespace(
         web=importlib.import_module(PACKAGE + ".web"), server=importlib.import_module(PACKAGE + ".server")
     )
-    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
-        del sys.modules[name]
+    forget(PACKAGE)
 
 
 def toys(example):

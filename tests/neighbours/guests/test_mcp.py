@@ -6,31 +6,18 @@ of those before.
 
 import asyncio
 import contextlib
-import importlib
 import sys
-import types
-from pathlib import Path
 
 import pytest
 
-EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "qgis_mcp" / "qgis_mcp"
-PACKAGE = "guest_mcp"
+import mcp_toys
+
 TOKEN = "a-token"
 
 each_mode = pytest.mark.parametrize("mode", ["auto", "2026-07-28", "legacy"])
 
 
-@pytest.fixture
-def example(monkeypatch):
-    """The modules web.py and server.py, without the plug-in around them."""
-    package = types.ModuleType(PACKAGE)
-    package.__path__ = [str(EXAMPLE)]
-    monkeypatch.setitem(sys.modules, PACKAGE, package)
-    yield types.SimpleNamespace(
-        web=importlib.import_module(PACKAGE + ".web"), server=importlib.import_module(PACKAGE + ".server")
-    )
-    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
-        del sys.modules[name]
+example = pytest.fixture(mcp_toys.example)
 
 
 @pytest.fixture
